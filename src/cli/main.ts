@@ -1,0 +1,30 @@
+// The command line: finds the command, loads only its file, and turns what went wrong into a sentence and an exit code.
+import { Command, CommanderError } from 'commander'
+import { commands } from './commands.ts'
+import { reportFailure } from './failure.ts'
+
+async function main(argv: string[]): Promise<void> {
+  const program = new Command('kith')
+    .description('A service mesh that speaks Istio’s API, proves both ends of every connection, and says why.')
+    .enablePositionalOptions()
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureHelp({ showGlobalOptions: false })
+  const asked = argv.find((a) => !a.startsWith('-'))
+  for (const { name, summary, load, hidden } of commands) {
+    if (name === asked) {
+      const command = (await load()).build()
+      program.addCommand(command.exitOverride().showHelpAfterError('(kith ' + name + ' --help shows what it takes)'))
+    } else {
+      program.addCommand(new Command(name).summary(summary).description(summary), { hidden: hidden ?? false })
+    }
+  }
+  await program.parseAsync(argv, { from: 'user' })
+}
+
+try {
+  await main(process.argv.slice(2))
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2
+  else process.exitCode = reportFailure(error)
+}
