@@ -29,6 +29,8 @@ export interface ApiObject<Kind extends string = string, Spec = unknown> {
   readonly kind: Kind
   readonly metadata: Metadata
   readonly spec: Spec
+  /** The document as it was written: `status`, `data`, `endpoints` and whatever else a kind keeps beside `spec`. */
+  readonly raw: Readonly<Record<string, unknown>>
   readonly origin: Origin
 }
 

@@ -1,0 +1,65 @@
+// The policies of a DestinationRule: https://istio.io/latest/docs/reference/config/networking/destination-rule/
+import { any, boolean, duration, int32, list, map, number, object, oneOf, string, uint32, type Infer } from '../schema.ts'
+
+export const port = object({ number: uint32() })
+
+const warmup = object({ duration: duration(), minimumPercent: number(), aggression: number() })
+const hash = object(
+  {
+    httpHeaderName: string(), httpCookie: object({ name: string(), path: string(), ttl: duration(), attributes: list(object({ name: string(), value: string() })) }), useSourceIp: boolean(), httpQueryParameterName: string(),
+    ringHash: object({ minimumRingSize: uint32() }), maglev: object({ tableSize: uint32() }), minimumRingSize: uint32(),
+  },
+  ['httpHeaderName', 'httpCookie', 'useSourceIp', 'httpQueryParameterName'],
+  ['ringHash', 'maglev'],
+)
+export const loadBalancer = object(
+  {
+    simple: oneOf('UNSPECIFIED', 'LEAST_CONN', 'RANDOM', 'PASSTHROUGH', 'ROUND_ROBIN', 'LEAST_REQUEST'),
+    consistentHash: hash,
+    localityLbSetting: object({
+      distribute: list(object({ from: string(), to: map(uint32()) })), failover: list(object({ from: string(), to: string() })), failoverPriority: list(string()), enabled: boolean(),
+    }),
+    warmupDurationSecs: duration(), warmup,
+  },
+  ['simple', 'consistentHash'],
+)
+
+export const connectionPool = object({
+  tcp: object({
+    maxConnections: int32(), connectTimeout: duration(), idleTimeout: duration(), maxConnectionDuration: duration(),
+    tcpKeepalive: object({ probes: uint32(), time: duration(), interval: duration() }),
+  }),
+  http: object({
+    http1MaxPendingRequests: int32(), http2MaxRequests: int32(), maxRequestsPerConnection: int32(), maxRetries: int32(), idleTimeout: duration(),
+    h2UpgradePolicy: oneOf('DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE'), useClientProtocol: boolean(), maxConcurrentStreams: int32(),
+    http2KeepAlive: object({ interval: duration(), timeout: duration(), connectionIdleInterval: duration(), intervalJitterPercent: uint32() }),
+  }),
+})
+
+export const outlierDetection = object({
+  consecutiveErrors: int32(), splitExternalLocalOriginErrors: boolean(), consecutiveLocalOriginFailures: uint32(), consecutiveGatewayErrors: uint32(), consecutive5xxErrors: uint32(),
+  interval: duration(), baseEjectionTime: duration(), maxEjectionPercent: int32(), minHealthPercent: int32(), outlierDetectionHttpErrorCodes: any(),
+})
+
+export const clientTls = object({
+  mode: oneOf('DISABLE', 'SIMPLE', 'MUTUAL', 'ISTIO_MUTUAL'),
+  clientCertificate: string(), privateKey: string(), caCertificates: string(), credentialName: string(), subjectAltNames: list(string()), sni: string(), insecureSkipVerify: boolean(), caCrl: string(),
+})
+export type ClientTls = Infer<typeof clientTls>
+
+const retryBudget = object({ percent: number(), minRetryConcurrency: uint32() })
+const parts = { loadBalancer, connectionPool, outlierDetection, tls: clientTls }
+
+export const portTrafficPolicy = object({ port, ...parts })
+export const trafficPolicy = object({
+  ...parts,
+  portLevelSettings: list(portTrafficPolicy),
+  tunnel: object({ protocol: string(), targetHost: string(), targetPort: uint32() }),
+  proxyProtocol: object({ version: oneOf('V1', 'V2') }),
+  retryBudget,
+})
+export type TrafficPolicy = Infer<typeof trafficPolicy>
+export type PortTrafficPolicy = Infer<typeof portTrafficPolicy>
+export type LoadBalancer = Infer<typeof loadBalancer>
+export type ConnectionPoolSettings = Infer<typeof connectionPool>
+export type OutlierDetectionSettings = Infer<typeof outlierDetection>

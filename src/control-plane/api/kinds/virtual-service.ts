@@ -1,0 +1,58 @@
+// https://istio.io/latest/docs/reference/config/networking/virtual-service/
+import { boolean, duration, int32, list, map, number, object, oneOf, string, uint32, type Infer } from '../schema.ts'
+import { port } from './traffic-policy.ts'
+
+const strings = () => list(string())
+export const stringMatch = object({ exact: string(), prefix: string(), regex: string() }, ['exact', 'prefix', 'regex'])
+export type StringMatchSpec = Infer<typeof stringMatch>
+
+export const destination = object({ host: string(), subset: string(), port })
+const headerOperations = object({ set: map(string()), add: map(string()), remove: strings() })
+const headers = object({ request: headerOperations, response: headerOperations })
+const percent = object({ value: number() })
+
+export const httpMatch = object({
+  name: string(), uri: stringMatch, scheme: stringMatch, method: stringMatch, authority: stringMatch, headers: map(stringMatch), port: uint32(), sourceLabels: map(string()), gateways: strings(),
+  queryParams: map(stringMatch), ignoreUriCase: boolean(), withoutHeaders: map(stringMatch), sourceNamespace: string(), statPrefix: string(),
+})
+export type HttpMatchSpec = Infer<typeof httpMatch>
+
+const httpDestination = object({ destination, weight: int32(), headers })
+export type HttpDestinationSpec = Infer<typeof httpDestination>
+
+const redirect = object({ uri: string(), authority: string(), port: uint32(), derivePort: oneOf('FROM_PROTOCOL_DEFAULT', 'FROM_REQUEST_PORT'), scheme: string(), redirectCode: uint32(), prefixRewrite: string() }, ['port', 'derivePort'])
+const retries = object({
+  attempts: int32(), perTryTimeout: duration(), retryOn: string(), retryRemoteLocalities: boolean(), retryIgnorePreviousHosts: boolean(), backoff: duration(),
+})
+export const httpRetry = retries
+export const cors = object({
+  allowOrigin: strings(), allowOrigins: list(stringMatch), allowMethods: strings(), allowHeaders: strings(), exposeHeaders: strings(), maxAge: duration(), allowCredentials: boolean(),
+  unmatchedPreflights: oneOf('UNSPECIFIED', 'FORWARD', 'IGNORE'),
+})
+const fault = object({
+  delay: object({ percent: int32(), fixedDelay: duration(), exponentialDelay: duration(), percentage: percent }, ['fixedDelay', 'exponentialDelay']),
+  abort: object({ percent: int32(), httpStatus: int32(), grpcStatus: string(), http2Error: string(), percentage: percent }, ['httpStatus', 'grpcStatus', 'http2Error']),
+})
+
+export const httpRoute = object({
+  name: string(), match: list(httpMatch), route: list(httpDestination), redirect,
+  directResponse: object({ status: uint32(), body: object({ string: string(), bytes: string() }, ['string', 'bytes']) }),
+  delegate: object({ name: string(), namespace: string() }),
+  rewrite: object({ uri: string(), authority: string(), uriRegexRewrite: object({ match: string(), rewrite: string() }) }),
+  timeout: duration(), retries, fault, mirror: destination, mirrors: list(object({ destination, percentage: percent })), mirrorPercent: uint32(), mirror_percent: uint32(), mirrorPercentage: percent,
+  corsPolicy: cors, headers,
+})
+export type HttpRouteSpec = Infer<typeof httpRoute>
+
+const l4Destination = object({ destination, weight: int32() })
+const tlsMatch = object({ sniHosts: strings(), destinationSubnets: strings(), port: uint32(), sourceLabels: map(string()), gateways: strings(), sourceNamespace: string() })
+const tcpMatch = object({ destinationSubnets: strings(), port: uint32(), sourceSubnet: string(), sourceLabels: map(string()), gateways: strings(), sourceNamespace: string() })
+const tlsRoute = object({ match: list(tlsMatch), route: list(l4Destination) })
+const tcpRoute = object({ match: list(tcpMatch), route: list(l4Destination) })
+export type TlsRouteSpec = Infer<typeof tlsRoute>
+export type TcpRouteSpec = Infer<typeof tcpRoute>
+export type L4MatchSpec = Infer<typeof tlsMatch> & Infer<typeof tcpMatch>
+export type L4DestinationSpec = Infer<typeof l4Destination>
+
+export const virtualService = object({ hosts: strings(), gateways: strings(), http: list(httpRoute), tls: list(tlsRoute), tcp: list(tcpRoute), exportTo: strings() })
+export type VirtualServiceSpec = Infer<typeof virtualService>

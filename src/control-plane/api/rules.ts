@@ -1,0 +1,66 @@
+// The catalogue of rules: what a reason's id means, in one English sentence, and where Istio says so.
+
+export interface Rule {
+  readonly sentence: string
+  readonly link?: string
+}
+
+const peer = 'https://istio.io/latest/docs/reference/config/security/peer_authentication/'
+const destination = 'https://istio.io/latest/docs/reference/config/networking/destination-rule/'
+const virtual = 'https://istio.io/latest/docs/reference/config/networking/virtual-service/'
+const sidecar = 'https://istio.io/latest/docs/reference/config/networking/sidecar/'
+const entry = 'https://istio.io/latest/docs/reference/config/networking/service-entry/'
+const injection = 'https://istio.io/latest/docs/setup/additional-setup/sidecar-injection/'
+
+export const rules: Readonly<Record<string, Rule>> = {
+  'mtls.default': { sentence: 'nobody said anything: a sidecar takes both mutual TLS and plaintext', link: peer },
+  'mtls.mesh': { sentence: 'the root namespace’s policy without a selector holds for the whole mesh', link: peer },
+  'mtls.namespace': { sentence: 'a policy without a selector holds for its namespace', link: peer },
+  'mtls.workload': { sentence: 'a policy whose selector names the workload beats those of namespace and mesh', link: peer },
+  'mtls.port': { sentence: 'the workload’s policy says something of its own for this container port', link: peer },
+  'mtls.unset': { sentence: 'the policy leaves the mode open, so the wider one holds', link: peer },
+  'mtls.younger-rival': { sentence: 'another policy at the same scope is older (or first by name), and the oldest alone counts', link: peer },
+  'mtls.root-selector': { sentence: 'a policy of the root namespace with a selector counts nowhere', link: peer },
+  'mtls.service-port': { sentence: 'portLevelMtls takes container ports; this is a Service port', link: peer },
+  'tls.auto': { sentence: 'automatic mutual TLS: each endpoint gets what its own policy takes', link: 'https://istio.io/latest/docs/concepts/security/#auto-mutual-tls' },
+  'tls.auto-off': { sentence: 'automatic mutual TLS is off (enableAutoMtls: false)' },
+  'tls.auto-istio': { sentence: 'as Istio decides it: by the namespace’s or mesh’s policy alone (compat.autoMtls: istio)' },
+  'tls.destination': { sentence: 'the DestinationRule’s trafficPolicy.tls', link: destination },
+  'tls.port': { sentence: 'the DestinationRule’s entry for this Service port replaces its general policy', link: destination },
+  'tls.port-replaces': { sentence: 'a port’s entry without tls replaces the general policy, so nothing is originated', link: destination },
+  'tls.subset': { sentence: 'the subset’s own trafficPolicy.tls', link: destination },
+  'tls.external': { sentence: 'a service outside the mesh gets no automatic mutual TLS', link: entry },
+  'tls.no-sidecar': { sentence: 'without a sidecar the application’s bytes go out as they are' },
+  'tls.passthrough': { sentence: 'an unknown destination gets the bytes as the application wrote them' },
+  'tls.younger-rival': { sentence: 'another DestinationRule for this host takes precedence' },
+  'tls.elsewhere': { sentence: 'a DestinationRule for this host that does not apply to this client' },
+  'endpoint.capable': { sentence: 'the endpoint has a sidecar and its port takes mutual TLS' },
+  'endpoint.no-sidecar': { sentence: 'the endpoint has no sidecar' },
+  'endpoint.disable': { sentence: 'the endpoint’s own policy is DISABLE' },
+  'route.default': { sentence: 'no VirtualService has a say: the service that was called', link: virtual },
+  'route.virtual-service': { sentence: 'the first rule of the VirtualService that matches', link: virtual },
+  'route.no-match': { sentence: 'a VirtualService took the host over and none of its rules matches the call: 404', link: virtual },
+  'route.rival': { sentence: 'another VirtualService for this host takes precedence', link: virtual },
+  'route.passthrough': { sentence: 'the mesh does not know this destination and lets it pass', link: sidecar },
+  'route.blackhole': { sentence: 'the mesh does not know this destination, and REGISTRY_ONLY holds', link: sidecar },
+  'egress.default': { sentence: 'unknown destinations pass unless somebody says otherwise' },
+  'egress.mesh': { sentence: 'meshConfig.outboundTrafficPolicy' },
+  'egress.sidecar': { sentence: 'the Sidecar’s outboundTrafficPolicy', link: sidecar },
+  'scope.sidecar': { sentence: 'the Sidecar’s egress hosts name what this workload sees', link: sidecar },
+  'inject.host-network': { sentence: 'a pod on the host’s network is never injected', link: injection },
+  'inject.ignored-namespace': { sentence: 'system namespaces are never injected', link: injection },
+  'inject.label': { sentence: 'the pod’s label sidecar.istio.io/inject decides', link: injection },
+  'inject.annotation': { sentence: 'the pod’s annotation sidecar.istio.io/inject decides', link: injection },
+  'inject.namespace-enabled': { sentence: 'the namespace says istio-injection=enabled', link: injection },
+  'inject.namespace-disabled': { sentence: 'the namespace says istio-injection=disabled', link: injection },
+  'inject.namespace-revision': { sentence: 'the namespace’s label istio.io/rev names a revision', link: injection },
+  'inject.pod-revision': { sentence: 'the pod’s label istio.io/rev names a revision', link: injection },
+  'inject.namespace-unlabelled': { sentence: 'neither the namespace nor the pod asks for a sidecar', link: injection },
+  'inject.never-selector': { sentence: 'neverInjectSelector matches the pod’s labels', link: injection },
+  'inject.always-selector': { sentence: 'alwaysInjectSelector matches the pod’s labels', link: injection },
+  'inject.policy': { sentence: 'the injector’s policy', link: injection },
+  'inject.by-default': { sentence: 'enableNamespacesByDefault is on', link: injection },
+  'inject.windows': { sentence: 'a Windows pod can’t be intercepted', link: injection },
+  'sidecar.present': { sentence: 'the pod has an istio-proxy container' },
+  'sidecar.absent': { sentence: 'the pod has no istio-proxy container' },
+}
