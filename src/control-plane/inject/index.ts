@@ -1,0 +1,4 @@
+// In: a pod (or what makes pods) and its namespace. Out: whether it gets a sidecar, with the reason.
+// Law: pure; one decision for webhook, kube-inject, local mesh and explain.
+// Read first: decide.ts.
+export { decideInjection, injectionRequired, injectKey, selects, type InjectionCandidate, type InjectionSettings, type LabelSelector } from './decide.ts'

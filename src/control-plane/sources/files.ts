@@ -1,0 +1,66 @@
+// Folders, files and standard input → documents. Reads each file once; a file that can't be read is a problem, the rest goes on.
+import { readFileSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Problem } from '#lib/problem.ts'
+import { parseYaml, type ParsedText, type RawDocument } from './yaml.ts'
+
+export interface ReadFiles {
+  readonly documents: readonly RawDocument[]
+  readonly problems: readonly Problem[]
+  /** Every file that was looked at, in order. */
+  readonly files: readonly string[]
+}
+
+const mostBytes = 64 * 1024 * 1024
+const endings = /\.(ya?ml|json)$/i
+
+/** `paths`: files, folders (recursively, *.yaml *.yml *.json) or `-` for standard input. */
+export function readFiles(paths: readonly string[]): ReadFiles {
+  const files: string[] = []
+  const problems: Problem[] = []
+  for (const path of paths) {
+    if (path === '-') files.push(path)
+    else collect(path, files, problems)
+  }
+  const parsed = files.map((file) => readOne(file))
+  return { files, documents: parsed.flatMap((p) => p.documents), problems: [...problems, ...parsed.flatMap((p) => p.problems)] }
+}
+
+function collect(path: string, files: string[], problems: Problem[]): void {
+  try {
+    if (!statSync(path).isDirectory()) return void files.push(path)
+    for (const entry of readdirSync(path, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      if (entry.name.startsWith('.') || entry.name === 'node_modules') continue
+      const child = join(path, entry.name)
+      if (entry.isDirectory()) collect(child, files, problems)
+      else if (endings.test(entry.name)) files.push(child)
+    }
+  } catch (error) {
+    problems.push(unreadable(path, (error as Error).message))
+  }
+}
+
+function readOne(file: string): ParsedText {
+  try {
+    if (file !== '-' && statSync(file).size > mostBytes) return { documents: [], problems: [unreadable(file, `larger than ${mostBytes / 1024 / 1024} MiB`)] }
+    const text = readFileSync(file === '-' ? 0 : file, 'utf8')
+    if (text.includes('\0')) return { documents: [], problems: [unreadable(file, 'it holds NUL characters, so it is no text')] }
+    const parsed = parseYaml(text, file)
+    return parsed.problems.length > 0 && parsed.documents.length === 0 && /\.json$/i.test(file) ? parseJson(text, file, parsed) : parsed
+  } catch (error) {
+    return { documents: [], problems: [unreadable(file, (error as Error).message)] }
+  }
+}
+
+/** JSON that is no YAML (tabs for indentation): read without places. */
+function parseJson(text: string, file: string, otherwise: ParsedText): ParsedText {
+  try {
+    return { documents: [{ value: JSON.parse(text) as unknown, origin: { file, line: 1 } }], problems: [] }
+  } catch {
+    return otherwise
+  }
+}
+
+function unreadable(file: string, why: string): Problem {
+  return { code: 'KITH0002', severity: 'error', ref: { kind: '', namespace: '', name: '', path: '', file }, message: `${file} can't be read: ${why}` }
+}

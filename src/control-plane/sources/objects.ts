@@ -1,0 +1,45 @@
+// Documents → the objects of a mesh: decoded, later ones in place of earlier ones, overlays laid over what the user wrote.
+import type { Problem } from '#lib/problem.ts'
+import { decode, isRecord, type ApiObject } from '#api'
+import type { RawDocument } from './yaml.ts'
+
+export interface Objects {
+  readonly objects: readonly ApiObject[]
+  readonly problems: readonly Problem[]
+}
+
+/** An object with this annotation adds its cluster addresses to the user's object of the same name. */
+export const overlayAnnotation = 'kith.dev/overlay'
+
+export function objectKey(object: ApiObject): string {
+  return `${object.apiVersion.replace(/\/?v[^/]*$/, '')}/${object.kind}/${object.metadata.namespace}/${object.metadata.name}`
+}
+
+/** `lastGood`: what held before; an object whose newer text has a fault keeps its former self. */
+export function decodeObjects(documents: readonly RawDocument[], lastGood: readonly ApiObject[] = []): Objects {
+  const problems: Problem[] = []
+  const byKey = new Map<string, ApiObject>()
+  const overlays: ApiObject[] = []
+  const former = new Map(lastGood.map((o) => [objectKey(o), o]))
+  for (const { value, origin } of documents) {
+    const decoded = decode(value, origin)
+    problems.push(...decoded.problems)
+    const object = decoded.object ?? keepFormer(value, former)
+    if (object === undefined) continue
+    if (object.metadata.annotations[overlayAnnotation] === 'true') overlays.push(object)
+    else byKey.set(objectKey(object), object)
+  }
+  for (const overlay of overlays) {
+    const key = objectKey(overlay)
+    const below = byKey.get(key)
+    if (below !== undefined) byKey.set(key, { ...below, spec: { ...(below.spec as object), ...(overlay.spec as object) } })
+  }
+  return { objects: [...byKey.values()], problems }
+}
+
+function keepFormer(value: unknown, former: ReadonlyMap<string, ApiObject>): ApiObject | undefined {
+  if (!isRecord(value) || !isRecord(value['metadata'])) return undefined
+  const { apiVersion, kind } = value
+  const { name, namespace } = value['metadata']
+  return former.get(`${String(apiVersion).replace(/\/?v[^/]*$/, '')}/${String(kind)}/${String(namespace ?? 'default')}/${String(name)}`)
+}

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { parseYaml } from './yaml.ts'
+
+const values = (text: string) => parseYaml(text, 'f.yaml').documents.map((d) => d.value)
+
+test('scalars read as kubectl reads them', () => {
+  assert.deepEqual(values('a: yes\nb: 012\nc: "yes"\nd: 22:22\ne: 2024-01-01T00:00:00Z\nf: 0x10\ng: ~\nh: off'), [{ a: true, b: 10, c: 'yes', d: '22:22', e: '2024-01-01T00:00:00Z', f: 16, g: null, h: false }])
+  assert.deepEqual(values('p: &x {a: 1}\nq: {<<: *x, b: 2}'), [{ p: { a: 1 }, q: { a: 1, b: 2 } }])
+})
+
+test('fields know their line and column, in every document, list and anchor', () => {
+  const text = 'a: 1\n---\n# c\nkind: X\nspec:\n  http:\n  - match:\n    - uri: {exact: /x}\n  - &r\n    timeout: 1s\n  - *r\n'
+  const document = parseYaml(text, 'f.yaml').documents[1]
+  const at = (path: string) => document?.origin.locate?.(path)
+  assert.equal(document?.origin.line, 4)
+  assert.deepEqual(at('spec.http[0].match[0].uri.exact'), { line: 8, column: 13 })
+  assert.deepEqual(at('spec.http[1].timeout'), { line: 10, column: 5 })
+  assert.deepEqual(at('spec.http[2].timeout'), { line: 11, column: 5 })
+  assert.deepEqual(at('spec.nothing.here'), { line: 5, column: 1 })
+})
+
+test('items of a List are objects at their own place', () => {
+  const [first, second] = parseYaml('apiVersion: v1\nkind: List\nitems:\n- kind: A\n  spec:\n    x: 1\n- kind: B\n', 'f.yaml').documents
+  assert.deepEqual([first?.value, second?.value], [{ kind: 'A', spec: { x: 1 } }, { kind: 'B' }])
+  assert.equal(first?.origin.locate?.('spec.x')?.line, 6)
+  assert.equal(second?.origin.line, 7)
+})
+
+test('a broken document takes only itself along', () => {
+  const parsed = parseYaml('a: 1\n---\nb: [1\n---\nc: 3\n', 'f.yaml')
+  assert.deepEqual(parsed.documents.map((d) => d.value), [{ a: 1 }, { c: 3 }])
+  assert.equal(parsed.problems.length, 1)
+  const duplicate = parseYaml('a: 1\n---\nb: 1\nb: 2\n', 'f.yaml')
+  assert.equal(duplicate.documents.length, 1)
+  assert.equal(duplicate.problems[0]?.ref.line, 4)
+})
+
+test('hostile text ends with problems', () => {
+  const bomb = 'a: &a [x,x,x,x,x,x,x,x,x]\n' + 'bcdefghi'.split('').map((c, i) => `${c}: &${c} [${Array(9).fill('*' + 'abcdefgh'[i]).join(',')}]`).join('\n')
+  for (const text of [bomb, 'a:\n\tb: 1', '['.repeat(100_000), '&a [*a]', 'a: !!js/function x', '"\\x', '\u0000', '%YAML 9.9\n---\na: 1']) {
+    const parsed = parseYaml(text, 'f.yaml')
+    assert.ok(parsed.problems.length > 0 || parsed.documents.length > 0 || text === '\u0000', JSON.stringify(text.slice(0, 20)))
+  }
+  assert.equal(parseYaml(bomb, 'f.yaml').documents.length, 0)
+})
+
+test('line ends and byte order marks change nothing', () => {
+  const parsed = parseYaml('\uFEFFa: 1\r\nb:\r\n  c: 2\r\n', 'f.yaml')
+  assert.deepEqual(parsed.documents[0]?.value, { a: 1, b: { c: 2 } })
+  assert.equal(parsed.documents[0]?.origin.locate?.('b.c')?.line, 3)
+})
