@@ -1,0 +1,11 @@
+// In: objects (#api) and meshConfig. Out: Mesh, the immutable snapshot that everything is planned from.
+// Law: pure; permuting the input changes nothing. What users wrote is indexed here, decided in #plan.
+// Read first: types.ts, build.ts.
+export { buildMesh, type BuildOptions } from './build.ts'
+export { endpointsOf, selectorCovers, targetPortOn, workloadsOf } from './endpoints.ts'
+export { hostCovers, hostsOverlap, mostSpecific, resolveHost } from './hosts.ts'
+export { byAge, compare } from './order.ts'
+export { declaredProtocol, portProtocol } from './protocol.ts'
+export type * from './types.ts'
+export { isVisible } from './visibility.ts'
+export { ownerName } from './workloads.ts'
