@@ -1,0 +1,13 @@
+// In: Mesh and a workload. Out: ProxyPlan and EndpointsPlan: what its proxy should do, with the reasons. Plain data.
+// Law: pure; every choice is a Decided; nothing after this room decides policy again.
+// Read first: types.ts, then plan.ts; mtls, destination-rules and upstream-tls hold the mTLS decisions.
+export { planContext, type PlanContext } from './context.ts'
+export { planEndpoints } from './endpoints.ts'
+export { inboundFor, servicesSelecting } from './inbound.ts'
+export { virtualServicesFor } from './l4-routes.ts'
+export { decideMtls, policiesFor } from './mtls.ts'
+export { planFrom, planProxy } from './plan.ts'
+export { scopeOf, sidecarFor } from './scope.ts'
+export { effectivePolicy } from './traffic-policy.ts'
+export { destinationRuleFor, indexDestinationRules } from './destination-rules.ts'
+export type * from './types.ts'

@@ -1,0 +1,34 @@
+// Snapshot and workload → what its proxy should do, and why.
+import type { Mesh, Workload } from '#mesh'
+import { planContext, type PlanContext } from './context.ts'
+import { planInbound } from './inbound.ts'
+import { planOutbound } from './listeners.ts'
+import { planProblems } from './problems.ts'
+import type { MeshSettings, ProxyPlan, ProxyRef } from './types.ts'
+import { planUpstreams } from './upstreams.ts'
+
+/** The plan of one proxy. Same snapshot, same plan, byte for byte. */
+export function planProxy(mesh: Mesh, workload: Workload): ProxyPlan {
+  return planFrom(planContext(mesh, workload))
+}
+
+export function planFrom(context: PlanContext): ProxyPlan {
+  const { mesh, client } = context
+  const outbound = planOutbound(context)
+  return {
+    proxy: proxyRef(client), mesh: meshSettings(mesh), inbound: planInbound(context), outbound: outbound.listeners, routeTables: outbound.routeTables, upstreams: planUpstreams(context), egress: context.scope.egress,
+    problems: planProblems(context),
+  }
+}
+
+function proxyRef(w: Workload): ProxyRef {
+  return { id: w.id, namespace: w.namespace, pod: w.pod, workload: w.name, serviceAccount: w.serviceAccount, identity: w.identity, labels: w.labels, addresses: w.addresses }
+}
+
+function meshSettings(mesh: Mesh): MeshSettings {
+  const { config, trustDomain, trustDomainAliases, domain } = mesh.options
+  return {
+    trustDomain, trustDomainAliases, domain, accessLogFile: config.accessLogFile ?? '', minTlsVersion: config.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? 'TLSV1_3' : 'TLSV1_2', cipherSuites: config.meshMTLS?.cipherSuites ?? [],
+    protocolDetectionTimeoutMs: config.protocolDetectionTimeout ?? 0, connectTimeoutMs: config.connectTimeout ?? 10_000,
+  }
+}

@@ -1,0 +1,75 @@
+// What the client puts on the wire towards a service's port: the DestinationRule's word, else automatic mTLS endpoint by endpoint.
+// Istio: buildUpstreamTLSSettings, mtls_checker.
+import { byDefault, type Decided, type Reason } from '#lib/decided.ts'
+import { refTo, type ClientTls } from '#api'
+import type { MeshEndpoint, MeshService, ServicePort } from '#mesh'
+import type { PlanContext } from './context.ts'
+import { decideMtls, namespaceMtls } from './mtls.ts'
+import type { EffectivePolicy, Sourced } from './traffic-policy.ts'
+import type { MtlsMode, UpstreamTls } from './types.ts'
+
+export function decideUpstreamTls(context: PlanContext, service: MeshService, port: ServicePort, subset: string | null, policy: EffectivePolicy): Decided<UpstreamTls> {
+  const sni = `outbound_.${port.number}_.${subset ?? ''}_.${service.host}`
+  const identities = expectedIdentities(context, service, port)
+  if (policy.tls !== undefined) return fromRule(policy.tls, sni, identities, service, context)
+  const replaced: Reason[] = policy.replacedTls === undefined ? [] : [{ rule: 'tls.port-replaces', source: refTo(policy.replacedTls.from, `${policy.replacedTls.path}.mode`), effect: 'overruled' }]
+  const decided = withoutRule(context, service, sni, identities)
+  return { value: decided.value, because: [...decided.because, ...replaced] }
+}
+
+function withoutRule(context: PlanContext, service: MeshService, sni: string, sans: readonly string[]): Decided<UpstreamTls> {
+  const { mesh } = context
+  if (service.meshExternal) return byDefault<UpstreamTls>({ mode: 'DISABLE' }, 'tls.external')
+  if (!mesh.options.enableAutoMtls) return byDefault<UpstreamTls>({ mode: 'DISABLE' }, 'tls.auto-off')
+  if (mesh.options.autoMtls === 'istio') {
+    const namespace = namespaceMtls(mesh, service.namespace)
+    if (namespace.value === 'DISABLE') return { value: { mode: 'DISABLE' }, because: [{ rule: 'tls.auto-istio', source: namespace.because[0]?.source ?? 'default', effect: 'chosen' }] }
+  }
+  return byDefault<UpstreamTls>({ mode: 'AUTO', sni, sans }, 'tls.auto')
+}
+
+function fromRule(tls: Sourced<ClientTls>, autoSni: string, identities: readonly string[], service: MeshService, context: PlanContext): Decided<UpstreamTls> {
+  const rule = tls.path.includes('portLevelSettings') ? 'tls.port' : tls.path.includes('subsets') ? 'tls.subset' : 'tls.destination'
+  const because: Reason[] = [{ rule, source: refTo(tls.from, `${tls.path}.mode`), effect: 'chosen' }]
+  if (!service.meshExternal && context.mesh.options.enableAutoMtls) because.push({ rule: 'tls.auto', source: 'default', effect: 'overruled' })
+  const settings = tls.value
+  // DISABLE is the enumeration's zero value: tls without a mode says it.
+  const mode = settings.mode ?? 'DISABLE'
+  if (mode === 'DISABLE') return { value: { mode }, because }
+  if (mode === 'ISTIO_MUTUAL') return { value: { mode, sni: settings.sni ?? autoSni, sans: settings.subjectAltNames ?? identities }, because }
+  const sans = settings.subjectAltNames ?? (service.subjectAltNames.length > 0 ? service.subjectAltNames : undefined)
+  const optional = {
+    sni: settings.sni === '' ? undefined : settings.sni, sans, caCertificates: settings.caCertificates === '' ? undefined : settings.caCertificates, clientCertificate: settings.clientCertificate, privateKey: settings.privateKey,
+    // On sidecars a credential counts only where the rule selects workloads.
+    credentialName: tls.from.spec.workloadSelector === undefined ? undefined : settings.credentialName, insecureSkipVerify: settings.insecureSkipVerify,
+  }
+  return { value: { mode, ...(Object.fromEntries(Object.entries(optional).filter(([, v]) => v !== undefined)) as object) }, because }
+}
+
+/** The SPIFFE ids of every endpoint of the host, each also under the trust domain's aliases. */
+function expectedIdentities(context: PlanContext, service: MeshService, port: ServicePort): string[] {
+  const { trustDomain, trustDomainAliases } = context.mesh.options
+  const own = [...service.subjectAltNames, ...context.endpoints(service, port).flatMap((e) => (e.identity === undefined ? [] : [e.identity]))]
+  const all = own.flatMap((id) => [id, ...trustDomainAliases.map((alias) => id.replace(`spiffe://${trustDomain}/`, `spiffe://${alias}/`))])
+  return [...new Set(all)].sort()
+}
+
+/** What a server's port enforces; null where no sidecar stands before it. */
+export function serverMtls(context: Pick<PlanContext, 'mesh'>, endpoint: MeshEndpoint): Decided<MtlsMode> | null {
+  const workload = endpoint.workload
+  return workload === undefined || !workload.sidecar.value ? null : decideMtls(context.mesh, workload, endpoint.port)
+}
+
+/** What automatic mTLS does to one endpoint. */
+export function decideEndpointTls(context: Pick<PlanContext, 'mesh'>, endpoint: MeshEndpoint, policy: EffectivePolicy): Decided<'ISTIO_MUTUAL' | 'DISABLE'> {
+  const marked = policy.endpointTls
+  if (marked !== undefined) {
+    const mutual = marked.value.mode === 'ISTIO_MUTUAL' && endpoint.takesMtls
+    return { value: mutual ? 'ISTIO_MUTUAL' : 'DISABLE', because: [{ rule: policy.replacedTls === undefined ? 'tls.destination' : 'tls.port-replaces', source: refTo(marked.from, `${marked.path}.mode`), effect: 'chosen' }] }
+  }
+  if (!endpoint.takesMtls) return { value: 'DISABLE', because: [{ rule: 'endpoint.no-sidecar', source: 'default', effect: 'chosen' }, ...(endpoint.workload?.sidecar.because ?? [])] }
+  const labels = endpoint.workload?.labels ?? endpoint.labels
+  const mode = decideMtls(context.mesh, { namespace: endpoint.namespace, labels }, endpoint.port)
+  if (mode.value === 'DISABLE') return { value: 'DISABLE', because: [{ rule: 'endpoint.disable', source: mode.because[0]?.source ?? 'default', effect: 'chosen' }] }
+  return byDefault<'ISTIO_MUTUAL' | 'DISABLE'>('ISTIO_MUTUAL', 'endpoint.capable')
+}

@@ -1,0 +1,89 @@
+// The clusters of one proxy: each visible service's ports, each subset that its DestinationRule defines.
+import type { ConnectionPoolSettings, OutlierDetectionSettings } from '#api'
+import { refTo } from '#api'
+import { selectorCovers, type MeshService, type ServicePort } from '#mesh'
+import type { PlanContext } from './context.ts'
+import type { MergedRule } from './destination-rules.ts'
+import { endpointsFor } from './endpoints.ts'
+import { effectivePolicy, type EffectivePolicy } from './traffic-policy.ts'
+import type { ConnectionPool, OutlierDetection, Upstream } from './types.ts'
+import { decideUpstreamTls } from './upstream-tls.ts'
+
+export function upstreamName(port: number, subset: string | null, host: string): string {
+  return `outbound|${port}|${subset ?? ''}|${host}`
+}
+
+export function planUpstreams(context: PlanContext): Upstream[] {
+  return context.scope.services
+    .flatMap((service) => service.ports.filter((p) => p.protocol !== 'udp').flatMap((port) => planPort(context, service, port)))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+function planPort(context: PlanContext, service: MeshService, port: ServicePort): Upstream[] {
+  const rule = context.ruleFor(service)
+  const subsets = [null, ...(rule?.subsets ?? []).map((s) => s.value.name ?? '').filter((n) => n !== '')]
+  return subsets.map((subset) => planUpstream(context, service, port, subset, rule))
+}
+
+export function planUpstream(context: PlanContext, service: MeshService, port: ServicePort, subset: string | null, rule: MergedRule | undefined): Upstream {
+  const policy = effectivePolicy(rule, port.number, subset)
+  const tls = decideUpstreamTls(context, service, port, subset, policy)
+  const balancing = planBalancing(policy)
+  const discovery = balancing.policy === 'PASSTHROUGH' ? 'ORIGINAL_DST' : discoveryOf(service)
+  const source = policy.tls?.from ?? rule?.policy?.from ?? rule?.from[0]
+  return {
+    name: upstreamName(port.number, subset, service.host), host: service.host, port: port.number, subset, protocol: port.protocol, meshExternal: service.meshExternal, discovery,
+    ...(discovery === 'STRICT_DNS' ? { dnsEndpoints: service.externalName === undefined ? endpointsFor(context, service, port, subset, rule) : [externalName(service.externalName, port)] } : {}),
+    tls, destinationRule: source === undefined ? null : refTo(source, source === policy.tls?.from ? policy.tls.path : 'spec'), balancing,
+    connectionPool: planPool(policy.connectionPool?.value, context), ...(policy.outlierDetection === undefined ? {} : { outlier: planOutlier(policy.outlierDetection.value) }),
+  }
+}
+
+function discoveryOf(service: MeshService): Upstream['discovery'] {
+  if (service.resolution === 'dns') return service.host.startsWith('*') ? 'ORIGINAL_DST' : 'STRICT_DNS'
+  if (service.origin === 'entry' && service.resolution === 'none') return 'ORIGINAL_DST'
+  return 'EDS'
+}
+
+function externalName(host: string, port: ServicePort): NonNullable<Upstream['dnsEndpoints']>[number] {
+  return { address: host, port: port.number, tls: { value: 'DISABLE', because: [{ rule: 'tls.external', source: 'default', effect: 'chosen' }] }, serverMtls: null, weight: 1, healthy: true, labels: {} }
+}
+
+function planBalancing(policy: EffectivePolicy): Upstream['balancing'] {
+  const lb = policy.loadBalancer?.value
+  const locality = lb?.localityLbSetting === undefined ? {} : { locality: lb.localityLbSetting }
+  const warmupMs = lb?.warmup?.duration ?? lb?.warmupDurationSecs
+  const more = { ...locality, ...(warmupMs === undefined ? {} : { warmupMs }) }
+  const hash = lb?.consistentHash
+  if (hash !== undefined) return hash.maglev === undefined ? { policy: 'RING_HASH', ringSize: hash.ringHash?.minimumRingSize ?? hash.minimumRingSize ?? 1024, ...more } : { policy: 'MAGLEV', ...(hash.maglev.tableSize === undefined ? {} : { ringSize: hash.maglev.tableSize }), ...more }
+  const simple = lb?.simple
+  if (simple === 'ROUND_ROBIN' || simple === 'RANDOM' || simple === 'PASSTHROUGH') return { policy: simple, ...more }
+  return { policy: 'LEAST_REQUEST', ...more }
+}
+
+export function planPool(pool: ConnectionPoolSettings | undefined, context: Pick<PlanContext, 'mesh'>): ConnectionPool {
+  const { tcp, http } = pool ?? {}
+  const keepalive = tcp?.tcpKeepalive
+  const all: { [K in keyof ConnectionPool]: ConnectionPool[K] | undefined } = {
+    connectTimeoutMs: tcp?.connectTimeout ?? context.mesh.options.config.connectTimeout ?? 10_000, maxConnections: tcp?.maxConnections, maxPendingRequests: http?.http1MaxPendingRequests, maxRequests: http?.http2MaxRequests,
+    maxRetries: http?.maxRetries, maxRequestsPerConnection: http?.maxRequestsPerConnection, idleTimeoutMs: http?.idleTimeout ?? tcp?.idleTimeout, maxConnectionDurationMs: tcp?.maxConnectionDuration,
+    tcpKeepalive: keepalive === undefined ? undefined : { ...(keepalive.probes === undefined ? {} : { probes: keepalive.probes }), ...(keepalive.time === undefined ? {} : { timeMs: keepalive.time }), ...(keepalive.interval === undefined ? {} : { intervalMs: keepalive.interval }) },
+    h2Upgrade: http?.h2UpgradePolicy === 'UPGRADE' ? true : undefined, useClientProtocol: http?.useClientProtocol, maxConcurrentStreams: http?.maxConcurrentStreams,
+  }
+  return Object.fromEntries(Object.entries(all).filter(([, v]) => v !== undefined && v !== 0)) as ConnectionPool
+}
+
+function planOutlier(o: OutlierDetectionSettings): OutlierDetection {
+  const all: { [K in keyof OutlierDetection]: OutlierDetection[K] | undefined } = {
+    consecutive5xx: o.consecutive5xxErrors, consecutiveGatewayErrors: o.consecutiveGatewayErrors, intervalMs: o.interval, baseEjectionMs: o.baseEjectionTime, maxEjectionPercent: o.maxEjectionPercent, minHealthPercent: o.minHealthPercent,
+    splitExternalLocalOriginErrors: o.splitExternalLocalOriginErrors, consecutiveLocalOriginFailures: o.consecutiveLocalOriginFailures,
+  }
+  return Object.fromEntries(Object.entries(all).filter(([, v]) => v !== undefined)) as OutlierDetection
+}
+
+/** Labels that a subset asks of its endpoints. */
+export function subsetCovers(rule: MergedRule | undefined, subset: string | null, labels: Readonly<Record<string, string>>): boolean {
+  if (subset === null) return true
+  const found = rule?.subsets.find((s) => s.value.name === subset)
+  return found !== undefined && selectorCovers(found.value.labels ?? {}, labels)
+}
