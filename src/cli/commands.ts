@@ -9,4 +9,5 @@ interface CommandEntry {
 }
 
 export const commands: readonly CommandEntry[] = [
+  { name: 'explain', summary: 'both ends of a call: the verdict, and which line of which policy did it', load: () => import('./commands/explain.ts') },
 ]

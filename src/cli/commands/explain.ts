@@ -1,0 +1,53 @@
+// kith explain FROM TO: both ends of a call, the verdict, every rule that had a say.
+import { Command, Option } from 'commander'
+import { explain, formatExplanation } from '#insight'
+import { ExitError } from '../failure.ts'
+import { loadMesh } from '../load-mesh.ts'
+import { formatProblem } from '../problems.ts'
+
+interface Options {
+  readonly filename: string[]
+  readonly output: 'text' | 'json' | 'yaml'
+  readonly header: string[]
+  readonly method: string
+  readonly namespace: string
+  readonly meshConfigFile?: string
+}
+
+const collect = (value: string, before: string[]): string[] => [...before, value]
+
+export function build(): Command {
+  return new Command('explain')
+    .summary('both ends of a call: what each will do, the verdict, and which line of which policy did it')
+    .description('Says what will happen to a call and why: both ends, the mode that each uses, the verdict, every rule that had a say with its file and line.')
+    .argument('<from>', 'the caller: [kind/]name[.namespace]')
+    .argument('<to>', 'the target as the application writes it: http://httpbin.bar:8000/get, tcp://db:3306, 10.0.0.7:80')
+    .option('-f, --filename <path>', 'file, folder or - (repeatable)', collect, [])
+    .option('-n, --namespace <name>', 'namespace of a caller without one', 'default')
+    .option('--header <name: value>', 'a header of the request (repeatable)', collect, [])
+    .option('--method <method>', 'the request’s method', 'GET')
+    .option('--meshConfigFile <file>', 'MeshConfig in a file of its own')
+    .addOption(new Option('-o, --output <form>', 'text, json or yaml').choices(['text', 'json', 'yaml']).default('text'))
+    .addHelpText('after', `
+Examples:
+  kith explain sleep.foo http://httpbin.bar:8000/get -f mesh/
+  kith explain sleep.legacy tcp://httpbin.bar:9000 -f mesh.yaml -f policies.yaml -o json
+Exit codes: 0 the call goes through, 1 something can't be read, 2 wrong usage, 3 the call is blocked.`)
+    .action(async (from: string, to: string, options: Options) => {
+      const loaded = loadMesh(options.filename, options.meshConfigFile)
+      for (const problem of loaded.problems) process.stderr.write(formatProblem(problem) + '\n')
+      const answer = explain(loaded.mesh, { from, to, method: options.method, headers: parseHeaders(options.header) }, options.namespace)
+      if (options.output === 'json') process.stdout.write(JSON.stringify(answer, null, 2) + '\n')
+      else if (options.output === 'yaml') process.stdout.write((await import('yaml')).stringify(answer))
+      else process.stdout.write(formatExplanation(answer, process.stdout.isTTY === true))
+      if (answer.outcome === 'blocked') throw new ExitError(3)
+    })
+}
+
+function parseHeaders(given: readonly string[]): Record<string, string> {
+  return Object.fromEntries(given.map((h) => {
+    const colon = h.indexOf(':')
+    if (colon < 1) throw new ExitError(2, `kith explain: --header takes "name: value", not "${h}"`)
+    return [h.slice(0, colon).trim(), h.slice(colon + 1).trim()]
+  }))
+}

@@ -1,0 +1,24 @@
+// `[kind/]name[.namespace]` → the workload that is meant.
+import { KithError } from '#lib/errors.ts'
+import { nearest } from '#lib/nearest.ts'
+import type { Mesh, Workload } from '#mesh'
+
+const kinds: Readonly<Record<string, string>> = {
+  pod: 'Pod', po: 'Pod', pods: 'Pod', deploy: 'Deployment', deployment: 'Deployment', deployments: 'Deployment', sts: 'StatefulSet', statefulset: 'StatefulSet', ds: 'DaemonSet', daemonset: 'DaemonSet',
+  rs: 'ReplicaSet', replicaset: 'ReplicaSet', job: 'Job', cronjob: 'CronJob', cj: 'CronJob',
+}
+
+/** The first one of that name; throws NO_SUCH_WORKLOAD with the nearest name. */
+export function findWorkload(mesh: Mesh, text: string, namespace = 'default'): Workload {
+  const [before, after] = text.includes('/') ? (text.split('/', 2) as [string, string]) : ['', text]
+  const dot = after.lastIndexOf('.')
+  const name = dot === -1 ? after : after.slice(0, dot)
+  const ns = dot === -1 ? namespace : after.slice(dot + 1)
+  const kind = kinds[before.toLowerCase()]
+  if (before !== '' && kind === undefined) throw new KithError('WRONG_WORKLOAD', `"${before}" is no kind of workload; there are ${[...new Set(Object.keys(kinds))].slice(0, 8).join(', ')} …`)
+  const here = mesh.workloads.filter((w) => w.namespace === ns)
+  const found = here.find((w) => (kind === 'Pod' ? w.pod === name : kind === undefined ? w.name === name || w.pod === name : w.name === name && (w.kind === kind || w.kind === 'Pod')))
+  if (found !== undefined) return found
+  const near = nearest(`${name}.${ns}`, mesh.workloads.map((w) => `${w.name}.${w.namespace}`))
+  throw new KithError('NO_SUCH_WORKLOAD', `no workload "${name}" in namespace "${ns}"${near === undefined ? '' : `; did you mean ${near}?`}`)
+}

@@ -1,0 +1,62 @@
+// The URL of a call, and what its host means to the caller: DNS as in a cluster, search domains included.
+import { isIP } from 'node:net'
+import type { Mesh, MeshService, Workload } from '#mesh'
+
+export interface Target {
+  readonly scheme: 'http' | 'https' | 'tcp' | 'grpc'
+  /** As the application writes it. */
+  readonly host: string
+  readonly port: number
+  readonly path: string
+  /** What the Host header says. */
+  readonly authority: string
+}
+
+const defaultPorts: Readonly<Record<string, number>> = { http: 80, https: 443, grpc: 80 }
+
+/** undefined where the text is no target. */
+export function parseTarget(text: string): Target | undefined {
+  const match = /^(?:(https?|tcp|grpc):\/\/)?(\[[0-9a-fA-F:.]+\]|[^:/?#\s]+)(?::(\d{1,5}))?([/?].*)?$/.exec(text)
+  if (match === null) return undefined
+  const scheme = (match[1] ?? 'tcp') as Target['scheme']
+  const port = match[3] === undefined ? defaultPorts[scheme] : Number(match[3])
+  if (port === undefined || port < 1 || port > 65535) return undefined
+  const host = (match[2] as string).toLowerCase().replace(/\.$/, '')
+  const plain = host.startsWith('[') ? host.slice(1, -1) : host
+  const path = match[4] ?? '/'
+  return { scheme, host: plain, port, path: path.startsWith('/') ? path : `/${path}`, authority: match[3] === undefined ? host : `${host}:${port}` }
+}
+
+export interface Resolved {
+  /** Addresses that the application would connect to; empty for a host that only DNS outside knows. */
+  readonly addresses: readonly string[]
+  /** The service behind the name, whoever may see it. */
+  readonly service?: MeshService
+  /** A pod behind the address or name. */
+  readonly workload?: Workload
+}
+
+export function resolveTarget(mesh: Mesh, client: Workload, host: string): Resolved {
+  if (isIP(host) !== 0) {
+    const workload = mesh.workloadByAddress.get(host)
+    const service = mesh.services.find((s) => s.addresses.includes(host))
+    return { addresses: [host], ...(workload === undefined ? {} : { workload }), ...(service === undefined ? {} : { service }) }
+  }
+  const { domain } = mesh.options
+  const tries = [`${host}.${client.namespace}.svc.${domain}`, `${host}.svc.${domain}`, `${host}.${domain}`, host]
+  for (const name of tries) {
+    const found = (mesh.servicesByHost.get(name) ?? []).find((s) => s.origin === 'kubernetes') ?? podOfHeadless(mesh, name)
+    if (found !== undefined) return 'host' in found ? { addresses: found.addresses, service: found } : { addresses: found.addresses, workload: found }
+  }
+  const entry = (mesh.servicesByHost.get(host) ?? [])[0]
+  return entry === undefined ? { addresses: [] } : { addresses: entry.addresses, service: entry }
+}
+
+/** `kafka-0.kafka.foo.svc.cluster.local`: one pod of a headless service. */
+function podOfHeadless(mesh: Mesh, name: string): Workload | undefined {
+  const dot = name.indexOf('.')
+  const service = (mesh.servicesByHost.get(name.slice(dot + 1)) ?? []).find((s) => s.headless)
+  if (service === undefined) return undefined
+  const pod = name.slice(0, dot)
+  return mesh.workloads.find((w) => w.namespace === service.namespace && w.hostname === pod)
+}

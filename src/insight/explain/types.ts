@@ -1,0 +1,78 @@
+// The answer of `kith explain`, as docs/schema/explain.json describes it.
+import type { Decided, Reason } from '#lib/decided.ts'
+import type { Problem, Ref } from '#lib/problem.ts'
+import type { MtlsMode } from '#plan'
+
+export interface Call {
+  /** `sleep.foo`, `deploy/sleep.foo`, `pod/sleep-7d4-x.foo` */
+  readonly from: string
+  /** `http://httpbin.bar:8000/get`, `tcp://…`, `https://…`, `grpc://…`, or `address:port` */
+  readonly to: string
+  /** Default GET. */
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export type Outcome = 'mtls' | 'tls' | 'plaintext' | 'blocked' | 'mixed'
+export type WireTls = 'ISTIO_MUTUAL' | 'MUTUAL' | 'SIMPLE' | 'DISABLE'
+
+export interface Blocked {
+  readonly at: 'client' | 'server'
+  /** One sentence. */
+  readonly why: string
+  /** What the caller sees. */
+  readonly symptom: string
+  readonly source: Ref | 'default'
+  readonly fix: readonly string[]
+}
+
+export interface ClientSide {
+  readonly workload: string
+  readonly sidecar: Decided<boolean>
+  readonly identity: string | null
+  readonly route: Decided<{ readonly rule: string }>
+  readonly destination: { readonly host: string; readonly port: number; readonly subset: string | null } | null
+  readonly tls: Decided<WireTls> | null
+}
+
+export interface ServerSide {
+  readonly workload: string
+  readonly sidecar: Decided<boolean>
+  readonly identity: string | null
+  /** Container port. */
+  readonly port: number
+  readonly mtls: Decided<MtlsMode> | null
+  readonly authorization: Decided<'allow' | 'deny'> | null
+}
+
+/** What happens at one endpoint; where endpoints or weighted routes differ, each is told whole. */
+export interface EndpointAnswer {
+  readonly address: string
+  readonly weight: number
+  readonly outcome: Exclude<Outcome, 'mixed'>
+  readonly client: ClientSide
+  readonly server: ServerSide | null
+  readonly blocked: Blocked | null
+}
+
+export interface Explanation {
+  readonly call: { readonly from: string; readonly to: string }
+  readonly outcome: Outcome
+  readonly client: ClientSide
+  readonly server: ServerSide | null
+  readonly blocked: Blocked | null
+  readonly endpoints: readonly EndpointAnswer[]
+  /** The last handshake seen between the two, where the mesh runs. */
+  readonly observed: Observed | null
+  readonly problems: readonly Problem[]
+}
+
+export interface Observed {
+  readonly time: string
+  readonly tlsVersion: string
+  readonly cipher: string
+  readonly client: string
+  readonly server: string
+}
+
+export type { Decided, Reason, Ref }
