@@ -1,0 +1,29 @@
+// EndpointsPlan → ClusterLoadAssignment; the mark that automatic mTLS goes by stands on each endpoint.
+import type { Endpoint, EndpointsPlan } from '#plan'
+import { some, type Obj } from './json.ts'
+
+export function clusterLoadAssignment(plan: EndpointsPlan): Obj {
+  return { clusterName: plan.upstream, endpoints: localityEndpoints(plan.endpoints) }
+}
+
+/** Grouped by locality `region/zone/subzone`, sorted. */
+export function localityEndpoints(endpoints: readonly Endpoint[]): Obj[] {
+  const groups = new Map<string, Endpoint[]>()
+  for (const e of endpoints) {
+    const key = e.locality ?? ''
+    groups.set(key, [...(groups.get(key) ?? []), e])
+  }
+  return [...groups].sort(([a], [b]) => (a < b ? -1 : 1)).map(([locality, members]) => {
+    const [region, zone, subZone] = locality.split('/')
+    return some({ locality: locality === '' ? undefined : some({ region, zone, subZone }), loadBalancingWeight: members.reduce((sum, e) => sum + Math.max(1, e.weight), 0), lbEndpoints: members.map(lbEndpoint) })
+  })
+}
+
+function lbEndpoint(e: Endpoint): Obj {
+  const workload = e.workload === undefined ? undefined : `${e.workload.name};${e.workload.namespace};${e.labels['service.istio.io/canonical-name'] ?? e.labels['app'] ?? e.workload.name};${e.labels['service.istio.io/canonical-revision'] ?? e.labels['version'] ?? 'latest'};Kubernetes`
+  const filterMetadata = some({ 'envoy.transport_socket_match': e.tls.value === 'ISTIO_MUTUAL' ? { tlsMode: 'istio' } : undefined, istio: workload === undefined ? undefined : { workload } })
+  return some({
+    endpoint: { address: { socketAddress: { address: e.address, portValue: e.port } } }, loadBalancingWeight: Math.max(1, e.weight), healthStatus: e.healthy ? 'HEALTHY' : 'UNHEALTHY',
+    metadata: Object.keys(filterMetadata).length === 0 ? undefined : { filterMetadata },
+  })
+}

@@ -1,0 +1,34 @@
+// In: ProxyPlan, EndpointsPlan, and nothing else. Out: Envoy v3 resources with Istio's names, versioned by their content.
+// Law: pure, deterministic; one argument. Stock Envoy accepts all of it.
+// Read first: inbound.ts (the filter chains), clusters.ts, routes.ts.
+import type { EndpointsPlan, ProxyPlan } from '#plan'
+import { typeUrls, type Resource } from '#xds'
+import { fixedClusters, upstreamCluster } from './clusters.ts'
+import { clusterLoadAssignment } from './endpoints.ts'
+import { virtualInbound } from './inbound.ts'
+import { resource, type Obj } from './json.ts'
+import { outboundListener, virtualOutbound } from './outbound.ts'
+import { routeConfiguration } from './routes.ts'
+
+export { chainsOf } from './inbound.ts'
+
+/** Clusters, listeners, routes of one proxy, in the order of a push. */
+export function generate(plan: ProxyPlan): Resource[] {
+  return generateJson(plan).map(({ type, json }) => resource(type, String(json['name']), json))
+}
+
+/** The same as Envoy's documentation writes it: for dumps and goldens. */
+export function generateJson(plan: ProxyPlan): { readonly type: string; readonly json: Obj }[] {
+  const clusters = [...fixedClusters(plan), ...plan.upstreams.map((u) => upstreamCluster(plan, u))]
+  const listeners = [virtualInbound(plan), virtualOutbound(plan), ...plan.outbound.map((l) => outboundListener(plan, l))]
+  const routes = plan.routeTables.map((t) => routeConfiguration(plan, t))
+  return [
+    ...clusters.map((json) => ({ type: typeUrls.cluster, json })),
+    ...listeners.map((json) => ({ type: typeUrls.listener, json })),
+    ...routes.map((json) => ({ type: typeUrls.route, json })),
+  ]
+}
+
+export function generateEndpoints(plan: EndpointsPlan): Resource {
+  return resource(typeUrls.endpoint, plan.upstream, clusterLoadAssignment(plan))
+}

@@ -1,0 +1,53 @@
+// Both sides' TLS contexts. Certificates come by SDS from the agent beside the proxy, never from the control plane.
+import type { MeshSettings, UpstreamTls } from '#plan'
+import { some, typed, type Obj } from './json.ts'
+
+const tlsType = 'envoy.extensions.transport_sockets.tls.v3'
+/** Istio's TLS 1.2 ciphers. */
+const cipherSuites = ['ECDHE-ECDSA-AES256-GCM-SHA384', 'ECDHE-RSA-AES256-GCM-SHA384', 'ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-RSA-AES128-GCM-SHA256', 'AES256-GCM-SHA384', 'AES128-GCM-SHA256']
+
+function sdsSecret(name: string): Obj {
+  return {
+    name,
+    sdsConfig: { apiConfigSource: { apiType: 'GRPC', transportApiVersion: 'V3', setNodeOnFirstMessageOnly: true, grpcServices: [{ envoyGrpc: { clusterName: 'sds-grpc' } }] }, initialFetchTimeout: '0s', resourceApiVersion: 'V3' },
+  }
+}
+
+function uriSans(values: readonly { readonly exact?: string; readonly prefix?: string }[]): Obj[] {
+  return values.map((matcher) => ({ sanType: 'URI', matcher: some(matcher) }))
+}
+
+function meshContext(sans: readonly Obj[], alpn: readonly string[], params: Obj): Obj {
+  return {
+    tlsParams: params, alpnProtocols: [...alpn], tlsCertificateSdsSecretConfigs: [sdsSecret('default')],
+    combinedValidationContext: { defaultValidationContext: sans.length === 0 ? {} : { matchTypedSubjectAltNames: [...sans] }, validationContextSdsSecretConfig: sdsSecret('ROOTCA') },
+  }
+}
+
+/** Server side: a certificate of one of the mesh's trust domains is asked for, always. */
+export function downstreamMtls(mesh: MeshSettings, alpn: readonly string[]): Obj {
+  const sans = uriSans([mesh.trustDomain, ...mesh.trustDomainAliases].map((d) => ({ prefix: `spiffe://${d}/` })))
+  const params = some({ tlsMinimumProtocolVersion: mesh.minTlsVersion === 'TLSV1_3' ? 'TLSv1_3' : 'TLSv1_2', tlsMaximumProtocolVersion: 'TLSv1_3', cipherSuites: mesh.minTlsVersion === 'TLSV1_3' ? undefined : [...(mesh.cipherSuites.length > 0 ? mesh.cipherSuites : cipherSuites)] })
+  return { name: 'envoy.transport_sockets.tls', typedConfig: typed(`${tlsType}.DownstreamTlsContext`, { commonTlsContext: meshContext(sans, alpn, params), requireClientCertificate: true }) }
+}
+
+/** Client side, mesh certificates: the server must show one of the expected ids. Without any known, its chain alone is checked. */
+export function upstreamMtls(tls: { readonly sni: string; readonly sans: readonly string[] }, alpn: readonly string[]): Obj {
+  const context = meshContext(uriSans(tls.sans.map((exact) => ({ exact }))), alpn, { tlsMinimumProtocolVersion: 'TLSv1_2', tlsMaximumProtocolVersion: 'TLSv1_3' })
+  return { name: 'envoy.transport_sockets.tls', typedConfig: typed(`${tlsType}.UpstreamTlsContext`, { commonTlsContext: context, sni: tls.sni }) }
+}
+
+/** Client side, the user's own settings (SIMPLE, MUTUAL). `http2`: offers h2. */
+export function upstreamUserTls(tls: Extract<UpstreamTls, { mode: 'SIMPLE' | 'MUTUAL' }>, http2: boolean): Obj {
+  const sans = tls.sans ?? []
+  const validation = tls.insecureSkipVerify === true ? undefined : some({
+    trustedCa: tls.caCertificates === undefined ? undefined : { filename: tls.caCertificates },
+    systemRootCerts: tls.caCertificates === undefined ? {} : undefined,
+    matchTypedSubjectAltNames: sans.length === 0 ? undefined : sans.flatMap((exact) => (exact.includes('://') ? uriSans([{ exact }]) : [{ sanType: 'DNS', matcher: { exact } }])),
+  })
+  const certificate = tls.mode === 'MUTUAL' && tls.clientCertificate !== undefined && tls.privateKey !== undefined ? [{ certificateChain: { filename: tls.clientCertificate }, privateKey: { filename: tls.privateKey } }] : undefined
+  const common = some({ tlsParams: { tlsMinimumProtocolVersion: 'TLSv1_2', tlsMaximumProtocolVersion: 'TLSv1_3' }, alpnProtocols: http2 ? ['h2'] : undefined, tlsCertificates: certificate, validationContext: validation })
+  return { name: 'envoy.transport_sockets.tls', typedConfig: typed(`${tlsType}.UpstreamTlsContext`, some({ commonTlsContext: common, sni: tls.sni, autoHostSni: tls.sni === undefined ? true : undefined, autoSniSanValidation: tls.sni === undefined && sans.length === 0 && tls.insecureSkipVerify !== true ? true : undefined })) }
+}
+
+export const rawBuffer: Obj = { name: 'envoy.transport_sockets.raw_buffer', typedConfig: typed('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer') }
