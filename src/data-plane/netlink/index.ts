@@ -1,0 +1,9 @@
+// In: what shall be: links, addresses, routes, nf_tables' tables; a socket. Out: bytes to the kernel and its answer; where a redirected connection wanted to go.
+// Law: FFI lives here and nowhere else, and is loaded at first use. Messages are pure; everything that calls the kernel is synchronous.
+// Read first: libc.ts, message.ts; then nftables.ts (tables), links.ts (rtnetlink), sockets.ts (what the proxy uses), namespaces.ts.
+export { SystemCallError } from './libc.ts'
+export { configureLinks, loopbackIndex, type LinkChange } from './links.ts'
+export { currentNamespace, inNamespaces, mount, newMountNamespace, newNetworkNamespace, reapOrphans, unmount, type MountOptions, type Namespaces } from './namespaces.ts'
+export type { Match, Statement } from './nft-expressions.ts'
+export { deleteTable, replaceTable, tableBatch, type NftChain, type NftRule, type NftTable, type TableFamily } from './nftables.ts'
+export { connectMarked, fileDescriptor, markedSocket, originalDestination, setMark, type MarkedConnectOptions, type MarkedSocketOptions, type SocketAddress } from './sockets.ts'
