@@ -1,0 +1,111 @@
+// The server's side of one delta xDS stream, as a pure state machine: what came in → what to send.
+// https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#incremental-xds
+import type { Resource } from './resource.ts'
+
+export interface DeltaRequest {
+  readonly typeUrl: string
+  readonly subscribe: readonly string[]
+  readonly unsubscribe: readonly string[]
+  /** Versions that the client holds already; only in a stream's first request of a type. */
+  readonly initialVersions: Readonly<Record<string, string>>
+  /** '' in a request that answers nothing. */
+  readonly nonce: string
+  /** Set: the client refuses the response of that nonce. */
+  readonly error?: string
+}
+
+export interface DeltaResponse {
+  readonly typeUrl: string
+  readonly nonce: string
+  readonly resources: readonly Resource[]
+  readonly removed: readonly string[]
+}
+
+export type Feedback = { readonly kind: 'ack' | 'nack'; readonly typeUrl: string; readonly nonce: string; readonly error?: string } | undefined
+
+interface Watch {
+  wildcard: boolean
+  readonly names: Set<string>
+  /** Name → version that the client was sent; '' = it was told that there is none. */
+  readonly sent: Map<string, string>
+  pending: string
+  lastAck: string
+}
+
+/** `wildcardTypes`: types of which an empty first subscription means all of them. */
+export class DeltaServerState {
+  readonly #watches = new Map<string, Watch>()
+  readonly #wildcardTypes: ReadonlySet<string>
+  #nonce = 0
+
+  constructor(wildcardTypes: ReadonlySet<string>) {
+    this.#wildcardTypes = wildcardTypes
+  }
+
+  /** Takes a request in. `push` must follow for its type: there may be something to send. */
+  request(r: DeltaRequest): Feedback {
+    let watch = this.#watches.get(r.typeUrl)
+    if (watch === undefined) {
+      watch = { wildcard: this.#wildcardTypes.has(r.typeUrl) && r.subscribe.length === 0, names: new Set(), sent: new Map(Object.entries(r.initialVersions)), pending: '', lastAck: '' }
+      this.#watches.set(r.typeUrl, watch)
+    }
+    for (const name of r.subscribe) {
+      if (name === '*') watch.wildcard = true
+      else {
+        // Asking again for what one has means: send it again.
+        if (watch.names.has(name)) watch.sent.delete(name)
+        watch.names.add(name)
+      }
+    }
+    for (const name of r.unsubscribe) {
+      if (name === '*') watch.wildcard = false
+      else watch.names.delete(name)
+      if (!(watch.wildcard && name !== '*')) watch.sent.delete(name)
+    }
+    if (r.nonce === '') return undefined
+    if (r.nonce === watch.pending) watch.pending = ''
+    if (r.error !== undefined) return { kind: 'nack', typeUrl: r.typeUrl, nonce: r.nonce, error: r.error }
+    watch.lastAck = r.nonce
+    return { kind: 'ack', typeUrl: r.typeUrl, nonce: r.nonce }
+  }
+
+  /** Names that the client wants of a type; undefined: all; null: it never asked. */
+  wanted(typeUrl: string): ReadonlySet<string> | undefined | null {
+    const watch = this.#watches.get(typeUrl)
+    return watch === undefined ? null : watch.wildcard ? undefined : watch.names
+  }
+
+  /** What the client lacks of `resources`, all there are of the type; undefined: nothing. */
+  push(typeUrl: string, resources: ReadonlyMap<string, Resource>): DeltaResponse | undefined {
+    const watch = this.#watches.get(typeUrl)
+    if (watch === undefined) return undefined
+    const changed: Resource[] = []
+    const removed: string[] = []
+    const names = watch.wildcard ? new Set([...resources.keys(), ...watch.names]) : watch.names
+    for (const name of names) {
+      const resource = resources.get(name)
+      const before = watch.sent.get(name)
+      if (resource === undefined) {
+        if (before !== '' && (before !== undefined || watch.names.has(name))) removed.push(name)
+      } else if (before !== resource.version) changed.push(resource)
+    }
+    for (const [name, version] of watch.sent) if (version !== '' && !names.has(name)) removed.push(name)
+    if (changed.length === 0 && removed.length === 0) return undefined
+    for (const r of changed) watch.sent.set(r.name, r.version)
+    for (const name of removed) {
+      if (watch.names.has(name)) watch.sent.set(name, '')
+      else watch.sent.delete(name)
+    }
+    watch.pending = String(++this.#nonce)
+    return { typeUrl, nonce: watch.pending, resources: changed, removed }
+  }
+
+  /** True where the client has answered everything that it was sent. */
+  settled(): boolean {
+    return [...this.#watches.values()].every((w) => w.pending === '')
+  }
+
+  status(): { readonly typeUrl: string; readonly pending: boolean; readonly resources: number }[] {
+    return [...this.#watches].map(([typeUrl, w]) => ({ typeUrl, pending: w.pending !== '', resources: w.sent.size }))
+  }
+}
