@@ -1,0 +1,55 @@
+// IstioCertificateService: token in, certificate out. Istio: security/pkg/server/ca/server.go.
+import { status, type handleUnaryCall } from '@grpc/grpc-js'
+import { KithError } from '#lib/errors.ts'
+import type { Logger } from '#lib/log.ts'
+import { formatSpiffeId } from '#identity'
+import type { CertificateChain, CertificateRequest } from '#xds'
+import type { Authority } from './authority.ts'
+import { issueCertificate } from './issue.ts'
+import type { TokenReviewer } from './tokens.ts'
+
+export interface CaService {
+  readonly authority: () => Authority
+  readonly reviewer: TokenReviewer
+  readonly trustDomain: string
+  /** Where the request says nothing. Istio: 24 hours. */
+  readonly defaultLifetimeMs: number
+  /** More is refused. Istio: 90 days. */
+  readonly maxLifetimeMs: number
+  readonly now: () => number
+  readonly log: Logger
+  readonly count: (outcome: 'issued' | 'unauthenticated' | 'refused') => void
+}
+
+export function createCertificateHandler(service: CaService): handleUnaryCall<CertificateRequest, CertificateChain> {
+  const { log, count } = service
+  return (call, callback) => {
+    const fail = (code: status, details: string): void => callback({ code, details })
+    const token = /^Bearer (.+)$/i.exec(String(call.metadata.get('authorization')[0] ?? ''))?.[1]
+    const answer = async (): Promise<void> => {
+      const caller = token === undefined ? { refused: 'no token' } : await service.reviewer.authenticate(token)
+      if ('refused' in caller) {
+        count('unauthenticated')
+        log.warn({ reason: caller.refused, peer: call.getPeer() }, 'certificate request not authenticated')
+        return fail(status.UNAUTHENTICATED, 'request authenticate failure')
+      }
+      const asked = call.request.validitySeconds * 1000
+      if (asked > service.maxLifetimeMs) {
+        count('refused')
+        return fail(status.INVALID_ARGUMENT, `a lifetime of ${asked / 1000} s is more than ${service.maxLifetimeMs / 1000} s`)
+      }
+      const id = formatSpiffeId({ trustDomain: service.trustDomain, namespace: caller.namespace, serviceAccount: caller.serviceAccount })
+      const lifetimeMs = asked <= 0 ? service.defaultLifetimeMs : Math.min(asked, service.defaultLifetimeMs)
+      const chain = await issueCertificate(service.authority(), { csr: call.request.csr, names: [{ type: 'url', value: id }], lifetimeMs, nowMs: service.now() })
+      count('issued')
+      log.info({ identity: id, pod: caller.pod, lifetimeSeconds: lifetimeMs / 1000 }, 'certificate issued')
+      callback(null, chain)
+    }
+    answer().catch((error: unknown) => {
+      count('refused')
+      if (error instanceof KithError && error.code === 'CSR_INVALID') return fail(status.INVALID_ARGUMENT, error.message)
+      log.error({ error: String(error) }, 'certificate could not be issued')
+      fail(status.INTERNAL, 'certificate could not be issued')
+    })
+  }
+}
