@@ -1,0 +1,106 @@
+// The control plane, built by hand from top to bottom: sources → mesh → plan → generate → delta ADS; the CA beside it.
+import { Server, experimental } from '@grpc/grpc-js'
+import { mkdirSync, writeFileSync, existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { Counter, Gauge, Registry } from 'prom-client'
+import { KithError } from '#lib/errors.ts'
+import type { Logger } from '#lib/log.ts'
+import { formatRef, type Problem } from '#lib/problem.ts'
+import type { MeshConfigSpec } from '#api'
+import { createCertificateHandler, pluggedInAuthority, selfSignedAuthority, type TokenReviewer } from '#ca'
+import { watchFiles, type Objects } from '#sources'
+import { createCertificateMethod, deltaMethod } from '#xds'
+import { Discovery } from './discovery.ts'
+import { ServingCertificate } from './serving-certificate.ts'
+import { nextSnapshot, type Snapshot } from './snapshot.ts'
+import { serveStatus } from './status-port.ts'
+
+export interface ControlPlaneOptions {
+  /** Files and folders that are watched. */
+  readonly config: readonly string[]
+  readonly meshConfig: MeshConfigSpec
+  /** `root-cert.pem` is written here; `cacerts/` here is the plugged-in authority. */
+  readonly stateDir: string
+  /** `ip:port`; 0 chooses a port. */
+  readonly listen: string
+  readonly statusPort: number
+  readonly reviewer: TokenReviewer
+  /** Default 24 hours. */
+  readonly certificateLifetimeMs?: number
+  readonly log: Logger
+}
+
+export interface ControlPlane {
+  /** Where xDS and CA are served. */
+  readonly port: number
+  readonly statusPort: number
+  readonly snapshot: () => Snapshot
+  stop(): Promise<void>
+}
+
+const serverNames = ['istiod.istio-system.svc', 'istiod.istio-system', 'istiod']
+const maxLifetimeMs = 90 * 86_400_000
+
+export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
+  const { log } = options
+  const registry = new Registry()
+  const pushes = new Counter({ name: 'pilot_xds_events_total', help: 'Pushes, ACKs, NACKs and refusals of proxies.', labelNames: ['event'], registers: [registry] })
+  const issued = new Counter({ name: 'citadel_server_csr_count', help: 'Certificate requests by outcome.', labelNames: ['outcome'], registers: [registry] })
+  const trustDomain = options.meshConfig.trustDomain ?? 'cluster.local'
+  const plugged = join(options.stateDir, 'cacerts')
+  const authority = existsSync(plugged) ? await pluggedInAuthority(plugged) : await selfSignedAuthority(trustDomain, Date.now())
+  mkdirSync(options.stateDir, { recursive: true })
+  writeFileSync(join(options.stateDir, 'root-cert.pem'), authority.roots)
+  new Gauge({ name: 'citadel_server_root_cert_expiry_timestamp', help: 'Unix time at which the root ends.', registers: [registry] }).set(authority.certificate.notAfter.getTime() / 1000)
+
+  const discovery = new Discovery({ trustDomains: [trustDomain, ...(options.meshConfig.trustDomainAliases ?? [])], now: Date.now, log, count: (event) => pushes.inc({ event }) })
+  let snapshot: Snapshot
+  const take = (objects: Objects): void => {
+    const from = performance.now()
+    reportProblems(objects.problems, log)
+    snapshot = nextSnapshot(snapshot, objects.objects, options.meshConfig)
+    if (snapshot.number > 1 && snapshot.changed.length === 0) return discovery.publish(snapshot)
+    discovery.publish(snapshot)
+    log.info({ snapshot: snapshot.number, objects: objects.objects.length, changed: snapshot.changed.slice(0, 12), more: Math.max(0, snapshot.changed.length - 12), ms: Math.round(performance.now() - from) }, 'snapshot taken')
+  }
+  const watch = watchFiles(options.config, take)
+  take(watch.current())
+
+  const serving = new ServingCertificate(() => authority, serverNames, Date.now)
+  await serving.renew()
+  const server = new Server({ 'grpc.keepalive_time_ms': 30_000, 'grpc.max_receive_message_length': 16 * 1024 * 1024 })
+  server.addService({ delta: deltaMethod }, { delta: discovery.handle })
+  server.addService({ create: createCertificateMethod }, {
+    create: createCertificateHandler({ authority: () => authority, reviewer: options.reviewer, trustDomain, defaultLifetimeMs: options.certificateLifetimeMs ?? 86_400_000, maxLifetimeMs, now: Date.now, log, count: (outcome) => issued.inc({ outcome }) }),
+  })
+  const port = await bind(server, options.listen, serving)
+  const status = await serveStatus(options.statusPort, { registry, snapshot: () => snapshot.number, proxies: () => discovery.status(), ready: () => snapshot.number > 0 })
+  return {
+    port, statusPort: (status.address() as { port: number }).port, snapshot: () => snapshot,
+    async stop() {
+      watch.close()
+      serving.close()
+      server.forceShutdown()
+      await new Promise((resolve) => status.close(resolve))
+    },
+  }
+}
+
+function bind(server: Server, listen: string, serving: ServingCertificate): Promise<number> {
+  const credentials = experimental.createCertificateProviderServerCredentials(serving as never, serving as never, false)
+  return new Promise((resolve, reject) => {
+    server.bindAsync(listen, credentials, (error, port) => {
+      if (error === null) resolve(port)
+      else reject(new KithError('PORT_IN_USE', `${listen} can't be opened: ${error.message}`, { cause: error }))
+    })
+  })
+}
+
+/** What a user must hear of, once each time it is read. */
+function reportProblems(problems: readonly Problem[], log: Logger): void {
+  for (const p of problems) {
+    const fields = { code: p.code, where: formatRef(p.ref), file: p.ref.file, line: p.ref.line, field: p.ref.path, problem: p.message, help: p.help }
+    if (p.severity === 'error') log.error(fields, 'refused, the last good one stays')
+    else log.warn(fields, 'worth a look')
+  }
+}

@@ -1,0 +1,5 @@
+// In: sources and flags. Out: a running control plane: delta ADS, CA, status.
+// Law: assembled by hand, top to bottom; a broken input never empties a proxy.
+// Read first: control-plane.ts, discovery.ts.
+export { startControlPlane, type ControlPlane, type ControlPlaneOptions } from './control-plane.ts'
+export { Discovery, type ProxyStatus } from './discovery.ts'
