@@ -1,0 +1,127 @@
+// The sidecar's end of delta ADS: keeps a stream open, hands configuration to the proxy, answers with what the proxy made of it.
+import { Client, credentials, type ClientDuplexStream } from '@grpc/grpc-js'
+import { compile, type RuntimeConfig } from '#engine'
+import type { Logger } from '#lib/log.ts'
+import type { Proxy } from '#proxy'
+import { DeltaClientState, deltaMethod, typeUrls, type DeltaResponse, type WireRequest, type XdsNode } from '#xds'
+import type { WorkloadCertificate } from './rotation.ts'
+
+export interface DiscoveryClientOptions {
+  readonly address: string
+  readonly serverName: string
+  readonly node: XdsNode
+  readonly certificate: () => WorkloadCertificate
+  readonly proxy: Pick<Proxy, 'update'>
+  /** First listeners and clusters have arrived. */
+  readonly onConfigured: () => void
+  readonly log: Logger
+  readonly pick: () => number
+}
+
+const asked = [typeUrls.cluster, typeUrls.endpoint, typeUrls.listener, typeUrls.route]
+const firstRetryMs = 50
+const longestRetryMs = 5000
+
+export class DiscoveryClient {
+  readonly #options: DiscoveryClientOptions
+  readonly #state = new DeltaClientState(asked, new Set([typeUrls.cluster, typeUrls.listener]))
+  #client: Client | undefined
+  #stream: ClientDuplexStream<WireRequest, DeltaResponse> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #retryMs = firstRetryMs
+  #configured = false
+  #stopped = false
+
+  constructor(options: DiscoveryClientOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    this.#connect()
+  }
+
+  /** With a new certificate: the old stream goes on until the new one has taken over. */
+  reconnect(): void {
+    const old = this.#stream
+    const oldClient = this.#client
+    if (old === undefined) return
+    this.#stream = undefined
+    this.#connect()
+    old.removeAllListeners('end')
+    old.removeAllListeners('error')
+    old.on('error', () => undefined)
+    old.cancel()
+    oldClient?.close()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+    this.#stream?.on('error', () => undefined)
+    this.#stream?.cancel()
+    this.#client?.close()
+  }
+
+  get connected(): boolean {
+    return this.#stream !== undefined
+  }
+
+  #connect(): void {
+    if (this.#stopped) return
+    const { address, serverName, certificate, node, log } = this.#options
+    const { roots, key, chain } = certificate()
+    const secure = credentials.createSsl(Buffer.from(roots), Buffer.from(key.reveal()), Buffer.from(chain))
+    const client = new Client(address, secure, { 'grpc.ssl_target_name_override': serverName, 'grpc.keepalive_time_ms': 30_000, 'grpc.max_receive_message_length': 64 * 1024 * 1024, 'grpc.use_local_subchannel_pool': 1, 'grpc.initial_reconnect_backoff_ms': firstRetryMs })
+    const stream = client.makeBidiStreamRequest(deltaMethod.path, deltaMethod.requestSerialize, deltaMethod.responseDeserialize)
+    this.#client = client
+    this.#stream = stream
+    stream.on('data', (response: DeltaResponse) => this.#response(stream, response))
+    stream.on('end', () => this.#lost(stream, 'the control plane ended the stream'))
+    stream.on('error', (error: Error) => this.#lost(stream, error.message))
+    this.#state.connect().forEach((request, i) => stream.write(i === 0 ? { ...request, node } : request))
+    log.debug({ address }, 'discovery stream opened')
+  }
+
+  #lost(stream: ClientDuplexStream<WireRequest, DeltaResponse>, reason: string): void {
+    if (stream !== this.#stream) return
+    this.#stream = undefined
+    this.#client?.close()
+    if (this.#stopped) return
+    const wait = this.#retryMs * (0.8 + 0.4 * this.#options.pick())
+    this.#retryMs = Math.min(this.#retryMs * 2, longestRetryMs)
+    this.#options.log.warn({ reason, retryMs: Math.round(wait) }, 'control plane lost, the last configuration goes on')
+    this.#timer = setTimeout(() => this.#connect(), wait)
+  }
+
+  #response(stream: ClientDuplexStream<WireRequest, DeltaResponse>, response: DeltaResponse): void {
+    const { proxy, log } = this.#options
+    this.#retryMs = firstRetryMs
+    const { reply, refused } = this.#state.response(response, (resources) => proxy.update(resources).errors)
+    for (const r of refused) log.error({ resource: r.name, reason: r.message }, 'configuration refused, the last good one stays')
+    stream.write(reply)
+    if (response.typeUrl === typeUrls.cluster || response.typeUrl === typeUrls.listener) this.#follow(stream)
+    if (!this.#configured && this.#state.of(typeUrls.listener).size > 0 && this.#state.of(typeUrls.cluster).size > 0) {
+      this.#configured = true
+      this.#options.onConfigured()
+    }
+  }
+
+  /** Endpoints and routes are asked for by the names that clusters and listeners give. */
+  #follow(stream: ClientDuplexStream<WireRequest, DeltaResponse>): void {
+    const { config } = compile(this.#state.all())
+    for (const request of [this.#state.want(typeUrls.endpoint, endpointNames(config)), this.#state.want(typeUrls.route, routeNames(config))]) if (request !== undefined) stream.write(request)
+  }
+}
+
+function endpointNames(config: RuntimeConfig): Set<string> {
+  return new Set([...config.clusters.values()].filter((c) => c.discovery === 'EDS').map((c) => c.edsName))
+}
+
+function routeNames(config: RuntimeConfig): Set<string> {
+  const names = new Set<string>()
+  for (const listener of config.listeners.values()) {
+    const chains = [...listener.chains.map((c) => c.chain), ...(listener.defaultChain === undefined ? [] : [listener.defaultChain])]
+    for (const { terminal } of chains) if ('routes' in terminal && 'rds' in terminal.routes && terminal.routes.rds !== '') names.add(terminal.routes.rds)
+  }
+  return names
+}

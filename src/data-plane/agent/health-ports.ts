@@ -1,0 +1,60 @@
+// 15021 for the kubelet, 15020 for metrics and rewritten probes; quitting is for the pod itself alone.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { KithError } from '#lib/errors.ts'
+import { probe, type Prober } from './probes.ts'
+
+export interface HealthOptions {
+  /** `host:port` pairs. */
+  readonly health: { readonly host: string; readonly port: number }
+  readonly agent: { readonly host: string; readonly port: number }
+  readonly ready: () => boolean
+  readonly metrics: () => string
+  readonly probers: ReadonlyMap<string, Prober>
+  readonly podAddress: string
+  readonly onQuit: () => void
+}
+
+export async function serveHealth(options: HealthOptions): Promise<{ close(): void }> {
+  const health = await listen(options.health, (request, response) => {
+    if (path(request) === '/healthz/ready') return readiness(options, response)
+    response.writeHead(404).end()
+  })
+  const agent = await listen(options.agent, (request, response) => {
+    const asked = path(request)
+    if (asked === '/healthz/ready') return readiness(options, response)
+    if (asked === '/stats/prometheus' || asked === '/metrics') return void response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(options.metrics())
+    const prober = options.probers.get(asked)
+    if (prober !== undefined) return void probe(prober, options.podAddress).then(({ status, body }) => response.writeHead(status).end(body))
+    if (asked === '/quitquitquit') {
+      if (request.method !== 'POST') return void response.writeHead(405).end()
+      if (!isLoopback(request)) return void response.writeHead(403).end('only from inside the pod\n')
+      response.end('quitting\n')
+      return options.onQuit()
+    }
+    response.writeHead(404).end()
+  })
+  return {
+    close() {
+      for (const s of [health, agent]) {
+        s.close()
+        s.closeAllConnections()
+      }
+    },
+  }
+}
+
+const path = (request: IncomingMessage): string => (request.url ?? '').split('?')[0] as string
+const isLoopback = (request: IncomingMessage): boolean => /^(::ffff:)?127\.|^::1$/.test(request.socket.remoteAddress ?? '')
+
+function readiness(options: HealthOptions, response: ServerResponse): void {
+  const ready = options.ready()
+  response.writeHead(ready ? 200 : 503).end(ready ? '' : 'not ready: waiting for certificates and configuration\n')
+}
+
+function listen(at: { host: string; port: number }, handler: (request: IncomingMessage, response: ServerResponse) => void): Promise<Server> {
+  const server = createServer(handler)
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => reject(new KithError('PORT_IN_USE', `${at.host}:${at.port} can't be opened: ${cause.message}`, { cause })))
+    server.listen(at.port, at.host, () => resolve(server))
+  })
+}

@@ -1,0 +1,25 @@
+// The sidecar as a process.
+import { KithError } from '#lib/errors.ts'
+import { readEnvironment } from './environment.ts'
+import { jsonLogger } from './json-logger.ts'
+import { startSidecar, type Sidecar } from './sidecar.ts'
+
+const log = jsonLogger({ scope: 'agent' })
+let sidecar: Sidecar | undefined
+let ending = false
+const end = (): void => {
+  if (ending) process.exit(1)
+  ending = true
+  void (sidecar?.stop() ?? Promise.resolve()).then(() => process.exit(0), () => process.exit(1))
+}
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, end)
+// One request's bug must not end the pod's network: it is logged as what it is, and the proxy goes on.
+process.on('uncaughtException', (error) => log.error({ error: error.stack ?? String(error) }, 'unexpected error'))
+process.on('unhandledRejection', (error) => log.error({ error: error instanceof Error ? error.stack : String(error) }, 'unexpected rejection'))
+
+try {
+  sidecar = await startSidecar(readEnvironment(process.env), log, end)
+} catch (error) {
+  log.error({ code: error instanceof KithError ? error.code : 'UNEXPECTED', reason: error instanceof Error ? error.message : String(error) }, 'sidecar could not start')
+  process.exit(1)
+}

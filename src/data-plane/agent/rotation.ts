@@ -1,0 +1,88 @@
+// The workload's certificate: got at start, renewed with a new key at half its life; a failure keeps the last one and tries again.
+import { X509Certificate } from 'node:crypto'
+import type { Logger } from '#lib/log.ts'
+import type { Secret } from '#lib/secret.ts'
+
+export interface WorkloadCertificate {
+  /** PEM, leaf first, without roots. */
+  readonly chain: string
+  readonly key: Secret<string>
+  /** PEM. */
+  readonly roots: string
+  readonly notBeforeMs: number
+  readonly notAfterMs: number
+}
+
+export interface RotationOptions {
+  /** A new key and its certificate. */
+  readonly fetch: () => Promise<{ readonly chain: readonly string[]; readonly key: Secret<string> }>
+  readonly onCertificate: (certificate: WorkloadCertificate) => void
+  readonly now: () => number
+  /** 0 ≤ n < 1. */
+  readonly pick: () => number
+  readonly log: Logger
+}
+
+/** Istio's SECRET_GRACE_PERIOD_RATIO, and its jitter. */
+const renewAt = 0.5
+const jitter = 0.01
+const firstRetryMs = 100
+const longestRetryMs = 10_000
+
+export class Rotation {
+  readonly #options: RotationOptions
+  #timer: NodeJS.Timeout | undefined
+  #current: WorkloadCertificate | undefined
+  #retryMs = firstRetryMs
+  #stopped = false
+
+  constructor(options: RotationOptions) {
+    this.#options = options
+  }
+
+  get current(): WorkloadCertificate | undefined {
+    return this.#current
+  }
+
+  /** Resolves when the first certificate is there; until then it tries for ever. */
+  async start(): Promise<void> {
+    while (!this.#stopped && !(await this.#renew())) await new Promise((resolve) => setTimeout(resolve, this.#backOff()))
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+  }
+
+  #backOff(): number {
+    const wait = this.#retryMs * (0.8 + 0.4 * this.#options.pick())
+    this.#retryMs = Math.min(this.#retryMs * 2, longestRetryMs)
+    return wait
+  }
+
+  async #renew(): Promise<boolean> {
+    const { fetch, onCertificate, log, now } = this.#options
+    try {
+      const { chain, key } = await fetch()
+      const leaf = new X509Certificate(chain[0] as string)
+      const certificate = { chain: chain.slice(0, -1).join(''), key, roots: chain.at(-1) as string, notBeforeMs: Date.parse(leaf.validFrom), notAfterMs: Date.parse(leaf.validTo) }
+      this.#current = certificate
+      this.#retryMs = firstRetryMs
+      onCertificate(certificate)
+      log.info({ identity: leaf.subjectAltName, until: new Date(certificate.notAfterMs).toISOString() }, 'certificate received')
+      this.#schedule((certificate.notAfterMs - now()) * (renewAt + jitter * (2 * this.#options.pick() - 1)))
+      return true
+    } catch (error) {
+      const left = this.#current === undefined ? undefined : Math.round((this.#current.notAfterMs - now()) / 1000)
+      log.warn({ reason: (error as Error).message, secondsLeft: left }, 'certificate could not be had, trying again')
+      if (this.#current !== undefined) this.#schedule(this.#backOff())
+      return false
+    }
+  }
+
+  #schedule(ms: number): void {
+    if (this.#stopped) return
+    // setTimeout takes 32 bits of milliseconds.
+    this.#timer = setTimeout(() => void this.#renew(), Math.min(Math.max(ms, 50), 2 ** 31 - 1))
+  }
+}
