@@ -10,4 +10,5 @@ interface CommandEntry {
 
 export const commands: readonly CommandEntry[] = [
   { name: 'explain', summary: 'both ends of a call: the verdict, and which line of which policy did it', load: () => import('./commands/explain.ts') },
+  { name: 'validate', summary: 'whether a cluster would take these files', load: () => import('./commands/validate.ts') },
 ]

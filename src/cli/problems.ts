@@ -6,5 +6,6 @@ export function formatProblem(p: Problem): string {
   const { ref } = p
   const place = ref.file === undefined ? '' : `${ref.file}${ref.line === undefined ? '' : `:${ref.line}${ref.column === undefined ? '' : `:${ref.column}`}`}: `
   const name = ref.name === '' ? '' : `${ref.kind} ${ref.namespace === '' ? '' : `${ref.namespace}/`}${ref.name}: `
-  return `${place}${p.severity} [${p.code}] ${name}${p.message}${p.help === undefined ? '' : `; ${p.help}`}`
+  const field = ref.path === '' || p.message.includes(ref.path) ? '' : `${ref.path}: `
+  return `${place}${p.severity} [${p.code}] ${name}${field}${p.message}${p.help === undefined ? '' : `; ${p.help}`}`
 }

@@ -3,56 +3,74 @@ import { nearest } from '#lib/nearest.ts'
 import { parseDuration } from './duration.ts'
 import type { SchemaNode } from './schema.ts'
 
-/** A mistake in one field. `unknown`: the field does not exist there; `misplaced` names where it does. */
+/**
+ * A mistake in one field. `unknown-field`: it does not exist there; `type`, `enum`, `oneof`: it can't be read at all;
+ * `limit`: it can be read, but the CRD refuses it; `duration`: too short or too fine; `stranger`: no object of any API.
+ */
 export interface Fault {
   readonly path: string
   readonly message: string
   readonly help?: string
-  readonly kind: 'unknown-field' | 'type' | 'enum' | 'oneof'
+  readonly kind: 'unknown-field' | 'type' | 'enum' | 'oneof' | 'limit' | 'duration' | 'stranger'
 }
 
 export interface Decoding {
   readonly faults: Fault[]
   /** The schema of the whole document, to say where a misplaced field belongs. */
   readonly root: SchemaNode
+  /** protobuf's JSON (MeshConfig) takes `match_labels` for `matchLabels` as well; CRDs do not. */
+  readonly snakeCase?: boolean
 }
+
+type ObjectNode = SchemaNode & { type: 'object' }
 
 export function decodeValue(schema: SchemaNode, value: unknown, path: string, into: Decoding): unknown {
   if (value === null || value === undefined) return undefined
+  const before = into.faults.length
+  const decoded = decodeTyped(schema, value, path, into)
+  if (schema.rules !== undefined && decoded !== undefined && into.faults.length === before) {
+    for (const { holds, message } of schema.rules) if (!(holds as (v: unknown) => boolean)(decoded)) limit(into, path, message)
+  }
+  return decoded
+}
+
+function decodeTyped(schema: SchemaNode, value: unknown, path: string, into: Decoding): unknown {
   const wrong = (expected: string): undefined => {
-    into.faults.push({ path, kind: 'type', message: `${path}: expected ${expected}, found ${describe(value)}` })
+    into.faults.push({ path, kind: 'type', message: `expected ${expected}, found ${describe(value)}` })
     return undefined
   }
   switch (schema.type) {
     case 'any':
       return value
     case 'string':
-      return typeof value === 'string' ? value : wrong('a string')
+      if (typeof value !== 'string') return wrong('a string')
+      if (schema.minLength !== undefined && value.length < schema.minLength) limit(into, path, value === '' ? 'must not be empty' : `must have at least ${schema.minLength} characters`)
+      else if (schema.maxLength !== undefined && value.length > schema.maxLength) limit(into, path, `must have at most ${schema.maxLength} characters`)
+      else if (schema.pattern !== undefined && !new RegExp(schema.pattern).test(value)) limit(into, path, `${JSON.stringify(value)} does not match ${schema.pattern}`)
+      return value
     case 'boolean':
       return typeof value === 'boolean' ? value : wrong('true or false')
     case 'number':
-      return typeof value === 'number' ? value : wrong('a number')
-    case 'integer': {
-      const n = typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value
-      if (typeof n !== 'number' || !Number.isInteger(n)) return wrong('a whole number')
-      return n >= schema.min && n <= schema.max ? n : wrong(`a whole number from ${schema.min} to ${schema.max}`)
-    }
-    case 'duration': {
-      const ms = typeof value === 'string' ? parseDuration(value) : undefined
-      return ms ?? wrong('a duration such as "10s"')
-    }
+      if (typeof value !== 'number') return wrong('a number')
+      if ((schema.min !== undefined && value < schema.min) || (schema.max !== undefined && value > schema.max)) limit(into, path, `${value} is not ${range(schema.min, schema.max)}`)
+      return value
+    case 'integer':
+      return decodeInteger(schema, value, path, into) ?? wrong('a whole number')
+    case 'duration':
+      return decodeDuration(schema, value, path, into) ?? wrong('a duration such as "10s"')
     case 'enum':
       return decodeEnum(schema.values, value, path, into)
     case 'list':
-      if (!Array.isArray(value)) return wrong('a list')
-      return value.map((item, i) => decodeValue(schema.item, item, `${path}[${i}]`, into)).filter((item) => item !== undefined)
+      return Array.isArray(value) ? decodeList(schema, value, path, into) : wrong('a list')
     case 'map': {
       if (!isRecord(value)) return wrong('a map')
       const out: Record<string, unknown> = {}
       for (const [key, item] of Object.entries(value)) {
         const decoded = decodeValue(schema.value, item, `${path}.${key}`, into)
-        if (decoded !== undefined) out[key] = decoded
+        if (decoded !== undefined) Object.defineProperty(out, key, { value: decoded, enumerable: true, writable: true, configurable: true })
       }
+      if (schema.minProperties !== undefined && Object.keys(value).length < schema.minProperties) limit(into, path, 'must not be empty')
+      if (schema.maxProperties !== undefined && Object.keys(value).length > schema.maxProperties) limit(into, path, `must have at most ${schema.maxProperties} entries`)
       return out
     }
     case 'object':
@@ -60,34 +78,86 @@ export function decodeValue(schema: SchemaNode, value: unknown, path: string, in
   }
 }
 
-function decodeObject(schema: SchemaNode & { type: 'object' }, value: Readonly<Record<string, unknown>>, path: string, into: Decoding): Record<string, unknown> {
+function decodeInteger(schema: SchemaNode & { type: 'integer' }, value: unknown, path: string, into: Decoding): number | undefined {
+  const quoted = typeof value === 'string' && /^-?\d{1,15}$/.test(value)
+  const n = quoted ? Number(value) : value
+  if (typeof n !== 'number' || !Number.isInteger(n)) return undefined
+  if (n < schema.min || n > schema.max) into.faults.push({ path, kind: 'type', message: `${n} is not ${range(schema.min, schema.max)}` })
+  else if (quoted && into.snakeCase !== true) into.faults.push({ path, kind: 'limit', message: `expected a whole number, found the string ${JSON.stringify(value)}`, help: `write ${n} without quotes` })
+  return n
+}
+
+function decodeDuration(schema: SchemaNode & { type: 'duration' }, value: unknown, path: string, into: Decoding): number | undefined {
+  const ms = typeof value === 'string' ? parseDuration(value) : undefined
+  if (ms === undefined) return undefined
+  if (ms < schema.minMs) into.faults.push({ path, kind: 'duration', message: `${value as string} is shorter than ${schema.minMs} ms` })
+  else if (Math.abs(ms - Math.round(ms)) > 1e-9) into.faults.push({ path, kind: 'duration', message: `${value as string} is no whole number of milliseconds` })
+  return ms
+}
+
+function decodeList(schema: SchemaNode & { type: 'list' }, value: readonly unknown[], path: string, into: Decoding): unknown[] {
+  const out: unknown[] = []
+  value.forEach((item, i) => {
+    const at = `${path}[${i}]`
+    if (item === null) into.faults.push({ path: at, kind: 'limit', message: 'this item of the list is empty' })
+    const decoded = decodeValue(schema.item, item, at, into)
+    // An item that can't be read keeps its place as far as possible: the paths of those behind it stay right.
+    if (decoded !== undefined) out.push(decoded)
+    else if (schema.item.type === 'object') out.push({})
+  })
+  if (schema.minItems !== undefined && value.length < schema.minItems) limit(into, path, value.length === 0 ? 'must not be empty' : `must have at least ${schema.minItems} items`)
+  if (schema.maxItems !== undefined && value.length > schema.maxItems) limit(into, path, `must have at most ${schema.maxItems} items`)
+  if (schema.uniqueBy !== undefined) {
+    const seen = new Set<unknown>()
+    out.forEach((item, i) => {
+      const key = (item as Record<string, unknown>)[schema.uniqueBy as string]
+      if (key !== undefined && seen.has(key)) limit(into, `${path}[${i}].${schema.uniqueBy}`, `${JSON.stringify(key)} stands in this list already`)
+      seen.add(key)
+    })
+  }
+  return out
+}
+
+function decodeObject(schema: ObjectNode, value: Readonly<Record<string, unknown>>, path: string, into: Decoding): Record<string, unknown> {
   const out: Record<string, unknown> = {}
+  const misspelt = new Set<string>()
   for (const [key, item] of Object.entries(value)) {
-    const at = path === '' ? key : `${path}.${key}`
-    const name = fieldName(schema, key)
+    const at = join(path, key)
+    const name = fieldName(schema, key, into)
     if (name === undefined) {
-      into.faults.push(unknownField(schema, key, at, into))
+      const near = nearestField(schema, key)
+      if (near !== undefined) misspelt.add(near)
+      into.faults.push(unknownField(key, at, near, into))
       continue
     }
     const decoded = decodeValue(schema.fields[name] as SchemaNode, item, at, into)
     if (decoded !== undefined) out[name] = decoded
   }
+  for (const name of schema.required ?? []) {
+    if ((value[name] === undefined || value[name] === null) && !misspelt.has(name)) limit(into, join(path, name), 'this field is required')
+  }
   for (const group of schema.oneOf) {
     const set = group.filter((f) => out[f] !== undefined)
-    if (set.length > 1) into.faults.push({ path: `${path}.${set[1]}`, kind: 'oneof', message: `${path}: only one of ${set.join(', ')} may be set` })
+    if (set.length > 1) into.faults.push({ path: join(path, set[1] as string), kind: 'oneof', message: `only one of ${set.join(', ')} may be set` })
   }
   return out
 }
 
-/** protobuf's JSON takes `match_labels` for `matchLabels` as well. */
-function fieldName(schema: SchemaNode & { type: 'object' }, key: string): string | undefined {
+function fieldName(schema: ObjectNode, key: string, into: Decoding): string | undefined {
   if (Object.hasOwn(schema.fields, key)) return key
-  const camel = key.includes('_') ? key.replace(/_([a-z0-9])/g, (_m, c: string) => c.toUpperCase()) : key
-  return camel !== key && Object.hasOwn(schema.fields, camel) ? camel : undefined
+  if (into.snakeCase !== true || !key.includes('_')) return undefined
+  const camel = camelCase(key)
+  return Object.hasOwn(schema.fields, camel) ? camel : undefined
 }
 
-function unknownField(schema: SchemaNode & { type: 'object' }, key: string, at: string, into: Decoding): Fault {
-  const near = nearest(key, Object.keys(schema.fields))
+const camelCase = (key: string): string => key.replace(/[_-]([a-z0-9])/g, (_m, c: string) => c.toUpperCase())
+
+function nearestField(schema: ObjectNode, key: string): string | undefined {
+  const camel = camelCase(key)
+  return Object.hasOwn(schema.fields, camel) ? camel : nearest(key, Object.keys(schema.fields))
+}
+
+function unknownField(key: string, at: string, near: string | undefined, into: Decoding): Fault {
   const elsewhere = near === undefined ? places(into.root, key).filter((p) => p !== at) : []
   const help = near !== undefined ? `did you mean "${near}"?` : elsewhere.length > 0 ? `it belongs at ${elsewhere.slice(0, 2).join(' or ')}` : undefined
   return { path: at, kind: 'unknown-field', message: `unknown field "${at}"`, ...(help === undefined ? {} : { help }) }
@@ -102,7 +172,7 @@ function places(root: SchemaNode, name: string): string[] {
     if (depth > 7) continue
     if (node.type === 'object') {
       for (const [field, child] of Object.entries(node.fields)) {
-        const at = path === '' ? field : `${path}.${field}`
+        const at = join(path, field)
         if (field === name) found.push(at)
         queue.push([child, at, depth + 1])
       }
@@ -113,16 +183,28 @@ function places(root: SchemaNode, name: string): string[] {
 
 function decodeEnum(values: readonly string[], value: unknown, path: string, into: Decoding): string | undefined {
   if (typeof value === 'string' && values.includes(value)) return value
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < values.length) return values[value]
   const shown = values.filter((v) => v !== 'UNSET' && v !== 'UNSPECIFIED' && v !== 'DEFAULT')
-  const near = typeof value === 'string' ? nearest(value, values) : undefined
+  const numbered = typeof value === 'number' && Number.isInteger(value) ? values[value] : undefined
+  const near = numbered ?? (typeof value === 'string' ? nearest(value, values) : undefined)
+  if (numbered !== undefined && into.snakeCase === true) return numbered
   into.faults.push({
     path,
-    kind: 'enum',
-    message: `${path}: ${JSON.stringify(value)} is not a value of this field; it takes ${shown.slice(0, -1).join(', ')}${shown.length > 1 ? ' or ' : ''}${shown.at(-1)}`,
+    kind: numbered === undefined ? 'enum' : 'limit',
+    message: `${JSON.stringify(value)} is not a value of this field; it takes ${shown.slice(0, -1).join(', ')}${shown.length > 1 ? ' or ' : ''}${shown.at(-1)}`,
     ...(near === undefined ? {} : { help: `did you mean ${near}?` }),
   })
-  return undefined
+  return numbered
+}
+
+function limit(into: Decoding, path: string, message: string): void {
+  into.faults.push({ path, kind: 'limit', message })
+}
+
+const join = (path: string, field: string): string => (path === '' ? field : `${path}.${field}`)
+
+function range(min: number | undefined, max: number | undefined): string {
+  if (min === undefined) return `at most ${max}`
+  return max === undefined ? `at least ${min}` : `in the range ${min} to ${max}`
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,44 +1,95 @@
 // unknown → ApiObject and Problems. Istio's kinds strictly, everything else as it is. Never throws on a user's input.
+import { nearest } from '#lib/nearest.ts'
 import type { Problem, Severity } from '#lib/problem.ts'
+import { check } from './checks/index.ts'
 import { decodeValue, isRecord, type Decoding, type Fault } from './decode-fields.ts'
-import { clusterScoped, istioKindOf } from './kinds.ts'
+import { clusterScoped, istioGroups, istioKindOf, istioKinds, type IstioKind } from './kinds.ts'
 import { refTo, type ApiObject, type Metadata, type Origin } from './object.ts'
 
 export interface Decoded {
-  /** Absent where the document is no object of any API, or an Istio kind with a fault that changes its meaning. */
+  /** Absent where the document is no object of any API, or an Istio kind with an error: a half-read policy is no policy. */
   readonly object?: ApiObject
   readonly problems: readonly Problem[]
 }
 
-/** Decodes one document. Faults in Istio's kinds make errors (IST0106) and withhold the object: a half-read policy is no policy. */
+/** What one document is, with all that is wrong with it. */
+export interface Reading {
+  /** The object as far as it could be read, faults or not: for those who look for mistakes, never for those who apply policy. */
+  readonly draft?: ApiObject
+  /** Faults of shape: what the CRD refuses. */
+  readonly faults: readonly (Fault & { readonly problem: Problem })[]
+  /** What the fields mean together: what Istio's webhook refuses or warns of. */
+  readonly findings: readonly Problem[]
+}
+
+/** Decodes one document as a cluster would admit it. Errors in Istio's kinds (IST0106) withhold the object. */
 export function decode(raw: unknown, origin: Origin): Decoded {
-  if (!isRecord(raw)) return { problems: [problemAt(stranger(origin), '', 'IST0106', 'error', 'a document must be an object with apiVersion and kind')] }
+  const { draft, faults, findings } = read(raw, origin)
+  const problems = [...faults.map((f) => f.problem), ...findings]
+  return draft !== undefined && !problems.some((p) => p.severity === 'error') ? { object: draft, problems } : { problems }
+}
+
+/** Reads one document: the draft of an object, and everything that is wrong with it. */
+export function read(raw: unknown, origin: Origin): Reading {
+  const fail = (object: Named, path: string, message: string, help?: string, faultKind: Fault['kind'] = 'type'): Reading => ({
+    faults: [{ path, message, kind: faultKind, problem: problemAt(object, path, 'IST0106', 'error', message, help) }], findings: [],
+  })
+  if (!isRecord(raw)) return fail(stranger(origin), '', 'a document must be an object with apiVersion and kind')
   const apiVersion = typeof raw['apiVersion'] === 'string' ? raw['apiVersion'] : ''
   const kind = typeof raw['kind'] === 'string' ? raw['kind'] : ''
+  const head = { apiVersion, kind, metadata: decodeMetadata(raw['metadata'], kind), origin, raw }
   if (apiVersion === '' || kind === '') {
     const missing = apiVersion === '' ? 'apiVersion' : 'kind'
-    return { problems: [problemAt({ ...stranger(origin), kind }, missing, 'IST0106', 'error', `${missing} is missing`)] }
+    return fail(head, missing, `${missing} is missing`, undefined, 'stranger')
   }
-  const problems: Problem[] = []
-  const head = { apiVersion, kind, metadata: decodeMetadata(raw['metadata'], kind), origin, raw }
   const known = istioKindOf(apiVersion, kind)
-  if (known === undefined) return { object: { ...head, spec: isRecord(raw['spec']) ? raw['spec'] : {} }, problems }
-  const decoding: Decoding = { faults: [], root: { type: 'object', fields: { apiVersion: { type: 'string' }, kind: { type: 'string' }, metadata: { type: 'any' }, spec: known.spec, status: { type: 'any' } }, oneOf: [] } }
-  const whole = decodeValue(decoding.root, raw, '', decoding) as { spec?: unknown } | undefined
-  for (const fault of decoding.faults) problems.push(problemOf(head, fault))
-  const object: ApiObject = { ...head, spec: whole?.spec ?? {} }
-  return decoding.faults.length === 0 ? { object, problems } : { problems }
+  if (known === undefined) {
+    const group = apiVersion.slice(0, Math.max(0, apiVersion.indexOf('/')))
+    if (!istioGroups.has(group) || unmodelled.has(kind)) return { draft: { ...head, spec: isRecord(raw['spec']) ? raw['spec'] : {} }, faults: [], findings: [] }
+    const elsewhere = istioKinds[kind]
+    if (elsewhere !== undefined) return fail(head, 'apiVersion', `${kind} is no kind of ${group}`, `it belongs to ${elsewhere.group}/${elsewhere.versions[0]}`)
+    const near = nearest(kind, Object.keys(istioKinds).filter((k) => istioKinds[k]?.group === group)) ?? nearest(kind, Object.keys(istioKinds))
+    return fail(head, 'kind', `${group} has no kind ${kind}`, near === undefined ? undefined : `did you mean ${near}?`)
+  }
+  return readIstio(head, known)
 }
 
-function problemOf(object: { kind: string; metadata: Metadata; origin: Origin }, fault: Fault): Problem {
-  return problemAt(object, fault.path, 'IST0106', 'error', fault.message, fault.help)
+function readIstio(head: Omit<ApiObject, 'spec'>, known: IstioKind): Reading {
+  const decoding: Decoding = { faults: [], root: rootOf(known) }
+  const whole = decodeValue(decoding.root, head.raw, '', decoding) as { spec?: unknown } | undefined
+  const version = head.apiVersion.slice(head.apiVersion.indexOf('/') + 1)
+  if (!known.versions.includes(version)) {
+    decoding.faults.push({ path: 'apiVersion', kind: 'type', message: `Istio serves no ${head.apiVersion} of ${head.kind}`, help: `it serves ${known.versions.map((v) => `${known.group}/${v}`).join(', ')}` })
+  }
+  if (head.metadata.name === '') decoding.faults.push({ path: 'metadata.name', kind: 'limit', message: 'this field is required' })
+  const draft: ApiObject = { ...head, spec: whole?.spec ?? {} }
+  const faults = decoding.faults.map((f) => ({ ...f, problem: problemAt(head, f.path, 'IST0106', 'error', f.message, f.help) }))
+  const near = (a: string, b: string): boolean => a === b || a.startsWith(`${b}.`) || a.startsWith(`${b}[`) || b.startsWith(`${a}.`)
+  const findings = check(draft).filter((p) => p.severity !== 'error' || !faults.some((f) => near(p.ref.path, f.path)))
+  return { draft, faults, findings }
 }
 
-function problemAt(object: { kind: string; metadata: Metadata; origin: Origin }, path: string, code: string, severity: Severity, message: string, help?: string): Problem {
+/** Kinds of Istio's groups that Kith takes unread. */
+const unmodelled: ReadonlySet<string> = new Set(['WasmPlugin', 'TrafficExtension', 'IstioOperator'])
+
+const roots = new Map<IstioKind, Decoding['root']>()
+function rootOf(known: IstioKind): Decoding['root'] {
+  const made = roots.get(known)
+  if (made !== undefined) return made
+  const text = { type: 'string' } as const
+  const anything = { type: 'any' } as const
+  const root: Decoding['root'] = { type: 'object', fields: { apiVersion: text, kind: text, metadata: anything, spec: known.spec, status: anything }, oneOf: [], ...(known.specRequired === true ? { required: ['spec'] } : {}) }
+  roots.set(known, root)
+  return root
+}
+
+interface Named { readonly kind: string; readonly metadata: Metadata; readonly origin: Origin }
+
+function problemAt(object: Named, path: string, code: string, severity: Severity, message: string, help?: string): Problem {
   return { code, severity, ref: refTo(object, path), message, ...(help === undefined ? {} : { help }) }
 }
 
-function stranger(origin: Origin): { kind: string; metadata: Metadata; origin: Origin } {
+function stranger(origin: Origin): Named {
   return { kind: '', metadata: { name: '', namespace: '', labels: {}, annotations: {} }, origin }
 }
 

@@ -4,6 +4,7 @@ import type { AuthorizationPolicySpec, PeerAuthenticationSpec, RequestAuthentica
 import * as security from './kinds/security.ts'
 import type { DestinationRuleSpec, GatewaySpec, ServiceEntrySpec, SidecarSpec, WorkloadEntrySpec } from './kinds/networking.ts'
 import * as networking from './kinds/networking.ts'
+import { proxyConfig, telemetry } from './kinds/telemetry.ts'
 import { virtualService, type VirtualServiceSpec } from './kinds/virtual-service.ts'
 import type { CronJobSpec, PodSpec, ServiceSpec, WorkloadSpec } from './kinds/kubernetes.ts'
 import type { SchemaNode } from './schema.ts'
@@ -28,6 +29,8 @@ export interface IstioKind {
   readonly group: string
   readonly versions: readonly string[]
   readonly spec: SchemaNode
+  /** The CRD refuses an object without `spec`. */
+  readonly specRequired?: true
 }
 
 const all = ['v1', 'v1beta1', 'v1alpha3']
@@ -40,15 +43,18 @@ export const istioKinds: Readonly<Record<string, IstioKind>> = {
   RequestAuthentication: sec(security.requestAuthentication),
   DestinationRule: net(networking.destinationRule),
   VirtualService: net(virtualService),
-  ServiceEntry: net(networking.serviceEntry),
-  WorkloadEntry: net(networking.workloadEntry),
-  WorkloadGroup: net(networking.workloadGroup),
+  ServiceEntry: { ...net(networking.serviceEntry), specRequired: true },
+  WorkloadEntry: { ...net(networking.workloadEntry), specRequired: true },
+  WorkloadGroup: { ...net(networking.workloadGroup), specRequired: true },
   Sidecar: net(networking.sidecar),
   Gateway: net(networking.gateway),
   EnvoyFilter: net(networking.envoyFilter, ['v1alpha3']),
-  ProxyConfig: net(security.proxyConfig, ['v1beta1']),
-  Telemetry: { group: 'telemetry.istio.io', versions: ['v1', 'v1alpha1'], spec: security.telemetry },
+  ProxyConfig: net(proxyConfig, ['v1beta1']),
+  Telemetry: { group: 'telemetry.istio.io', versions: ['v1', 'v1alpha1'], spec: telemetry },
 }
+
+/** Istio's API groups. */
+export const istioGroups: ReadonlySet<string> = new Set(['networking.istio.io', 'security.istio.io', 'telemetry.istio.io', 'extensions.istio.io'])
 
 /** Kubernetes kinds without a namespace. */
 export const clusterScoped: ReadonlySet<string> = new Set([

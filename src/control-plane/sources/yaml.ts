@@ -33,19 +33,27 @@ export function parseYaml(text: string, file: string): ParsedText {
   const source = text.startsWith('\uFEFF') ? text.slice(1) : text
   const lines = new LineIndex(source)
   try {
-    return constructDocuments(parseEvents(source, {}), source, file, lines, 0)
+    return constructDocuments(parseEvents(masked(source), {}), source, file, lines, 0)
   } catch (error) {
     const parts = splitDocuments(source)
     if (parts.length === 1) return failed(error, file, lines, 0)
     const all = parts.map(({ start, text: part }) => {
       try {
-        return constructDocuments(parseEvents(part, {}), part, file, lines, start)
+        return constructDocuments(parseEvents(masked(part), {}), part, file, lines, start)
       } catch (inner) {
         return failed(inner, file, lines, start)
       }
     })
     return { documents: all.flatMap((p) => p.documents), problems: all.flatMap((p) => p.problems) }
   }
+}
+
+/**
+ * In `[2001:db8::]` the last colon is text for kubectl's parser and the sign of a key for YAML 1.2. Masked for the eyes of the event parser alone: the events
+ * hold offsets, and values are taken from the text as it is.
+ */
+function masked(source: string): string {
+  return source.replace(/(?<=[^\s'"[\]{},]):(?=[,\]}])/g, '_')
 }
 
 /** Where one document is broken, the others are read one by one: `---` at the start of a line parts them, as for kubectl. */

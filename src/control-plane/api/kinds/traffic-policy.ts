@@ -1,13 +1,16 @@
 // The policies of a DestinationRule: https://istio.io/latest/docs/reference/config/networking/destination-rule/
-import { any, boolean, duration, int32, list, map, number, object, oneOf, string, uint32, type Infer } from '../schema.ts'
+import { any, boolean, duration, int32, int64, list, map, number, object, oneOf, required, string, uint32, type Infer } from '../schema.ts'
 
 export const port = object({ number: uint32() })
 
-const warmup = object({ duration: duration(), minimumPercent: number(), aggression: number() })
+const warmup = required(object({ duration: duration(), minimumPercent: number({ min: 0, max: 100 }), aggression: number({ min: 1 }) }), 'duration')
+const unsigned = () => ({ ...int64(), min: 0 })
 const hash = object(
   {
-    httpHeaderName: string(), httpCookie: object({ name: string(), path: string(), ttl: duration(), attributes: list(object({ name: string(), value: string() })) }), useSourceIp: boolean(), httpQueryParameterName: string(),
-    ringHash: object({ minimumRingSize: uint32() }), maglev: object({ tableSize: uint32() }), minimumRingSize: uint32(),
+    httpHeaderName: string(),
+    httpCookie: required(object({ name: string(), path: string(), ttl: duration(0), attributes: list(required(object({ name: string(), value: string() }), 'name')) }), 'name'),
+    useSourceIp: boolean(), httpQueryParameterName: string(),
+    ringHash: object({ minimumRingSize: unsigned() }), maglev: object({ tableSize: unsigned() }), minimumRingSize: unsigned(),
   },
   ['httpHeaderName', 'httpCookie', 'useSourceIp', 'httpQueryParameterName'],
   ['ringHash', 'maglev'],
@@ -19,18 +22,18 @@ export const loadBalancer = object(
     localityLbSetting: object({
       distribute: list(object({ from: string(), to: map(uint32()) })), failover: list(object({ from: string(), to: string() })), failoverPriority: list(string()), enabled: boolean(),
     }),
-    warmupDurationSecs: duration(), warmup,
+    warmupDurationSecs: duration(0), warmup,
   },
   ['simple', 'consistentHash'],
 )
 
 export const connectionPool = object({
   tcp: object({
-    maxConnections: int32(), connectTimeout: duration(), idleTimeout: duration(), maxConnectionDuration: duration(),
-    tcpKeepalive: object({ probes: uint32(), time: duration(), interval: duration() }),
+    maxConnections: int32(), connectTimeout: duration(), idleTimeout: duration(0), maxConnectionDuration: duration(),
+    tcpKeepalive: object({ probes: uint32(), time: duration(0), interval: duration(0) }),
   }),
   http: object({
-    http1MaxPendingRequests: int32(), http2MaxRequests: int32(), maxRequestsPerConnection: int32(), maxRetries: int32(), idleTimeout: duration(),
+    http1MaxPendingRequests: int32(), http2MaxRequests: int32(), maxRequestsPerConnection: int32(), maxRetries: int32(), idleTimeout: duration(0),
     h2UpgradePolicy: oneOf('DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE'), useClientProtocol: boolean(), maxConcurrentStreams: int32(),
     http2KeepAlive: object({ interval: duration(), timeout: duration(), connectionIdleInterval: duration(), intervalJitterPercent: uint32() }),
   }),
@@ -53,8 +56,8 @@ const parts = { loadBalancer, connectionPool, outlierDetection, tls: clientTls }
 export const portTrafficPolicy = object({ port, ...parts })
 export const trafficPolicy = object({
   ...parts,
-  portLevelSettings: list(portTrafficPolicy),
-  tunnel: object({ protocol: string(), targetHost: string(), targetPort: uint32() }),
+  portLevelSettings: list(portTrafficPolicy, { maxItems: 4096 }),
+  tunnel: required(object({ protocol: string(), targetHost: string(), targetPort: uint32() }), 'targetHost', 'targetPort'),
   proxyProtocol: object({ version: oneOf('V1', 'V2') }),
   retryBudget,
 })

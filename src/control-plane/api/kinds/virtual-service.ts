@@ -1,12 +1,12 @@
 // https://istio.io/latest/docs/reference/config/networking/virtual-service/
-import { boolean, duration, int32, list, map, number, object, oneOf, string, uint32, type Infer } from '../schema.ts'
+import { boolean, duration, int32, list, map, number, object, oneOf, required, string, uint32, type Infer } from '../schema.ts'
 import { port } from './traffic-policy.ts'
 
 const strings = () => list(string())
 export const stringMatch = object({ exact: string(), prefix: string(), regex: string() }, ['exact', 'prefix', 'regex'])
 export type StringMatchSpec = Infer<typeof stringMatch>
 
-export const destination = object({ host: string(), subset: string(), port })
+export const destination = required(object({ host: string(), subset: string(), port }), 'host')
 const headerOperations = object({ set: map(string()), add: map(string()), remove: strings() })
 const headers = object({ request: headerOperations, response: headerOperations })
 const percent = object({ value: number() })
@@ -17,7 +17,7 @@ export const httpMatch = object({
 })
 export type HttpMatchSpec = Infer<typeof httpMatch>
 
-const httpDestination = object({ destination, weight: int32(), headers })
+const httpDestination = required(object({ destination, weight: int32(), headers }), 'destination')
 export type HttpDestinationSpec = Infer<typeof httpDestination>
 
 const redirect = object({ uri: string(), authority: string(), port: uint32(), derivePort: oneOf('FROM_PROTOCOL_DEFAULT', 'FROM_REQUEST_PORT'), scheme: string(), redirectCode: uint32(), prefixRewrite: string() }, ['port', 'derivePort'])
@@ -36,18 +36,18 @@ const fault = object({
 
 export const httpRoute = object({
   name: string(), match: list(httpMatch), route: list(httpDestination), redirect,
-  directResponse: object({ status: uint32(), body: object({ string: string(), bytes: string() }, ['string', 'bytes']) }),
+  directResponse: required(object({ status: uint32(), body: object({ string: string(), bytes: string() }, ['string', 'bytes']) }), 'status'),
   delegate: object({ name: string(), namespace: string() }),
   rewrite: object({ uri: string(), authority: string(), uriRegexRewrite: object({ match: string(), rewrite: string() }) }),
-  timeout: duration(), retries, fault, mirror: destination, mirrors: list(object({ destination, percentage: percent })), mirrorPercent: uint32(), mirror_percent: uint32(), mirrorPercentage: percent,
+  timeout: duration(), retries, fault, mirror: destination, mirrors: list(required(object({ destination, percentage: percent }), 'destination')), mirrorPercent: uint32(), mirror_percent: uint32(), mirrorPercentage: percent,
   corsPolicy: cors, headers,
 })
 export type HttpRouteSpec = Infer<typeof httpRoute>
 
-const l4Destination = object({ destination, weight: int32() })
-const tlsMatch = object({ sniHosts: strings(), destinationSubnets: strings(), port: uint32(), sourceLabels: map(string()), gateways: strings(), sourceNamespace: string() })
+const l4Destination = required(object({ destination, weight: int32() }), 'destination')
+const tlsMatch = required(object({ sniHosts: strings(), destinationSubnets: strings(), port: uint32(), sourceLabels: map(string()), gateways: strings(), sourceNamespace: string() }), 'sniHosts')
 const tcpMatch = object({ destinationSubnets: strings(), port: uint32(), sourceSubnet: string(), sourceLabels: map(string()), gateways: strings(), sourceNamespace: string() })
-const tlsRoute = object({ match: list(tlsMatch), route: list(l4Destination) })
+const tlsRoute = required(object({ match: list(tlsMatch), route: list(l4Destination) }), 'match')
 const tcpRoute = object({ match: list(tcpMatch), route: list(l4Destination) })
 export type TlsRouteSpec = Infer<typeof tlsRoute>
 export type TcpRouteSpec = Infer<typeof tcpRoute>

@@ -1,0 +1,48 @@
+// kith validate -f FILE…: whether a cluster would admit what the files hold. Output and exit codes as istioctl's: 0 valid (warnings or not), 1 not.
+import { Command } from 'commander'
+import { read } from '#api'
+import type { Problem } from '#lib/problem.ts'
+import { readFiles } from '#sources'
+import { checkServicePorts } from '#insight/validate/service-ports.ts'
+import { ExitError } from '../failure.ts'
+import { problemText } from '../problem-text.ts'
+
+export function build(): Command {
+  return new Command('validate')
+    .summary('whether a cluster would take these files')
+    .description('Checks Istio’s objects in files: every field, and what the fields mean together. Exit code 1 where one is wrong.')
+    .option('-f, --filename <path>', 'file, folder, or - for standard input; repeatable', (value: string, all: string[]) => [...all, ...value.split(',')], [])
+    .option('-i, --istioNamespace <namespace>', 'namespace of the control plane', 'istio-system')
+    .action(({ filename, istioNamespace }: { filename: string[]; istioNamespace: string }) => {
+      if (filename.length === 0) throw new ExitError(1, 'name the files with -f: kith validate -f policies.yaml')
+      const verdict = judge(filename, istioNamespace)
+      process.stdout.write(verdict.said.join(''))
+      process.stderr.write(verdict.refused)
+      if (verdict.refused !== '') process.exitCode = 1
+    })
+}
+
+function judge(paths: readonly string[], istioNamespace: string): { readonly said: readonly string[]; readonly refused: string } {
+  const input = readFiles(paths)
+  const problems: Problem[] = [...input.problems]
+  for (const { value, origin } of input.documents) {
+    const { draft, faults, findings } = read(value, origin)
+    for (const fault of faults) problems.push(fault.kind === 'stranger' ? stranger(fault.problem) : fault.problem)
+    problems.push(...findings)
+    if (draft !== undefined && draft.metadata.namespace !== istioNamespace) problems.push(...checkServicePorts(draft))
+  }
+  const errors = problems.filter((p) => p.severity === 'error')
+  const said: string[] = []
+  for (const file of input.files) {
+    const warnings = problems.filter((p) => p.severity !== 'error' && (p.ref.file ?? file) === file)
+    if (warnings.length > 0) said.push(file === '-' ? warnings.map((w) => `warning: ${problemText(w)}\n`).join('') : `"${file}" has warnings: \n${warnings.map((w) => `\t* ${problemText(w)}\n`).join('')}`)
+    else if (errors.length === 0) said.push(file === '-' ? 'validation succeed\n' : `"${file}" is valid\n`)
+  }
+  if (errors.length === 0) return { said, refused: '' }
+  return { said, refused: `Error: ${errors.length} error${errors.length === 1 ? '' : 's'} occurred:\n${errors.map((e) => `\t* ${problemText(e)}\n`).join('')}\n` }
+}
+
+/** What names no API is nobody's object, and nobody refuses it. */
+function stranger(problem: Problem): Problem {
+  return { ...problem, severity: 'warning', ref: { ...problem.ref, kind: '', name: '' }, message: `${problem.message}, so this document is no object and was left out` }
+}
