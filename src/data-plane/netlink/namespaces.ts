@@ -62,7 +62,7 @@ function made(kind: 'net' | 'mnt', flag: number, arrange: () => void): number {
 }
 
 /** Runs `action` with the calling thread inside; synchronous only. What it opens or spawns belongs there. */
-export function inNamespaces<T>(where: Namespaces, action: () => T extends PromiseLike<unknown> ? never : T): T {
+export function inNamespaces<T>(where: Namespaces, action: () => T): T {
   const back: { fd: number; flag: number }[] = []
   const directory = where.mount === undefined ? undefined : process.cwd()
   try {
