@@ -30,7 +30,6 @@ export interface HttpConnection {
   readonly streamIdleTimeoutMs: number
   readonly requestTimeoutMs: number
   readonly requestHeadersTimeoutMs: number
-  readonly acceptHttp10: boolean
   readonly normalizePath: boolean
   readonly mergeSlashes: boolean
   readonly escapedSlashes: 'KEEP' | 'REJECT' | 'REDIRECT' | 'FORWARD'
@@ -60,6 +59,7 @@ export function compileHttpConnection(any: Any | undefined, notes: Notes): HttpC
   const filters = compileFilters(hcm.httpFilters, notes)
   const common = hcm.commonHttpProtocolOptions
   if (common !== undefined) notes.onlyServes(common, fields('idle_timeout max_headers_count'))
+  if (hcm.httpProtocolOptions?.acceptHttp10 === true) notes.notServed('http_protocol_options.accept_http_10')
   return {
     kind: 'http',
     codec: hcm.codecType === 1 ? 'HTTP1' : hcm.codecType === 2 ? 'HTTP2' : 'AUTO',
@@ -85,7 +85,6 @@ export function compileHttpConnection(any: Any | undefined, notes: Notes): HttpC
     streamIdleTimeoutMs: durationMs(hcm.streamIdleTimeout, 300_000),
     requestTimeoutMs: durationMs(hcm.requestTimeout, 0),
     requestHeadersTimeoutMs: durationMs(hcm.requestHeadersTimeout, 0),
-    acceptHttp10: hcm.httpProtocolOptions?.acceptHttp10 ?? false,
     normalizePath: hcm.normalizePath ?? false,
     mergeSlashes: hcm.mergeSlashes,
     escapedSlashes: (['KEEP', 'KEEP', 'REJECT', 'REDIRECT', 'FORWARD'] as const)[hcm.pathWithEscapedSlashesAction] ?? 'KEEP',

@@ -22,6 +22,8 @@ export interface RuntimeRoute {
   readonly metadata: KithMetadata
   /** ALPN that the upstream connection offers, when a filter's per-route config says so. */
   readonly upstreamAlpn?: readonly string[]
+  /** `x-envoy-attempt-count` goes along. */
+  readonly attemptCount: boolean
   /** Overrides of the HTTP filters, by filter name; null = switched off. */
   readonly rbac: ReadonlyMap<string, Rbac | null>
 }
@@ -79,14 +81,14 @@ function compileHost(host: VirtualHost, request: HeaderOps, response: HeaderOps,
   const outerRequest = joinHeaderOps(compileHeaderOps(host.requestHeadersToAdd, host.requestHeadersToRemove, notes), request)
   const outerResponse = joinHeaderOps(compileHeaderOps(host.responseHeadersToAdd, host.responseHeadersToRemove, notes), response)
   const retry = host.retryPolicy === undefined ? undefined : compileRetry(host.retryPolicy, notes)
-  const routes = host.routes.map((r, i) => notes.at(`routes[${r.name === '' ? i : r.name}]`, () => compileRoute(r, host.typedPerFilterConfig, outerRequest, outerResponse, notes)))
+  const routes = host.routes.map((r, i) => notes.at(`routes[${r.name === '' ? i : r.name}]`, () => compileRoute(r, host, outerRequest, outerResponse, notes)))
   const whole = retry === undefined ? routes : routes.map((r) => (r.action.kind === 'forward' && r.action.retry === undefined ? { ...r, action: { ...r.action, retry } } : r))
   return { name: host.name, routes: whole }
 }
 
-function compileRoute(route: Route, hostFilters: Readonly<Record<string, Any>>, request: HeaderOps, response: HeaderOps, notes: Notes): RuntimeRoute {
+function compileRoute(route: Route, host: VirtualHost, request: HeaderOps, response: HeaderOps, notes: Notes): RuntimeRoute {
   notes.onlyServes(route, servedRoute)
-  const perFilter = compilePerFilter({ ...hostFilters, ...route.typedPerFilterConfig }, notes)
+  const perFilter = compilePerFilter({ ...host.typedPerFilterConfig, ...route.typedPerFilterConfig }, notes)
   return {
     name: route.name,
     match: compileRouteMatch(route.match, notes),
@@ -94,6 +96,7 @@ function compileRoute(route: Route, hostFilters: Readonly<Record<string, Any>>, 
     requestHeaders: joinHeaderOps(compileHeaderOps(route.requestHeadersToAdd, route.requestHeadersToRemove, notes), request),
     responseHeaders: joinHeaderOps(compileHeaderOps(route.responseHeadersToAdd, route.responseHeadersToRemove, notes), response),
     metadata: kithMetadata(route.metadata),
+    attemptCount: host.includeRequestAttemptCount,
     ...perFilter,
   }
 }

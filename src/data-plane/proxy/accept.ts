@@ -1,0 +1,150 @@
+// A connection from accept to its chain: original destination, listener, inspection, chain, TLS, policy, then HTTP or TCP.
+// Law: this page is the life of a connection, in order. Whatever a client does ends in a closed socket, never in a throw.
+import type { Socket } from 'node:net'
+import { chooseChain, decideRbac, formatAddress, plainAddress, type RuntimeChain, type RuntimeListener, type SocketAddress } from '#engine'
+import type { ConnectionFactsSeen, Core } from './core.ts'
+import { HttpServerConnection } from './http-server.ts'
+import { inspect, uninspected, type Inspected } from './inspect.ts'
+import { connectionOperators } from './operators.ts'
+import { rbacFacts } from './request-record.ts'
+import type { Secrets } from './secrets.ts'
+import { TcpConnection } from './tcp-server.ts'
+import type { TlsServers } from './tls-server.ts'
+import { SocketTransport, type TlsFacts } from './transport.ts'
+import { clientCertElement } from './xfcc.ts'
+
+export interface Accepting {
+  readonly core: Core
+  readonly secrets: Secrets
+  readonly tlsServers: TlsServers
+}
+
+let nextId = 1
+
+/** `listenerName`: virtualInbound or virtualOutbound; `original`: where the client meant to go. */
+export function accept(accepting: Accepting, socket: Socket, inbound: boolean, original: SocketAddress, oneShot = false): void {
+  const { core } = accepting
+  const listener = findListener(core, inbound, original)
+  if (listener === undefined) {
+    core.metrics.count('kith_connections_refused_total', 'reason="no_listener"')
+    socket.destroy()
+    return
+  }
+  const { port } = original
+  const tlsChains = listener.chains.some((c) => c.chain.tls !== null) || (listener.defaultChain !== undefined && listener.defaultChain.tls !== null)
+  const tls = listener.tlsInspector?.(port) === true || (listener.tlsInspector === null && tlsChains)
+  const http = listener.httpInspector?.(port) === true
+  if (!tls && !http) return choose(accepting, socket, listener, inbound, original, uninspected, oneShot)
+  inspect(socket, { tls, http, timeoutMs: listener.inspectTimeoutMs }, (seen) => {
+    if (seen === undefined || (seen === 'timeout' && !listener.continueOnTimeout)) socket.destroy()
+    else choose(accepting, socket, listener, inbound, original, seen === 'timeout' ? uninspected : seen, oneShot)
+  })
+}
+
+/** The listener for this very address, then for its port anywhere, then the virtual one: Envoy's use_original_dst. */
+function findListener(core: Core, inbound: boolean, original: SocketAddress): RuntimeListener | undefined {
+  const { config } = core
+  const virtual = config.listeners.get(inbound ? 'virtualInbound' : 'virtualOutbound')
+  if (inbound || virtual?.useOriginalDst === false) return virtual
+  const any = original.address.includes(':') ? '::' : '0.0.0.0'
+  const found = config.byAddress.get(formatAddress(original)) ?? config.byAddress.get(formatAddress({ address: any, port: original.port })) ?? config.byAddress.get(formatAddress({ address: '0.0.0.0', port: original.port }))
+  return found !== undefined && found.direction !== 'inbound' && found !== virtual ? found : virtual
+}
+
+function choose(accepting: Accepting, socket: Socket, listener: RuntimeListener, inbound: boolean, original: SocketAddress, seen: Inspected, oneShot: boolean): void {
+  const remote = { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
+  const chain = chooseChain(listener, {
+    destinationAddress: original.address,
+    destinationPort: original.port,
+    sourceAddress: remote.address,
+    sourcePort: remote.port,
+    transportProtocol: seen.transportProtocol,
+    serverName: seen.serverName,
+    applicationProtocols: seen.applicationProtocols,
+  })
+  if (chain === undefined) return noChain(accepting.core, socket, listener, inbound, original, remote, seen)
+  if (chain.tls === null) return serve(accepting, socket, listener, chain, inbound, original, remote, undefined, seen.serverName, oneShot)
+  if (seen.transportProtocol !== 'tls') return noChain(accepting.core, socket, listener, inbound, original, remote, seen)
+  const failed = (error: Error): void => {
+    accepting.core.metrics.count('kith_tls_handshake_failures_total', 'side="server"')
+    accepting.core.log.warn({ peer: formatAddress(remote), destination: formatAddress(original), error: error.message, rule: chain.metadata.rule, source: chain.metadata.source }, 'tls handshake failed')
+    socket.destroy()
+  }
+  try {
+    accepting.tlsServers.accept(socket, chain.tls, seen.applicationProtocols, (error, tlsSocket, facts) => {
+      if (error !== undefined || tlsSocket === undefined) return failed(error ?? new Error('no socket'))
+      serve(accepting, tlsSocket, listener, chain, inbound, original, remote, facts, seen.serverName, oneShot)
+    })
+  } catch (error) {
+    failed(error as Error)
+  }
+}
+
+/** Plaintext to a STRICT port comes here; so does foreign TLS to a PERMISSIVE HTTP port. The line names the policy. */
+function noChain(core: Core, socket: Socket, listener: RuntimeListener, inbound: boolean, original: SocketAddress, remote: SocketAddress, seen: Inspected): void {
+  const ofPort = listener.chains.find((c) => c.criteria.port === original.port && c.chain.metadata.rule !== '') ?? listener.chains.find((c) => c.criteria.port === 0 && c.chain.metadata.rule !== '')
+  const policy = ofPort?.chain.metadata
+  const plaintext = seen.transportProtocol === 'raw_buffer'
+  core.metrics.count('kith_connections_refused_total', `reason="${plaintext && inbound ? 'plaintext' : 'no_filter_chain'}",port="${original.port}"`)
+  const fields = { peer: formatAddress(remote), destination: formatAddress(original), transport: seen.transportProtocol, alpn: seen.applicationProtocols, rule: policy?.rule ?? '', source: policy?.source ?? '' }
+  core.log.warn(fields, plaintext && inbound ? 'plaintext rejected' : 'no filter chain matches')
+  core.accessLogs.log(listener.accessLogs, 'NR', (operator) => {
+    switch (operator.op) {
+      case 'START_TIME':
+        return new Date().toISOString()
+      case 'RESPONSE_CODE':
+      case 'BYTES_RECEIVED':
+      case 'BYTES_SENT':
+      case 'DURATION':
+        return '0'
+      case 'RESPONSE_FLAGS':
+        return 'NR'
+      case 'RESPONSE_CODE_DETAILS':
+        return 'filter_chain_not_found'
+      case 'REQUESTED_SERVER_NAME':
+        return seen.serverName
+      case 'DOWNSTREAM_REMOTE_ADDRESS':
+        return formatAddress(remote)
+      case 'DOWNSTREAM_LOCAL_ADDRESS':
+        return formatAddress(original)
+      default:
+        return undefined
+    }
+  })
+  socket.destroy()
+}
+
+function serve(accepting: Accepting, socket: Socket, listener: RuntimeListener, chain: RuntimeChain, inbound: boolean, original: SocketAddress, remote: SocketAddress, tls: TlsFacts | undefined, serverName: string, oneShot: boolean): void {
+  const { core, secrets } = accepting
+  const { terminal } = chain
+  const certificate = chain.tls?.certificate
+  const localPrincipal = certificate !== undefined && 'sds' in certificate ? secrets.identityOf(certificate.sds) : ''
+  const facts: ConnectionFactsSeen = {
+    id: nextId++,
+    listener,
+    chain,
+    inbound,
+    original,
+    remote,
+    tls,
+    serverName,
+    localPrincipal,
+    clientCert: terminal.kind === 'http' ? clientCertElement(tls?.peer, localPrincipal, terminal.clientCertDetails) : '',
+    openedMs: performance.now(),
+    openedAt: Date.now(),
+    peerMetadata: undefined,
+    peerMetadataRaw: undefined,
+    oneShot,
+  }
+  for (const rbac of chain.rbac) {
+    const verdict = decideRbac(rbac, rbacFacts(facts, undefined))
+    if (verdict.allowed) continue
+    core.metrics.count('kith_rbac_denied_total', `policy="${verdict.policy === '' ? 'none' : verdict.policy}"`)
+    core.accessLogs.log(terminal.accessLogs, 'RBAC', (operator) => (operator.op === 'CONNECTION_TERMINATION_DETAILS' ? `rbac_access_denied_matched_policy[${verdict.policy === '' ? 'none' : verdict.policy}]` : connectionOperators(facts, core, operator)))
+    socket.destroy()
+    return
+  }
+  const transport = new SocketTransport(socket, tls)
+  if (terminal.kind === 'http') new HttpServerConnection(core, facts, terminal, transport)
+  else new TcpConnection(core, facts, terminal, transport)
+}

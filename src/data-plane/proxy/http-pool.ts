@@ -1,0 +1,155 @@
+// Keep-alive connections to one endpoint in one guise (TLS context, SNI, ALPN). Law: a connection serves one request at a time; the youngest idle one goes first.
+import type { RuntimeCluster } from '#engine'
+import type { HttpUpstream } from './http-upstream.ts'
+
+export type PoolFailure =
+  | { readonly kind: 'overflow' }
+  | { readonly kind: 'connect'; readonly timedOut: boolean; readonly reason: string }
+  | { readonly kind: 'secret'; readonly reason: string }
+
+/** Whoever wants a connection. Exactly one of the two is called, unless it cancels. */
+export interface PoolUser {
+  onConnection(connection: HttpUpstream, reused: boolean): void
+  onNoConnection(failure: PoolFailure): void
+}
+
+/** Connections of a whole cluster, which its limits count. */
+export interface PoolCounts {
+  connections: number
+  pending: number
+}
+
+export interface PoolIo {
+  /** Opens one; calls back once. */
+  open(done: (failure: PoolFailure | undefined, connection: HttpUpstream | undefined) => void, onClosed: (connection: HttpUpstream) => void): void
+  nowMs(): number
+}
+
+export class HttpPool {
+  readonly #io: PoolIo
+  readonly #config: RuntimeCluster
+  readonly #counts: PoolCounts
+  readonly #idle: HttpUpstream[] = []
+  readonly #all = new Set<HttpUpstream>()
+  readonly #waiting: PoolUser[] = []
+  #opening = 0
+  #retired = false
+
+  constructor(io: PoolIo, config: RuntimeCluster, counts: PoolCounts) {
+    this.#io = io
+    this.#config = config
+    this.#counts = counts
+  }
+
+  get size(): number {
+    return this.#all.size + this.#opening
+  }
+
+  /** `fresh`: not one that has idled (it might be closing). */
+  acquire(user: PoolUser, fresh: boolean): void {
+    if (!fresh) {
+      const idle = this.#takeIdle()
+      if (idle !== undefined) return user.onConnection(idle, true)
+    }
+    if (this.#counts.connections >= this.#config.limits.connections) {
+      if (this.#counts.pending >= this.#config.limits.pending) return user.onNoConnection({ kind: 'overflow' })
+      this.#counts.pending++
+      this.#waiting.push(user)
+      return
+    }
+    this.#open(user)
+  }
+
+  /** The user no longer wants what it asked for; a connection that comes anyway is kept. */
+  cancel(user: PoolUser): void {
+    const at = this.#waiting.indexOf(user)
+    if (at < 0) return
+    this.#waiting.splice(at, 1)
+    this.#counts.pending--
+  }
+
+  #takeIdle(): HttpUpstream | undefined {
+    const now = this.#io.nowMs()
+    for (let c = this.#idle.pop(); c !== undefined; c = this.#idle.pop()) {
+      if (c.closed || !c.reusable) continue
+      if (!this.#stale(c, now)) return c
+      c.transport.destroy()
+    }
+    return undefined
+  }
+
+  /** Idle for so long that the peer may be closing it at this moment, or older than allowed. */
+  #stale(c: HttpUpstream, now: number): boolean {
+    const idle = now - c.idleSinceMs
+    const { idleTimeoutMs, maxConnectionMs } = this.#config
+    if (idleTimeoutMs > 0 && idle >= idleTimeoutMs) return true
+    if (c.peerIdleMs > 0 && idle >= Math.max(c.peerIdleMs - 1000, c.peerIdleMs / 2)) return true
+    return maxConnectionMs > 0 && now - c.openedMs >= maxConnectionMs
+  }
+
+  #open(user: PoolUser | undefined): void {
+    this.#counts.connections++
+    this.#opening++
+    this.#io.open(
+      (failure, connection) => {
+        this.#opening--
+        if (connection === undefined) {
+          this.#counts.connections--
+          user?.onNoConnection(failure ?? { kind: 'connect', timedOut: false, reason: '' })
+          this.#next()
+          return
+        }
+        this.#all.add(connection)
+        if (user === undefined) this.release(connection)
+        else user.onConnection(connection, false)
+      },
+      (connection) => this.#closed(connection),
+    )
+  }
+
+  #closed(connection: HttpUpstream): void {
+    if (!this.#all.delete(connection)) return
+    this.#counts.connections--
+    const at = this.#idle.indexOf(connection)
+    if (at >= 0) this.#idle.splice(at, 1)
+    this.#next()
+  }
+
+  #next(): void {
+    if (this.#waiting.length === 0 || this.#counts.connections >= this.#config.limits.connections) return
+    const user = this.#waiting.shift()
+    this.#counts.pending--
+    this.#open(user)
+  }
+
+  /** Back from its request. */
+  release(connection: HttpUpstream): void {
+    const max = this.#config.maxRequestsPerConnection
+    if (connection.closed) return
+    if (this.#retired || !connection.reusable || (max > 0 && connection.requests >= max)) return connection.transport.destroy()
+    const user = this.#waiting.shift()
+    if (user !== undefined) {
+      this.#counts.pending--
+      return user.onConnection(connection, true)
+    }
+    connection.idleSinceMs = this.#io.nowMs()
+    this.#idle.push(connection)
+  }
+
+  /** Closes what has idled too long. */
+  sweep(): void {
+    const now = this.#io.nowMs()
+    for (const c of [...this.#idle]) if (this.#stale(c, now)) c.transport.destroy()
+  }
+
+  /** No new requests: idle connections close now, busy ones when they are done. */
+  retire(): void {
+    this.#retired = true
+    for (const c of this.#idle.splice(0)) c.transport.destroy()
+  }
+
+  destroy(): void {
+    this.retire()
+    for (const c of this.#all) c.transport.destroy()
+  }
+}

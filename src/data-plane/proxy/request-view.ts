@@ -1,0 +1,40 @@
+// What routing and policy see of a request: strings made on demand from the head's bytes, each at most once.
+import type { RouteRequest } from '#engine'
+import type { Head } from './http1/head.ts'
+
+export class RequestView implements RouteRequest {
+  readonly #head: Head
+  readonly scheme: string
+  #path: string | undefined
+  #authority: string | undefined
+
+  constructor(head: Head, scheme: string) {
+    this.#head = head
+    this.scheme = scheme
+  }
+
+  get method(): string {
+    return this.#head.method
+  }
+
+  get path(): string {
+    return (this.#path ??= this.#head.method === 'CONNECT' ? '' : this.#head.target())
+  }
+
+  /** A normalised path takes the place of the one that came, for policy and forwarding alike. */
+  set path(value: string) {
+    this.#path = value
+  }
+
+  get authority(): string {
+    return (this.#authority ??= this.#head.authority())
+  }
+
+  set authority(value: string) {
+    this.#authority = value
+  }
+
+  header(name: string): string | undefined {
+    return this.#head.get(name)
+  }
+}

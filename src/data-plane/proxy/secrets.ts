@@ -1,0 +1,149 @@
+// The certificates and roots that SDS hands in, and files that clusters name. Law: a key is revealed only to build a TLS context; nothing here prints one.
+import { X509Certificate } from 'node:crypto'
+import { readFileSync, statSync } from 'node:fs'
+import { rootCertificates } from 'node:tls'
+import type { Material, TlsSettings } from '#engine'
+import { KithError } from '#lib/errors.ts'
+import { Secret } from '#lib/secret.ts'
+import { identify } from './peer.ts'
+
+export interface CertificateSecret {
+  readonly kind: 'certificate'
+  /** PEM, leaf first. */
+  readonly chain: string
+  /** PEM. */
+  readonly key: Secret<string>
+}
+
+export interface TrustSecret {
+  readonly kind: 'trust'
+  /** PEM, one or several roots. */
+  readonly roots: string
+}
+
+export type ProxySecret = CertificateSecret | TrustSecret
+
+/** What a TLS context is made of, and a key under which it may be cached. */
+export interface TlsMaterial {
+  readonly cert?: string
+  readonly key?: Secret<string>
+  /** undefined: nothing is verified; '' … PEM of the roots. */
+  readonly ca?: string
+  readonly cacheKey: string
+}
+
+export class Secrets {
+  readonly #byName = new Map<string, { readonly secret: ProxySecret; readonly generation: number }>()
+  #generation = 0
+  readonly #files = new Map<string, { readonly mtimeMs: number; readonly size: number; readonly text: string }>()
+
+  set(name: string, secret: ProxySecret): void {
+    if (secret.kind === 'certificate') void new X509Certificate(secret.chain)
+    this.#byName.set(name, { secret, generation: ++this.#generation })
+  }
+
+  has(name: string): boolean {
+    return this.#byName.has(name)
+  }
+
+  /** SPIFFE id of a certificate secret, or ''. */
+  identityOf(name: string): string {
+    const found = this.#byName.get(name)?.secret
+    return found?.kind === 'certificate' ? identify(new X509Certificate(found.chain)).principal : ''
+  }
+
+  /** What /certs shows: names, serials, times; never a key. */
+  describe(): object[] {
+    return [...this.#byName].map(([name, { secret }]) => {
+      const certificates = splitPem(secret.kind === 'certificate' ? secret.chain : secret.roots).map((pem) => {
+        const c = new X509Certificate(pem)
+        return { subjectAltName: c.subjectAltName ?? '', subject: c.subject ?? '', serialNumber: c.serialNumber, validFrom: c.validFrom, expirationTime: c.validTo, secondsLeft: Math.floor((Date.parse(c.validTo) - Date.now()) / 1000) }
+      })
+      return { name, kind: secret.kind, certificates }
+    })
+  }
+
+  /** Throws KithError SECRET_MISSING while an SDS name has not been supplied, FILE_UNREADABLE for files. */
+  material(tls: TlsSettings): TlsMaterial {
+    let key = ''
+    let cert: { chain: string; key: Secret<string> } | undefined
+    if (tls.certificate !== undefined) {
+      if ('sds' in tls.certificate && tls.certificate.sds.startsWith('file-cert:')) {
+        // Istio's name for a DestinationRule's files.
+        const [chainPath, keyPath] = tls.certificate.sds.slice('file-cert:'.length).split('~') as [string, string | undefined]
+        const chain = this.#file(chainPath)
+        const priv = this.#file(keyPath ?? '')
+        cert = { chain: chain.text, key: new Secret(priv.text) }
+        key += `c${chain.tag}/${priv.tag}`
+      } else if ('sds' in tls.certificate) {
+        const found = this.#named(tls.certificate.sds, 'certificate')
+        cert = found.secret as CertificateSecret
+        key += `c${found.generation}`
+      } else {
+        const chain = this.#text(tls.certificate.chain, 'certificate')
+        const priv = this.#text(tls.certificate.key, 'certificate')
+        cert = { chain: chain.text, key: new Secret(priv.text) }
+        key += `c${chain.tag}/${priv.tag}`
+      }
+    }
+    let ca: string | undefined
+    const roots = tls.validation?.roots
+    if (roots !== undefined && roots !== 'none') {
+      const found = roots === null ? { text: systemRoots(), tag: 'system' } : this.#text(roots, 'trust')
+      ca = found.text
+      key += `r${found.tag}`
+    }
+    return { ...(cert === undefined ? {} : { cert: cert.chain, key: cert.key }), ...(ca === undefined ? {} : { ca }), cacheKey: key }
+  }
+
+  #named(name: string, kind: ProxySecret['kind']): { secret: ProxySecret; generation: number } {
+    const found = this.#byName.get(name)
+    if (found === undefined || found.secret.kind !== kind) throw new KithError('SECRET_MISSING', `the ${kind} "${name}" has not been supplied yet`)
+    return found
+  }
+
+  #text(material: Material, kind: ProxySecret['kind']): { text: string; tag: string } {
+    if ('inline' in material) return { text: material.inline, tag: material.inline }
+    if ('sds' in material) {
+      if (material.sds === 'file-root:system') return { text: systemRoots(), tag: 'system' }
+      if (material.sds.startsWith('file-root:')) return this.#file(material.sds.slice('file-root:'.length))
+      const found = this.#named(material.sds, kind)
+      return { text: (found.secret as TrustSecret).roots, tag: String(found.generation) }
+    }
+    return this.#file(material.file)
+  }
+
+  #file(path: string): { text: string; tag: string } {
+    try {
+      const { mtimeMs, size } = statSync(path)
+      let held = this.#files.get(path)
+      if (held === undefined || held.mtimeMs !== mtimeMs || held.size !== size) {
+        held = { mtimeMs, size, text: readFileSync(path, 'utf8') }
+        this.#files.set(path, held)
+      }
+      return { text: held.text, tag: `${path}@${mtimeMs}` }
+    } catch (cause) {
+      throw new KithError('FILE_UNREADABLE', `${path} cannot be read: ${(cause as Error).message}`, { cause })
+    }
+  }
+}
+
+export function splitPem(text: string): string[] {
+  return text.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? []
+}
+
+let system: string | undefined
+
+/** The machine's own bundle where it has one, else Node's. */
+function systemRoots(): string {
+  if (system !== undefined) return system
+  for (const path of [process.env['SSL_CERT_FILE'], '/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/cert.pem']) {
+    if (path === undefined || path === '') continue
+    try {
+      return (system = readFileSync(path, 'utf8'))
+    } catch {
+      continue
+    }
+  }
+  return (system = rootCertificates.join('\n'))
+}

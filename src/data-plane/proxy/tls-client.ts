@@ -1,0 +1,117 @@
+// TLS towards an upstream. Law: the chain is verified by TLS, the name by us, on every connection, resumed or not; there is no fall-back to plaintext.
+import type { X509Certificate } from 'node:crypto'
+import type { Socket } from 'node:net'
+import { connect, createSecureContext, type ConnectionOptions, type SecureContext, type TLSSocket } from 'node:tls'
+import type { UpstreamTls } from '#engine'
+import { KithError } from '#lib/errors.ts'
+import { checkPeer, exactDns, identify } from './peer.ts'
+import type { Secrets } from './secrets.ts'
+import type { TlsFacts } from './transport.ts'
+
+export interface TlsTarget {
+  readonly tls: UpstreamTls
+  /** What goes into the ClientHello; '' = none. */
+  readonly sni: string
+  readonly alpn: readonly string[]
+  /** Auto SAN validation: this DNS name must be in the certificate. */
+  readonly dnsName: string
+  /** `address:port`: tickets are kept per endpoint. */
+  readonly endpoint: string
+}
+
+export type TlsAnswer = (error: Error | undefined, socket: TLSSocket, facts: TlsFacts | undefined) => void
+
+const maxTickets = 1024
+
+export class TlsClients {
+  readonly #secrets: Secrets
+  readonly #contexts = new Map<string, SecureContext>()
+  readonly #ids = new WeakMap<UpstreamTls, number>()
+  #nextId = 1
+  readonly #tickets = new Map<string, Buffer>()
+
+  constructor(secrets: Secrets) {
+    this.#secrets = secrets
+  }
+
+  /** Certificates or roots have changed: nothing learned under the old ones is used again. */
+  forget(): void {
+    this.#contexts.clear()
+    this.#tickets.clear()
+  }
+
+  /** Handshakes over a connected socket. Throws KithError when a secret or file is missing. Calls back once. */
+  wrap(raw: Socket, target: TlsTarget, timeoutMs: number, done: TlsAnswer): void {
+    const { tls } = target
+    const { context, key } = this.#context(tls)
+    const ticketKey = `${key}|${target.endpoint}|${target.sni}|${target.alpn.join()}`
+    const session = this.#tickets.get(ticketKey)
+    const verifies = tls.validation !== undefined && tls.validation.roots !== 'none'
+    const socket = connect({
+      socket: raw,
+      secureContext: context,
+      ...(target.sni === '' || /^[\d.]+$|:/.test(target.sni) ? {} : { servername: target.sni }),
+      ALPNProtocols: target.alpn.length === 0 ? undefined : [...target.alpn],
+      rejectUnauthorized: verifies,
+      // Names are checked below, for resumed sessions too.
+      checkServerIdentity: () => undefined,
+      ...(session === undefined ? {} : { session }),
+    } as ConnectionOptions)
+    let answered = false
+    const answer = (error: Error | undefined, facts?: TlsFacts): void => {
+      if (answered) return
+      answered = true
+      clearTimeout(timer)
+      if (error !== undefined) {
+        this.#tickets.delete(ticketKey)
+        socket.destroy()
+      }
+      done(error, socket, facts)
+    }
+    const timer = setTimeout(() => answer(new KithError('TLS_TIMEOUT', 'TLS handshake timeout')), timeoutMs)
+    socket.on('error', answer)
+    socket.once('close', () => answer(new KithError('TLS_CLOSED', 'connection closed during TLS handshake')))
+    socket.on('session', (ticket: Buffer) => this.#keep(ticketKey, ticket))
+    socket.once('secureConnect', () => {
+      const certificate = socket.getPeerX509Certificate()
+      const problem = this.#check(certificate, target, verifies)
+      if (problem !== undefined) return answer(problem)
+      const peer = certificate === undefined ? undefined : identify(certificate)
+      answer(undefined, { version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName, alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : '', peer })
+    })
+  }
+
+  #check(certificate: X509Certificate | undefined, target: TlsTarget, verifies: boolean): Error | undefined {
+    if (certificate === undefined) return new KithError('TLS_NO_CERTIFICATE', 'the server showed no certificate')
+    if (!verifies && (target.tls.validation?.sans.length ?? 0) === 0) return undefined
+    const validation = target.tls.validation ?? { roots: null, sans: [] }
+    const problem = checkPeer(certificate, validation, target.dnsName === '' ? [] : [exactDns(target.dnsName)], Date.now())
+    if (problem === undefined) return undefined
+    return new KithError('TLS_PEER', `${problem.code}: expected ${problem.expected}; presented ${problem.presented}`)
+  }
+
+  #keep(key: string, ticket: Buffer): void {
+    this.#tickets.delete(key)
+    this.#tickets.set(key, ticket)
+    if (this.#tickets.size > maxTickets) this.#tickets.delete(this.#tickets.keys().next().value as string)
+  }
+
+  #context(tls: UpstreamTls): { context: SecureContext; key: string } {
+    const material = this.#secrets.material(tls)
+    let id = this.#ids.get(tls)
+    if (id === undefined) this.#ids.set(tls, (id = this.#nextId++))
+    const key = `${id}|${material.cacheKey}`
+    let context = this.#contexts.get(key)
+    if (context === undefined) {
+      context = createSecureContext({
+        ...(material.cert === undefined ? {} : { cert: material.cert, key: material.key?.reveal() }),
+        ...(material.ca === undefined ? {} : { ca: material.ca }),
+        ...(tls.ciphers === undefined ? {} : { ciphers: tls.ciphers }),
+        minVersion: tls.minVersion,
+        maxVersion: tls.maxVersion,
+      })
+      this.#contexts.set(key, context)
+    }
+    return { context, key }
+  }
+}

@@ -1,0 +1,91 @@
+// One byte stream, plain or TLS, behind four calls and four events; everything above it knows no sockets, so that a faster one may take its place.
+// Law: `error` is listened to from the first moment; whatever a peer does ends in onClose, once, and never in a throw.
+import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import type { SocketAddress } from '#engine'
+import type { PeerIdentity } from './peer.ts'
+
+export interface TransportEvents {
+  onData(chunk: Buffer): void
+  /** The peer has sent its last byte; writing goes on. */
+  onEnd(): void
+  onDrain(): void
+  /** Nothing comes or goes any more. */
+  onClose(error: NodeJS.ErrnoException | undefined): void
+}
+
+export interface TlsFacts {
+  /** `TLSv1.3` */
+  readonly version: string
+  readonly cipher: string
+  readonly alpn: string
+  /** Verified; undefined where the peer showed no certificate. */
+  readonly peer: PeerIdentity | undefined
+}
+
+export interface Transport {
+  events: TransportEvents
+  readonly local: SocketAddress
+  readonly remote: SocketAddress
+  readonly tls: TlsFacts | undefined
+  readonly closed: boolean
+  /** False: wait for onDrain before writing much more. */
+  write(chunk: Buffer): boolean
+  /** No more bytes from here; what is queued still goes out. */
+  end(): void
+  destroy(): void
+  pause(): void
+  resume(): void
+}
+
+const deaf: TransportEvents = { onData() {}, onEnd() {}, onDrain() {}, onClose() {} }
+
+export class SocketTransport implements Transport {
+  events: TransportEvents = deaf
+  readonly local: SocketAddress
+  readonly remote: SocketAddress
+  readonly tls: TlsFacts | undefined
+  closed = false
+  readonly #socket: Socket | TLSSocket
+  #error: NodeJS.ErrnoException | undefined
+
+  constructor(socket: Socket | TLSSocket, tls?: TlsFacts) {
+    this.#socket = socket
+    this.tls = tls
+    this.local = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 }
+    this.remote = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 }
+    socket.on('error', (error) => {
+      this.#error ??= error
+    })
+    socket.on('data', (chunk: Buffer) => this.events.onData(chunk))
+    socket.on('end', () => this.events.onEnd())
+    socket.on('drain', () => this.events.onDrain())
+    socket.on('close', () => {
+      if (this.closed) return
+      this.closed = true
+      this.events.onClose(this.#error)
+    })
+    if (socket.destroyed) queueMicrotask(() => socket.emit('close', false))
+  }
+
+  write(chunk: Buffer): boolean {
+    if (this.closed || this.#socket.destroyed || this.#socket.writableEnded) return true
+    return this.#socket.write(chunk)
+  }
+
+  end(): void {
+    if (!this.#socket.destroyed) this.#socket.end()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+}

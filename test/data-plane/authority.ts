@@ -1,0 +1,53 @@
+// A certificate authority for tests and benches: P-256, made at start, gone with the process.
+import 'reflect-metadata'
+import { webcrypto } from 'node:crypto'
+import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, SubjectAlternativeNameExtension, X509CertificateGenerator, cryptoProvider, type X509Certificate } from '@peculiar/x509'
+
+cryptoProvider.set(webcrypto as unknown as Crypto)
+const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
+
+export interface Issued {
+  /** PEM, leaf first. */
+  readonly chain: string
+  /** PEM. */
+  readonly key: string
+}
+
+export interface Authority {
+  /** PEM. */
+  readonly root: string
+  issue(names: readonly { readonly type: 'url' | 'dns'; readonly value: string }[], lifetimeMs?: number): Promise<Issued>
+}
+
+export async function createAuthority(name = 'test root'): Promise<Authority> {
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
+  const root = await X509CertificateGenerator.createSelfSigned({
+    serialNumber: '01',
+    name: `O=${name}`,
+    notBefore: new Date(Date.now() - 60_000),
+    notAfter: new Date(Date.now() + 86_400_000),
+    signingAlgorithm: algorithm,
+    keys,
+    extensions: [new BasicConstraintsExtension(true, 1, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true)],
+  })
+  let serial = 1
+  return {
+    root: root.toString('pem'),
+    async issue(names, lifetimeMs = 3_600_000) {
+      const own = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
+      const leaf: X509Certificate = await X509CertificateGenerator.create({
+        serialNumber: (++serial).toString(16).padStart(2, '0'),
+        subject: '',
+        issuer: root.subject,
+        notBefore: new Date(Date.now() - 60_000),
+        notAfter: new Date(Date.now() + lifetimeMs),
+        signingAlgorithm: algorithm,
+        publicKey: own.publicKey,
+        signingKey: keys.privateKey,
+        extensions: [new BasicConstraintsExtension(false), new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true), new SubjectAlternativeNameExtension([...names], true)],
+      })
+      const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', own.privateKey)).toString('base64')
+      return { chain: leaf.toString('pem'), key: `-----BEGIN PRIVATE KEY-----\n${(pkcs8.match(/.{1,64}/g) ?? []).join('\n')}\n-----END PRIVATE KEY-----\n` }
+    },
+  }
+}

@@ -1,0 +1,152 @@
+// Two sidecars on loopback with real certificates: the client's (foo/sleep) and the server's (bar/httpbin), told by dial maps what a kernel would tell.
+import { createServer, type AddressInfo, type Server } from 'node:net'
+import { startProxy, type Proxy, type ProxyIdentity } from '#proxy'
+import { silentLogger, type Logger } from '#lib/log.ts'
+import { Secret } from '#lib/secret.ts'
+import { createAuthority, type Authority } from './authority.ts'
+import { inboundResources, outboundResources, type InboundSpec, type Mode, type OutboundSpec } from './resources.ts'
+
+export const host = 'httpbin.bar.svc.cluster.local'
+export const vip = '10.96.0.7'
+export const podIp = '10.244.0.5'
+export const serverId = 'spiffe://cluster.local/ns/bar/sa/httpbin'
+export const clientId = 'spiffe://cluster.local/ns/foo/sa/sleep'
+
+export function identity(workload: string, namespace: string): ProxyIdentity {
+  return {
+    nodeId: `sidecar~10.244.0.1~${workload}-1.${namespace}~${namespace}.svc.cluster.local`,
+    pod: `${workload}-1`,
+    namespace,
+    workload,
+    serviceAccount: workload,
+    labels: { app: workload, version: 'v1' },
+    cluster: 'Kubernetes',
+    trustDomain: 'cluster.local',
+    addresses: ['10.244.0.1'],
+  }
+}
+
+/** A log that keeps its lines. */
+export function recordingLog(): Logger & { readonly lines: { readonly level: string; readonly message: string; readonly fields: Record<string, unknown> }[] } {
+  const lines: { level: string; message: string; fields: Record<string, unknown> }[] = []
+  const at = (level: string) => (fields: object, message: string) => void lines.push({ level, message, fields: fields as Record<string, unknown> })
+  const log = { lines, debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), child: () => log }
+  return log
+}
+
+export interface PairOptions {
+  readonly mode?: Mode
+  /** Port of the pod, target port of the service; what kind it is. */
+  readonly inbound?: readonly InboundSpec[]
+  /** Where the application listens. */
+  readonly appPort: number
+  readonly outbound?: (spec: OutboundSpec) => readonly OutboundSpec[]
+  readonly authority?: Authority
+  readonly serverNames?: readonly { readonly type: 'url' | 'dns'; readonly value: string }[]
+  readonly lifetimeMs?: number
+  readonly log?: Logger
+}
+
+export interface Pair {
+  readonly client: Proxy
+  readonly server: Proxy
+  /** The application's HTTP proxy of the client's sidecar. */
+  readonly proxyPort: number
+  /** Where the server's sidecar listens for the pod's first port. */
+  readonly inboundPort: number
+  readonly authority: Authority
+  readonly clientLog: string[]
+  readonly serverLog: string[]
+  readonly log: ReturnType<typeof recordingLog>
+  /** Certificates by hand. */
+  readonly issued: { readonly client: { readonly chain: string; readonly key: string } }
+  stop(): Promise<void>
+}
+
+/** A port that is free at this moment, below the ephemeral range. */
+export async function freePort(): Promise<number> {
+  for (let i = 0; i < 50; i++) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000)
+    const server = createServer()
+    const ok = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!ok) continue
+    await new Promise((resolve) => server.close(resolve))
+    return port
+  }
+  throw new Error('no free port')
+}
+
+export async function startPair(options: PairOptions): Promise<Pair> {
+  const authority = options.authority ?? (await createAuthority())
+  const [serverCert, clientCert] = await Promise.all([
+    authority.issue(options.serverNames ?? [{ type: 'url', value: serverId }], options.lifetimeMs),
+    authority.issue([{ type: 'url', value: clientId }], options.lifetimeMs),
+  ])
+  const inbound = options.inbound ?? [{ port: 80, kind: 'http', mode: options.mode ?? 'STRICT' }]
+  const log = recordingLog()
+  const clientLog: string[] = []
+  const serverLog: string[] = []
+  const entries = await Promise.all(inbound.map(async (p) => ({ listen: `127.0.0.1:${await freePort()}`, originalDestination: `${podIp}:${p.port}`, app: `127.0.0.1:${options.appPort}` })))
+  const server = await startProxy({
+    identity: identity('httpbin', 'bar'),
+    interception: { mode: 'NONE', dialMap: { dial: {}, inbound: entries, hosts: {} } },
+    ports: { admin: null, prometheus: null },
+    log: options.log ?? log,
+    accessLog: (lines) => void serverLog.push(...lines.trimEnd().split('\n')),
+  })
+  const proxyPort = await freePort()
+  const client = await startProxy({
+    identity: identity('sleep', 'foo'),
+    interception: {
+      mode: 'NONE',
+      dialMap: {
+        dial: Object.fromEntries(entries.map((e) => [e.originalDestination, e.listen])),
+        inbound: [],
+        httpProxy: `127.0.0.1:${proxyPort}`,
+        hosts: { 'httpbin.bar': vip, [host]: vip, outside: '127.0.0.1' },
+      },
+    },
+    ports: { admin: null, prometheus: null },
+    log: options.log ?? log,
+    accessLog: (lines) => void clientLog.push(...lines.trimEnd().split('\n')),
+  })
+  const base: OutboundSpec = { port: 8000, kind: 'http', vip, host, sans: [serverId], endpoints: [{ ip: podIp, port: inbound[0]?.port ?? 80, mtls: true }] }
+  const fail = (errors: readonly { message: string; name: string }[]): void => {
+    if (errors.length > 0) throw new Error(errors.map((e) => `${e.name}: ${e.message}`).join('\n'))
+  }
+  fail(server.update(inboundResources(inbound, options.mode ?? 'STRICT')).errors)
+  fail(client.update(outboundResources(options.outbound?.(base) ?? [base])).errors)
+  for (const [proxy, cert] of [[server, serverCert], [client, clientCert]] as const) {
+    proxy.setSecret('default', { kind: 'certificate', chain: cert.chain, key: new Secret(cert.key) })
+    proxy.setSecret('ROOTCA', { kind: 'trust', roots: authority.root })
+  }
+  return {
+    client,
+    server,
+    proxyPort,
+    inboundPort: Number(entries[0]?.listen.split(':')[1]),
+    authority,
+    clientLog,
+    serverLog,
+    log,
+    issued: { client: clientCert },
+    async stop() {
+      await Promise.all([client.stop(), server.stop()])
+    },
+  }
+}
+
+/** Listens on a free loopback port. */
+export async function listenOn(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(await0(), '127.0.0.1', resolve))
+  return (server.address() as AddressInfo).port
+}
+
+function await0(): number {
+  return 20_000 + Math.floor(Math.random() * 12_000)
+}
+
+export { silentLogger }
