@@ -1,6 +1,7 @@
-// In: certificates. Out: SPIFFE ids, and VerifiedPeer, which only the check can make.
+// In: certificates. Out: SPIFFE ids, trust bundles, and VerifiedPeer, which only the check can make.
 // Law: names come from SANs alone, whole; anything odd is nobody.
-// Read first: verify-peer.ts.
+// Read first: verify-peer.ts, trust-bundle.ts.
 export { altNamesOf, type AltName } from './alt-names.ts'
 export { formatSpiffeId, parseSpiffeId, type SpiffeId } from './spiffe.ts'
-export { verifyPeer, type PeerCheck, type VerifiedPeer } from './verify-peer.ts'
+export { chainProblem, parseCertificates, parseTrustBundle, type TrustBundle } from './trust-bundle.ts'
+export { verifyPeer, verifyPresented, type PeerCheck, type PeerExpectation, type VerifiedPeer } from './verify-peer.ts'

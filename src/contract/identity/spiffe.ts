@@ -7,9 +7,9 @@ export interface SpiffeId {
   readonly serviceAccount: string
 }
 
-const form = /^spiffe:\/\/([a-z0-9._-]{1,255})\/ns\/([A-Za-z0-9._-]+)\/sa\/([A-Za-z0-9._-]+)$/
+const form = /^spiffe:\/\/([a-z0-9._-]{1,255})\/ns\/(?!\.{1,2}\/)([A-Za-z0-9._-]+)\/sa\/(?!\.{1,2}$)([A-Za-z0-9._-]+)$/
 
-/** undefined: no SPIFFE id of this form. A trust domain with capitals is none. */
+/** undefined: no SPIFFE id of this form. A trust domain with capitals is none, nor is a path with `.` or `..`. */
 export function parseSpiffeId(text: string): SpiffeId | undefined {
   const match = form.exec(text)
   return match === null ? undefined : { trustDomain: match[1] as string, namespace: match[2] as string, serviceAccount: match[3] as string }

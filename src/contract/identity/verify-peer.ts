@@ -1,7 +1,9 @@
 // Who is at the other end. Only this file makes a VerifiedPeer: whoever holds one can't have forgotten the check.
+// https://github.com/spiffe/spiffe/blob/main/standards/X509-SVID.md section 5
 import type { X509Certificate } from 'node:crypto'
 import { altNamesOf } from './alt-names.ts'
 import { parseSpiffeId, type SpiffeId } from './spiffe.ts'
+import { chainProblem, timeProblem, type TrustBundle } from './trust-bundle.ts'
 
 declare const verified: unique symbol
 /** A peer whose certificate chains to a root of the mesh, is valid now, and names exactly one SPIFFE id of a trusted domain. */
@@ -9,22 +11,35 @@ export interface VerifiedPeer {
   readonly [verified]: true
   readonly id: SpiffeId
   readonly uri: string
+  /** Until when the proof holds (epoch, ms): the certificate's end. */
+  readonly notAfterMs: number
 }
 
 export type PeerCheck = { readonly peer: VerifiedPeer } | { readonly refused: string }
 
-/** `certificate`: its chain has been verified by TLS already, or `issuer` is the certificate that signed it. */
-export function verifyPeer(certificate: X509Certificate, options: { readonly trustDomains: readonly string[]; readonly nowMs: number }): PeerCheck {
-  const from = Date.parse(certificate.validFrom)
-  const to = Date.parse(certificate.validTo)
-  if (!(from <= options.nowMs && options.nowMs < to)) return { refused: `the certificate is valid from ${certificate.validFrom} to ${certificate.validTo}` }
+export interface PeerExpectation {
+  /** Compared as they stand: a trust domain has no capitals. */
+  readonly trustDomains: readonly string[]
+  readonly nowMs: number
+}
+
+/** For a certificate whose chain TLS has verified already (`authorized`); names and time are checked here, also for resumed sessions. */
+export function verifyPeer(certificate: X509Certificate, { trustDomains, nowMs }: PeerExpectation): PeerCheck {
+  const late = timeProblem(certificate, nowMs)
+  if (late !== undefined) return { refused: late }
   const names = altNamesOf(certificate)
-  if (names === undefined) return { refused: 'the certificate’s names can’t be read' }
+  if (names === undefined || names.some((n) => n.type === 'othername')) return { refused: 'the certificate’s names can’t be read' }
   const uris = names.filter((n) => n.type === 'URI').map((n) => n.value)
   if (uris.length !== 1) return { refused: `the certificate names ${uris.length} URIs, one is needed` }
   const uri = uris[0] as string
   const id = parseSpiffeId(uri)
   if (id === undefined) return { refused: `${JSON.stringify(uri)} is no SPIFFE id of this mesh` }
-  if (!options.trustDomains.includes(id.trustDomain)) return { refused: `the trust domain ${id.trustDomain} is not one of ${options.trustDomains.join(', ')}` }
-  return { peer: { id, uri } as unknown as VerifiedPeer }
+  if (!trustDomains.includes(id.trustDomain)) return { refused: `the trust domain ${id.trustDomain} is not one of ${trustDomains.join(', ')}` }
+  return { peer: { id, uri, notAfterMs: Date.parse(certificate.validTo) } as unknown as VerifiedPeer }
+}
+
+/** For certificates that nobody has verified yet, leaf first: the chain up to a root of the bundle, then the name. */
+export function verifyPresented(chain: readonly X509Certificate[], expectation: PeerExpectation & { readonly bundle: TrustBundle }): PeerCheck {
+  const problem = chainProblem(chain, expectation.bundle, expectation.nowMs)
+  return problem === undefined ? verifyPeer(chain[0] as X509Certificate, expectation) : { refused: problem }
 }
