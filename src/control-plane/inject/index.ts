@@ -2,3 +2,7 @@
 // Law: pure; one decision for webhook, kube-inject, local mesh and explain.
 // Read first: decide.ts.
 export { decideInjection, injectionRequired, injectKey, selects, type InjectionCandidate, type InjectionSettings, type LabelSelector } from './decide.ts'
+export { annotationFaults, checkedAnnotations } from './annotations.ts'
+export { injectObject, type ObjectContext, type ObjectResult } from './inject-object.ts'
+export { injectPod, type InjectContext, type InjectedPod, type PodInput } from './inject-pod.ts'
+export { injectSettings, type InjectSettings } from './settings.ts'

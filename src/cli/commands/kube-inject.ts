@@ -1,0 +1,92 @@
+// kith kube-inject -f FILE: the same YAML with sidecars; what isn't injected stays as it was, byte for byte.
+import { readFileSync, writeFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { parse } from 'yaml'
+import { injectObject, injectSettings, type InjectionSettings, type LabelSelector, type ObjectContext } from '#inject'
+import { isRecord } from '#api'
+import { ExitError } from '../failure.ts'
+import { joinDocuments, parseParts, splitDocuments, writeBack } from '../yaml-documents.ts'
+
+interface Options {
+  readonly filename?: string
+  readonly output?: string
+  readonly injectConfigFile?: string
+  readonly meshConfigFile?: string
+  readonly valuesFile?: string
+  readonly revision: string
+}
+
+export function build(): Command {
+  return new Command('kube-inject')
+    .summary('adds the sidecar to the workloads of a file')
+    .description('Adds the sidecar to the workloads of a Kubernetes file and prints the result. Everything else stays byte for byte as it was.')
+    .option('-f, --filename <file>', 'input file, - for standard input')
+    .option('-o, --output <file>', 'output file; default: standard output')
+    .option('--injectConfigFile <file>', 'injection configuration')
+    .option('--meshConfigFile <file>', 'mesh configuration')
+    .option('--valuesFile <file>', 'injection values (JSON or YAML)')
+    .option('--meshConfigMapName <name>', 'accepted, not used: this command needs no cluster')
+    .option('--injectConfigMapName <name>', 'accepted, not used: this command needs no cluster')
+    .option('--webhookConfig <name>', 'accepted, not used: this command needs no cluster')
+    .option('--operatorFileName <file>', 'accepted, not used')
+    .option('-n, --namespace <name>', 'accepted, not used')
+    .option('-r, --revision <name>', 'control plane revision', 'default')
+    .addHelpText('after', `
+Examples:
+  kith kube-inject -f deployment.yaml | kubectl apply -f -
+  cat deployment.yaml | kith kube-inject -f - -o injected.yaml`)
+    .action((options: Options) => {
+      if (options.filename === undefined) throw new ExitError(2, 'kith kube-inject: filename not specified (see --filename or -f)')
+      const text = readInput(options.filename)
+      const { output, warnings } = injectText(text, options.filename, contextOf(options))
+      for (const w of warnings) process.stderr.write(w + '\n')
+      if (options.output === undefined) process.stdout.write(output)
+      else writeFileSync(options.output, output)
+    })
+}
+
+/** Nothing is printed where any document is faulty: half a file must not reach kubectl. */
+export function injectText(text: string, file: string, context: ObjectContext): { output: string; warnings: string[] } {
+  const parts = splitDocuments(text)
+  const warnings: string[] = []
+  const faults: string[] = []
+  const out = parts.map((part) => {
+    const parsed = parseParts(part)
+    if (parsed.errors.length > 0) {
+      faults.push(...parsed.errors.map((e) => `${file}:${part.line + e.line - 1}: ${e.message}`))
+      return part.text
+    }
+    if (!isRecord(parsed.value)) return part.text
+    const result = injectObject(parsed.value, context)
+    if (result.kind === 'faulty') {
+      faults.push(...result.faults.map((f) => `${file}:${part.line}: ${f}`))
+      return part.text
+    }
+    warnings.push(...result.warnings)
+    return result.kind === 'untouched' ? part.text : writeBack(part, parsed.document, result.object)
+  })
+  if (faults.length > 0) throw new ExitError(1, faults.map((f) => `Error: ${f}`).join('\n'))
+  return { output: joinDocuments(out), warnings }
+}
+
+function readInput(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8')
+  } catch (error) {
+    throw new ExitError(1, `Error: ${file} can't be read: ${(error as Error).message}`)
+  }
+}
+
+function contextOf(options: Options): ObjectContext {
+  const read = (file: string | undefined): unknown => (file === undefined ? {} : (parse(readInput(file), { version: '1.1' }) as unknown))
+  const config = read(options.injectConfigFile)
+  const settings = injectSettings(read(options.valuesFile), read(options.meshConfigFile), options.revision)
+  return { settings, injection: injectionOf(config), parseYaml: (yaml) => parse(yaml, { version: '1.1' }) as unknown }
+}
+
+/** `policy` and the selectors of an injection configuration. */
+function injectionOf(config: unknown): InjectionSettings {
+  if (!isRecord(config)) return {}
+  const selectors = (key: string): readonly LabelSelector[] => (Array.isArray(config[key]) ? (config[key] as LabelSelector[]) : [])
+  return { policy: config['policy'] === 'disabled' ? 'disabled' : 'enabled', neverInjectSelector: selectors('neverInjectSelector'), alwaysInjectSelector: selectors('alwaysInjectSelector') }
+}

@@ -1,0 +1,87 @@
+// A file of several documents, cut so that what is not changed keeps its bytes, and what is keeps its comments.
+import { isAlias, isMap, isScalar, isSeq, parseDocument, type Document, type Node, type Pair, type YAMLMap } from 'yaml'
+import { isRecord } from '#api'
+
+export interface DocumentPart {
+  readonly text: string
+  /** 1-based, of its first line in the file. */
+  readonly line: number
+}
+
+export interface ParsedPart {
+  readonly document: Document
+  readonly value: unknown
+  readonly errors: readonly { readonly line: number; readonly message: string }[]
+}
+
+/** Parts begin with their `---` line, if they have one; joined they are the file again. */
+export function splitDocuments(text: string): DocumentPart[] {
+  const starts = [0, ...[...text.matchAll(/^---(?=\s|$)/gm)].map((m) => m.index).filter((i) => i > 0)]
+  let line = 1
+  return starts.map((start, i) => {
+    const part = { text: text.slice(start, starts[i + 1]), line }
+    line += part.text.split('\n').length - 1
+    return part
+  })
+}
+
+export function joinDocuments(parts: readonly string[]): string {
+  return parts.map((p, i) => (i < parts.length - 1 && p !== '' && !p.endsWith('\n') ? p + '\n' : p)).join('')
+}
+
+export function parseParts(part: DocumentPart): ParsedPart {
+  const document = parseDocument(part.text, { version: '1.1', strict: true })
+  const errors = document.errors.map((e) => ({ line: e.linePos?.[0].line ?? 1, message: e.message.split('\n')[0] as string }))
+  if (errors.length > 0) return { document, value: undefined, errors }
+  try {
+    return { document, value: document.toJS({ maxAliasCount: 10_000 }) as unknown, errors }
+  } catch (error) {
+    return { document, value: undefined, errors: [{ line: 1, message: (error as Error).message }] }
+  }
+}
+
+/** The document's text with `value` in place of what it held; nodes that say the same already stay, comments with them. */
+export function writeBack(part: DocumentPart, document: Document, value: unknown): string {
+  document.contents = sync(document, document.contents as Node | null, value) as never
+  const head = /^---[^\n]*(\n|$)/.exec(part.text)?.[0] ?? ''
+  document.directives = undefined as never
+  const body = document.toString({ lineWidth: 0, flowCollectionPadding: false }).replace(/^---\s*\n/, '')
+  return head + (body.endsWith('\n') ? body : `${body}\n`)
+}
+
+function sync(document: Document, node: Node | null, value: unknown): Node {
+  if (isAlias(node)) {
+    const target = node.resolve(document)
+    return target !== undefined && JSON.stringify(target.toJS(document)) === JSON.stringify(value) ? node : document.createNode(value, { aliasDuplicateObjects: false })
+  }
+  if (isMap(node) && isRecord(value) && !hasMerge(node)) return syncMap(document, node, value)
+  if (isSeq(node) && Array.isArray(value)) {
+    const old = [...node.items] as Node[]
+    node.items = value.map((item: unknown, i) => {
+      const same = isRecord(item) && 'name' in item ? old.find((o) => isMap(o) && o.get('name') === item['name']) : old[i]
+      return sync(document, same ?? null, item)
+    })
+    if (value.length > 0 && value.length !== old.length) node.flow = false
+    return node
+  }
+  if (isScalar(node) && node.value === value) return node
+  if (node !== null && !isScalar(node) && JSON.stringify((node as YAMLMap).toJS(document)) === JSON.stringify(value)) return node
+  return document.createNode(value, { aliasDuplicateObjects: false })
+}
+
+function syncMap(document: Document, node: YAMLMap, value: Readonly<Record<string, unknown>>): YAMLMap {
+  const keyOf = (p: Pair): string => String(isScalar(p.key) ? p.key.value : p.key)
+  node.items = (node.items as Pair[]).filter((p) => keyOf(p) in value) as never
+  for (const [key, item] of Object.entries(value)) {
+    const pair = (node.items as Pair[]).find((p) => keyOf(p) === key)
+    if (pair === undefined) {
+      if (node.flow === true && (isRecord(item) || Array.isArray(item))) node.flow = false
+      node.set(key, document.createNode(item, { aliasDuplicateObjects: false }))
+    } else pair.value = sync(document, pair.value as Node | null, item)
+  }
+  return node
+}
+
+function hasMerge(node: YAMLMap): boolean {
+  return (node.items as Pair[]).some((p) => isScalar(p.key) && p.key.value === '<<')
+}

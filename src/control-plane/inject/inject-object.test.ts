@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { parse } from 'yaml'
+import { injectObject, type ObjectContext } from './inject-object.ts'
+import { injectSettings } from './settings.ts'
+
+const context: ObjectContext = { settings: injectSettings(), injection: {}, parseYaml: (t) => parse(t) as unknown }
+type Obj = Record<string, unknown>
+type PodLike = { metadata: { labels: Record<string, string>; annotations: Record<string, string> }; spec: { containers: Obj[]; initContainers?: Obj[]; volumes: Obj[] } }
+
+const deployment = (annotations: Record<string, string> = {}, container: Obj = {}, spec: Obj = {}): Obj => ({
+  apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web', namespace: 'shop' },
+  spec: { template: { metadata: { labels: { app: 'web' }, annotations }, spec: { containers: [{ name: 'web', image: 'x', ports: [{ name: 'http', containerPort: 8080 }], ...container }], ...spec } } },
+})
+function injected(object: Obj): { object: Obj; pod: PodLike; proxy: Obj; warnings: readonly string[] } {
+  const result = injectObject(object, context)
+  assert.equal(result.kind, 'injected', JSON.stringify(result))
+  assert.ok(result.kind === 'injected')
+  const pod = (result.object['spec'] as { template: PodLike }).template
+  const proxy = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].find((c) => c['name'] === 'istio-proxy')
+  return { object: result.object, pod, proxy: proxy as Obj, warnings: result.warnings }
+}
+const names = (list: Obj[] | undefined): unknown[] => (list ?? []).map((c) => c['name'])
+
+test('injecting what is injected already changes nothing', () => {
+  const cases = [
+    deployment(), deployment({ 'sidecar.istio.io/nativeSidecar': 'true' }), deployment({ 'prometheus.io/port': '9090', 'prometheus.io/scrape': 'true' }),
+    deployment({}, { readinessProbe: { httpGet: { port: 'http', path: '/ready' } }, lifecycle: { preStop: { httpGet: { port: 8080, path: '/bye' } } } }),
+    deployment({}, {}, { volumes: [{ name: 'own', emptyDir: {} }], initContainers: [{ name: 'first', image: 'i' }] }),
+  ]
+  for (const object of cases) {
+    const once = injected(object)
+    assert.deepEqual(injected(once.object).object, once.object)
+  }
+})
+
+test('where the sidecar stands: last, first when the application must wait, first init container when native', () => {
+  const init = { initContainers: [{ name: 'seed', image: 'i' }] }
+  const classic = injected(deployment({}, {}, init)).pod.spec
+  assert.deepEqual([names(classic.containers), names(classic.initContainers)], [['web', 'istio-proxy'], ['seed', 'istio-init']])
+  const hold = injected(deployment({ 'proxy.istio.io/config': 'holdApplicationUntilProxyStarts: true' }, {}, init)).pod.spec
+  assert.deepEqual(names(hold.containers), ['istio-proxy', 'web'])
+  const native = injected(deployment({ 'sidecar.istio.io/nativeSidecar': 'true' }, {}, init)).pod.spec
+  assert.deepEqual([names(native.containers), names(native.initContainers)], [['web'], ['istio-init', 'istio-proxy', 'seed']])
+})
+
+test('probes go by way of the agent, their ports resolved; one that names no port stays, with a warning', () => {
+  const { proxy, pod } = injected(deployment({}, { readinessProbe: { httpGet: { port: 'http', path: '/ready', scheme: 'HTTPS' }, timeoutSeconds: 3 }, livenessProbe: { exec: { command: ['true'] } } }))
+  const env = (proxy['env'] as { name: string; value?: string }[]).find((e) => e.name === 'ISTIO_KUBE_APP_PROBERS')
+  assert.deepEqual(JSON.parse(env?.value ?? ''), { '/app-health/web/readyz': { httpGet: { port: 8080, path: '/ready', scheme: 'HTTPS' }, timeoutSeconds: 3 } })
+  const web = pod.spec.containers[0] as Obj
+  assert.deepEqual(web['readinessProbe'], { timeoutSeconds: 3, httpGet: { path: '/app-health/web/readyz', port: 15020 } })
+  assert.deepEqual(web['livenessProbe'], { exec: { command: ['true'] } })
+  const lost = injected(deployment({}, { readinessProbe: { tcpSocket: { port: 'nowhere' } } }))
+  assert.deepEqual((lost.pod.spec.containers[0] as Obj)['readinessProbe'], { tcpSocket: { port: 'nowhere' } })
+  assert.match(lost.warnings.join(), /names the port "nowhere"/)
+})
+
+test('what Prometheus was told goes to the agent', () => {
+  const { pod, proxy } = injected(deployment({ 'prometheus.io/port': '9090', 'prometheus.io/scrape': 'true', 'prometheus.io/path': '/m' }))
+  assert.equal(pod.metadata.annotations['prometheus.io/port'], '15020')
+  const env = (proxy['env'] as { name: string; value?: string }[]).find((e) => e.name === 'ISTIO_PROMETHEUS_ANNOTATIONS')
+  assert.deepEqual(JSON.parse(env?.value ?? ''), { scrape: 'true', path: '/m', port: '9090' })
+  assert.equal(injected(deployment({ 'prometheus.io/scrape': 'false' })).pod.metadata.annotations['prometheus.io/port'], undefined)
+})
+
+test('a bad annotation refuses the pod and is named', () => {
+  const bad = { 'traffic.sidecar.istio.io/excludeOutboundPorts': '70000', 'sidecar.istio.io/proxyCPU': 'lots', 'traffic.sidecar.istio.io/excludeOutboundIPRanges': '10.0.0.0', 'sidecar.istio.io/interceptionMode': 'MAGIC', 'proxy.istio.io/config': '[', 'sidecar.istio.io/userVolume': 'x', 'status.sidecar.istio.io/port': '-1' }
+  for (const [name, value] of Object.entries(bad)) {
+    const result = injectObject(deployment({ [name]: value }), context)
+    assert.ok(result.kind === 'faulty' && result.faults.join().includes(name), name)
+  }
+})
+
+test('the user’s own istio-proxy is laid over ours, its uid goes to the redirect', () => {
+  const { proxy, pod } = injected(deployment({}, {}, { containers: [{ name: 'web', image: 'x' }, { name: 'istio-proxy', image: 'auto', securityContext: { runAsUser: 4444 }, env: [{ name: 'MORE', value: '1' }] }] }))
+  assert.equal((proxy['securityContext'] as Obj)['runAsUser'], 4444)
+  assert.notEqual(proxy['image'], 'auto')
+  const args = (pod.spec.initContainers as Obj[])[0]?.['args'] as string[]
+  assert.equal(args[args.indexOf('-u') + 1], '4444')
+})

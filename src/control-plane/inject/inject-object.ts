@@ -1,0 +1,79 @@
+// One object of any kind → the same with its pods injected, or why not. What kube-inject and the webhook have in common ends here.
+import { isRecord } from '#api'
+import { injectKey, injectionRequired, type InjectionSettings } from './decide.ts'
+import { injectPod } from './inject-pod.ts'
+import type { InjectSettings } from './settings.ts'
+import { typeFaults } from './pod-types.ts'
+
+type Obj = Record<string, unknown>
+
+export interface ObjectContext {
+  readonly settings: InjectSettings
+  readonly injection: InjectionSettings
+  readonly parseYaml: (text: string) => unknown
+}
+
+export type ObjectResult =
+  | { readonly kind: 'injected'; readonly object: Obj; readonly warnings: readonly string[] }
+  | { readonly kind: 'untouched'; readonly warnings: readonly string[] }
+  | { readonly kind: 'faulty'; readonly faults: readonly string[] }
+
+/** Where each kind keeps its pod. */
+const podPaths: Readonly<Record<string, readonly string[]>> = {
+  Pod: [], Deployment: ['spec', 'template'], ReplicaSet: ['spec', 'template'], ReplicationController: ['spec', 'template'], StatefulSet: ['spec', 'template'], DaemonSet: ['spec', 'template'], Job: ['spec', 'template'], DeploymentConfig: ['spec', 'template'],
+  CronJob: ['spec', 'jobTemplate', 'spec', 'template'],
+}
+const plurals: Readonly<Record<string, string>> = { Deployment: 'apis/apps/v1', ReplicaSet: 'apis/apps/v1', StatefulSet: 'apis/apps/v1', DaemonSet: 'apis/apps/v1', Job: 'apis/batch/v1', CronJob: 'apis/batch/v1', Pod: 'apis/v1', ReplicationController: 'apis/v1', DeploymentConfig: 'apis/apps.openshift.io/v1' }
+
+export function injectObject(object: Obj, context: ObjectContext): ObjectResult {
+  if (object['kind'] === 'List' && Array.isArray(object['items'])) return injectList(object, object['items'], context)
+  const kind = String(object['kind'])
+  const path = podPaths[kind]
+  if (path === undefined || typeof object['apiVersion'] !== 'string') return { kind: 'untouched', warnings: [] }
+  const holder = path.reduce<unknown>((at, key) => (isRecord(at) ? at[key] : undefined), object)
+  if (!isRecord(holder) || !isRecord(holder['spec'])) return { kind: 'untouched', warnings: [] }
+  const faults = typeFaults(object, holder['spec'])
+  if (faults.length > 0) return { kind: 'faulty', faults }
+  const metadata = isRecord(object['metadata']) ? object['metadata'] : {}
+  const podMetadata = isRecord(holder['metadata']) ? holder['metadata'] : {}
+  const name = String(metadata['name'] ?? metadata['generateName'] ?? '')
+  const namespace = typeof metadata['namespace'] === 'string' ? metadata['namespace'] : ''
+  const shown = `${kind} "${namespace === '' ? name : `${namespace}/${name}`}"`
+  const labels = strings(podMetadata['labels'])
+  const annotations = strings(podMetadata['annotations'])
+  const jobMetadata = kind === 'CronJob' ? (((object['spec'] as Obj)['jobTemplate'] as Obj)['metadata'] as Obj | undefined) : undefined
+  const jobLabels = strings(jobMetadata?.['labels'])
+  const jobAnnotations = strings(jobMetadata?.['annotations'])
+  const hostNetwork = holder['spec']['hostNetwork'] === true
+  const os = isRecord(holder['spec']['os']) ? String(holder['spec']['os']['name']) : undefined
+  // A template's namespace is its object's; system namespaces are asked of pods alone, as Istio does.
+  const decided = injectionRequired({ labels: { ...jobLabels, ...labels }, annotations: { ...jobAnnotations, ...annotations }, hostNetwork, namespace: kind === 'Pod' ? namespace : '', namespaceLabels: {}, ...(os === undefined ? {} : { os }) }, context.injection)
+  const asked = labels[injectKey] ?? annotations[injectKey] ?? jobLabels[injectKey] ?? jobAnnotations[injectKey]
+  const odd = asked !== undefined && asked !== '' && !/^(y|yes|true|on|n|no|false|off)$/i.test(asked) ? [`Invalid value for ${injectKey}: "${asked}" of ${shown}; only "true" and "false" decide, so the injector's policy holds`] : []
+  if (!decided.value) {
+    const why = decided.because[0]?.rule === 'inject.host-network' ? 'host networking enabled' : 'sidecar injection disabled'
+    return { kind: 'untouched', warnings: [...odd, `Skipping injection because ${shown} has ${why}`] }
+  }
+  const owner = `kubernetes://${plurals[kind] ?? 'apis/v1'}/namespaces/${namespace === '' ? 'default' : namespace}/${kind.toLowerCase()}s/${name}`
+  const injected = injectPod({ metadata: podMetadata, spec: holder['spec'] }, { settings: context.settings, workload: name, owner, parseYaml: context.parseYaml })
+  if ('faults' in injected) return { kind: 'faulty', faults: injected.faults.map((f) => `${shown}: ${f}`) }
+  return { kind: 'injected', object: replaceAt(object, path, { ...holder, metadata: injected.metadata, spec: injected.spec }), warnings: [...odd, ...injected.warnings.map((w) => `${shown}: ${w}`)] }
+}
+
+function injectList(object: Obj, items: readonly unknown[], context: ObjectContext): ObjectResult {
+  const results = items.map((item) => (isRecord(item) ? injectObject(item, context) : ({ kind: 'untouched', warnings: [] } as const)))
+  const faults = results.flatMap((r) => (r.kind === 'faulty' ? r.faults : []))
+  if (faults.length > 0) return { kind: 'faulty', faults }
+  const warnings = results.flatMap((r) => (r.kind === 'faulty' ? [] : r.warnings))
+  if (results.every((r) => r.kind === 'untouched')) return { kind: 'untouched', warnings }
+  return { kind: 'injected', warnings, object: { ...object, items: items.map((item, i) => { const r = results[i]; return r?.kind === 'injected' ? r.object : item }) } }
+}
+
+function replaceAt(object: Obj, path: readonly string[], value: Obj): Obj {
+  const [key, ...rest] = path
+  return key === undefined ? value : { ...object, [key]: replaceAt(object[key] as Obj, rest, value) }
+}
+
+function strings(raw: unknown): Record<string, string> {
+  return isRecord(raw) ? Object.fromEntries(Object.entries(raw).filter((e): e is [string, string] => typeof e[1] === 'string')) : {}
+}

@@ -1,0 +1,66 @@
+// What the injector goes by: Istio's values and meshConfig, with their defaults.
+import { isRecord } from '#api'
+
+export interface InjectSettings {
+  readonly revision: string
+  readonly proxyImage: string
+  readonly initImage: string
+  readonly imagePullPolicy: string | undefined
+  readonly logLevel: string
+  readonly resources: unknown
+  readonly privileged: boolean
+  readonly statusPort: number
+  readonly includeIpRanges: string
+  readonly excludeIpRanges: string
+  readonly includeInboundPorts: string
+  readonly excludeInboundPorts: string
+  readonly includeOutboundPorts: string
+  readonly excludeOutboundPorts: string
+  readonly holdApplicationUntilProxyStarts: boolean
+  readonly rewriteAppHttpProbers: boolean
+  readonly enablePrometheusMerge: boolean
+  /** Sidecars as init containers with restartPolicy Always, unless a pod says otherwise. */
+  readonly nativeSidecars: boolean
+  /** A CNI plugin redirects: an init container only checks that it did. */
+  readonly cni: boolean
+  readonly cluster: string
+  readonly network: string
+  readonly meshId: string
+  readonly trustDomain: string
+  readonly caAddress: string
+  readonly interceptionMode: string
+  readonly capNetBindService: boolean
+  /** meshConfig.defaultConfig with the pod's own laid over it. */
+  readonly proxyConfig: Readonly<Record<string, unknown>>
+}
+
+const image = 'kith.dev/proxyv2:0.1.0'
+
+/** `values`: Helm's, as in the ConfigMap istio-sidecar-injector; `meshConfig`: as in the ConfigMap istio. */
+export function injectSettings(values: unknown = {}, meshConfig: unknown = {}, revision = 'default'): InjectSettings {
+  const read = (path: string): unknown => path.split('.').reduce<unknown>((at, key) => (isRecord(at) ? at[key] : undefined), values)
+  const text = (path: string, otherwise: string): string => {
+    const found = read(path)
+    return typeof found === 'string' || typeof found === 'number' ? String(found) : otherwise
+  }
+  const flag = (path: string, otherwise: boolean): boolean => (typeof read(path) === 'boolean' ? (read(path) as boolean) : otherwise)
+  const named = (path: string): string => {
+    const own = text(path, '')
+    const hub = text('global.hub', '')
+    if (own.includes('/')) return own
+    return own === '' || hub === '' ? image : `${hub}/${own}:${text('global.tag', 'latest')}`
+  }
+  const mesh = isRecord(meshConfig) ? meshConfig : {}
+  const proxyConfig = isRecord(mesh['defaultConfig']) ? mesh['defaultConfig'] : {}
+  return {
+    revision, proxyImage: named('global.proxy.image'), initImage: named('global.proxy_init.image'), imagePullPolicy: text('global.imagePullPolicy', '') || undefined, logLevel: text('global.proxy.logLevel', 'warning'),
+    resources: read('global.proxy.resources') ?? { requests: { cpu: '100m', memory: '128Mi' }, limits: { cpu: '2000m', memory: '1024Mi' } },
+    privileged: flag('global.proxy.privileged', false), statusPort: Number(text('global.proxy.statusPort', '15020')), includeIpRanges: text('global.proxy.includeIPRanges', '*'), excludeIpRanges: text('global.proxy.excludeIPRanges', ''),
+    includeInboundPorts: text('global.proxy.includeInboundPorts', '*'), excludeInboundPorts: text('global.proxy.excludeInboundPorts', ''), includeOutboundPorts: text('global.proxy.includeOutboundPorts', ''), excludeOutboundPorts: text('global.proxy.excludeOutboundPorts', ''),
+    holdApplicationUntilProxyStarts: flag('global.proxy.holdApplicationUntilProxyStarts', false) || proxyConfig['holdApplicationUntilProxyStarts'] === true,
+    rewriteAppHttpProbers: flag('sidecarInjectorWebhook.rewriteAppHTTPProbe', true), enablePrometheusMerge: mesh['enablePrometheusMerge'] !== false, nativeSidecars: flag('sidecarInjectorWebhook.nativeSidecars', false),
+    cni: flag('pilot.cni.enabled', false) || flag('istio_cni.enabled', false), cluster: text('global.multiCluster.clusterName', '') || 'Kubernetes', network: text('global.network', ''), meshId: text('global.meshID', '') || 'cluster.local',
+    trustDomain: typeof mesh['trustDomain'] === 'string' ? mesh['trustDomain'] : 'cluster.local', caAddress: text('global.caAddress', '') || 'istiod.istio-system.svc:15012',
+    interceptionMode: typeof proxyConfig['interceptionMode'] === 'string' ? proxyConfig['interceptionMode'] : 'REDIRECT', capNetBindService: flag('global.proxy.capNetBindService', false), proxyConfig,
+  }
+}

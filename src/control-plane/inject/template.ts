@@ -1,0 +1,146 @@
+// What is added to a pod: the sidecar, the container that sets up the redirect, their volumes. Istio's injection-template.yaml, as data.
+import type { InjectSettings } from './settings.ts'
+
+type Obj = Record<string, unknown>
+
+export interface TemplateInput {
+  readonly settings: InjectSettings
+  readonly annotations: Readonly<Record<string, string>>
+  readonly labels: Readonly<Record<string, string>>
+  readonly containers: readonly Obj[]
+  /** The workload's name, and `kubernetes://apis/apps/v1/namespaces/ns/deployments/name`. */
+  readonly workload: string
+  readonly owner: string
+  readonly native: boolean
+  readonly hold: boolean
+  readonly proxyUid: number
+  readonly proxyGid: number
+  /** The pod's own proxy.istio.io/config over the mesh's. */
+  readonly proxyConfig: Readonly<Record<string, unknown>>
+}
+
+export interface Rendered {
+  readonly proxy: Obj
+  readonly init: Obj | undefined
+  readonly volumes: readonly Obj[]
+}
+
+export function renderTemplate(input: TemplateInput): Rendered {
+  return { proxy: proxyContainer(input), init: initContainer(input), volumes: volumes(input) }
+}
+
+export function statusPortOf(input: Pick<TemplateInput, 'annotations' | 'settings'>): number {
+  const own = input.annotations['status.sidecar.istio.io/port']
+  return own === undefined ? input.settings.statusPort : Number(own)
+}
+
+const modeOf = (i: TemplateInput): string => i.annotations['sidecar.istio.io/interceptionMode'] ?? i.settings.interceptionMode
+const bindsLowPorts = (i: TemplateInput): boolean => (i.annotations['sidecar.istio.io/capNetBindService'] ?? String(i.settings.capNetBindService)) === 'true'
+
+function proxyContainer(i: TemplateInput): Obj {
+  const { settings: s, annotations: a } = i
+  const statusPort = statusPortOf(i)
+  const level = a['sidecar.istio.io/logLevel'] ?? s.logLevel
+  const asRoot = modeOf(i) === 'TPROXY' || bindsLowPorts(i)
+  const add = [...(modeOf(i) === 'TPROXY' ? ['NET_ADMIN'] : []), ...(bindsLowPorts(i) ? ['NET_BIND_SERVICE'] : [])]
+  const lifecycle = i.native ? { preStop: { exec: { command: ['kith-agent', 'drain'] } } } : i.hold ? { postStart: { exec: { command: ['kith-agent', 'wait'] } } } : undefined
+  return clean({
+    name: 'istio-proxy', image: imageOf(i), imagePullPolicy: s.imagePullPolicy,
+    args: ['proxy', 'sidecar', '--domain', '$(POD_NAMESPACE).svc.cluster.local', `--proxyLogLevel=${level}`, `--proxyComponentLogLevel=${a['sidecar.istio.io/componentLogLevel'] ?? 'misc:error'}`, `--log_output_level=${a['sidecar.istio.io/agentLogLevel'] ?? 'default:info'}`],
+    ports: [{ containerPort: 15090, protocol: 'TCP', name: 'http-envoy-prom' }],
+    lifecycle, restartPolicy: i.native ? 'Always' : undefined, env: environment(i), resources: resources(i),
+    securityContext: {
+      allowPrivilegeEscalation: s.privileged, privileged: s.privileged, readOnlyRootFilesystem: true, capabilities: { ...(add.length === 0 ? {} : { add }), drop: ['ALL'] },
+      runAsNonRoot: !asRoot, runAsUser: asRoot ? 0 : i.proxyUid, runAsGroup: i.proxyGid,
+    },
+    ...(statusPort === 0 ? {} : probes(a)),
+    volumeMounts: [
+      { name: 'workload-socket', mountPath: '/var/run/secrets/workload-spiffe-uds' }, { name: 'credential-socket', mountPath: '/var/run/secrets/credential-uds' }, { name: 'workload-certs', mountPath: '/var/run/secrets/workload-spiffe-credentials' },
+      { name: 'istiod-ca-cert', mountPath: '/var/run/secrets/istio' }, { name: 'istio-data', mountPath: '/var/lib/istio/data' }, { name: 'istio-envoy', mountPath: '/etc/istio/proxy' }, { name: 'istio-token', mountPath: '/var/run/secrets/tokens' },
+      { name: 'istio-podinfo', mountPath: '/etc/istio/pod' }, ...userVolumes(a['sidecar.istio.io/userVolumeMount']),
+    ],
+  })
+}
+
+function probes(a: Readonly<Record<string, string>>): Obj {
+  const number = (name: string, otherwise: number): number => Number(a[`readiness.status.sidecar.istio.io/${name}`] ?? otherwise)
+  const httpGet = { path: '/healthz/ready', port: 15021 }
+  return {
+    startupProbe: { httpGet, initialDelaySeconds: 0, periodSeconds: 1, timeoutSeconds: 3, failureThreshold: 600 },
+    readinessProbe: { httpGet, initialDelaySeconds: number('initialDelaySeconds', 0), periodSeconds: number('periodSeconds', 15), timeoutSeconds: 3, failureThreshold: number('failureThreshold', 4) },
+  }
+}
+
+function imageOf(i: TemplateInput): string {
+  const own = i.annotations['sidecar.istio.io/proxyImage']
+  if (own !== undefined && own !== '') return own
+  const type = i.annotations['sidecar.istio.io/proxyImageType']
+  return type === undefined || type === '' || type === 'default' ? i.settings.proxyImage : `${i.settings.proxyImage}-${type}`
+}
+
+/** Any of the four annotations replaces the default resources whole. */
+function resources(i: TemplateInput): unknown {
+  const of = (name: string): string | undefined => i.annotations[`sidecar.istio.io/${name}`]
+  const requests = clean({ cpu: of('proxyCPU'), memory: of('proxyMemory') })
+  const limits = clean({ cpu: of('proxyCPULimit'), memory: of('proxyMemoryLimit') })
+  const asked = clean({ requests: Object.keys(requests).length > 0 ? requests : undefined, limits: Object.keys(limits).length > 0 ? limits : undefined })
+  return Object.keys(asked).length > 0 ? asked : i.settings.resources
+}
+
+function environment(i: TemplateInput): Obj[] {
+  const { settings: s } = i
+  const field = (name: string, fieldPath: string): Obj => ({ name, valueFrom: { fieldRef: { fieldPath } } })
+  const value = (name: string, text: string): Obj => ({ name, value: text })
+  const ports = i.containers.flatMap((c) => (Array.isArray(c['ports']) ? (c['ports'] as Obj[]) : []))
+  const metadata = (i.proxyConfig['proxyMetadata'] ?? {}) as Record<string, unknown>
+  return [
+    value('PILOT_CERT_PROVIDER', 'istiod'), value('CA_ADDR', s.caAddress), field('POD_NAME', 'metadata.name'), field('POD_NAMESPACE', 'metadata.namespace'), field('INSTANCE_IP', 'status.podIP'), field('SERVICE_ACCOUNT', 'spec.serviceAccountName'), field('HOST_IP', 'status.hostIP'),
+    value('PROXY_CONFIG', JSON.stringify(i.proxyConfig)), value('ISTIO_META_POD_PORTS', JSON.stringify(ports)), value('ISTIO_META_APP_CONTAINERS', i.containers.map((c) => String(c['name'])).join(',')), value('ISTIO_META_CLUSTER_ID', s.cluster),
+    field('ISTIO_META_NODE_NAME', 'spec.nodeName'), value('ISTIO_META_INTERCEPTION_MODE', modeOf(i)), ...(s.network === '' ? [] : [value('ISTIO_META_NETWORK', s.network)]), value('ISTIO_META_WORKLOAD_NAME', i.workload), value('ISTIO_META_OWNER', i.owner),
+    value('ISTIO_META_MESH_ID', s.meshId), value('TRUST_DOMAIN', s.trustDomain), ...Object.entries(metadata).map(([name, v]) => value(name, String(v))),
+  ]
+}
+
+/** istio-init sets up the redirect; with a CNI plugin istio-validation only checks it. */
+function initContainer(i: TemplateInput): Obj | undefined {
+  const { settings: s } = i
+  if (modeOf(i) === 'NONE') return undefined
+  const context = s.cni
+    ? { allowPrivilegeEscalation: s.privileged, privileged: s.privileged, capabilities: { drop: ['ALL'] }, readOnlyRootFilesystem: true, runAsGroup: i.proxyGid, runAsUser: i.proxyUid, runAsNonRoot: true }
+    : { allowPrivilegeEscalation: s.privileged, privileged: s.privileged, capabilities: { add: ['NET_ADMIN', 'NET_RAW'], drop: ['ALL'] }, readOnlyRootFilesystem: false, runAsGroup: 0, runAsNonRoot: false, runAsUser: 0 }
+  return clean({
+    name: s.cni ? 'istio-validation' : 'istio-init', image: imageOf(i), imagePullPolicy: s.imagePullPolicy, args: ['redirect', ...interception(i), ...(s.cni ? ['--run-validation', '--skip-rule-apply'] : [])], resources: resources(i), securityContext: context,
+  })
+}
+
+function interception(i: TemplateInput): string[] {
+  const { settings: s, annotations: a } = i
+  const traffic = (name: string, otherwise: string): string => a[`traffic.sidecar.istio.io/${name}`] ?? otherwise
+  const statusPort = statusPortOf(i)
+  const excluded = ['15090', '15021', ...traffic('excludeInboundPorts', s.excludeInboundPorts).split(',').map((p) => p.trim()), ...(statusPort === 0 ? [] : [String(statusPort)])].filter((p) => p !== '')
+  const optional = (flag: string, name: string, otherwise: string): string[] => (a[`traffic.sidecar.istio.io/${name}`] === undefined && otherwise === '' ? [] : [flag, traffic(name, otherwise)])
+  const virtual = a['istio.io/reroute-virtual-interfaces'] ?? a['traffic.sidecar.istio.io/kubevirtInterfaces']
+  return [
+    '-p', '15001', '-z', '15006', '-u', String(i.proxyUid), '-m', modeOf(i), '-i', traffic('includeOutboundIPRanges', s.includeIpRanges), '-x', traffic('excludeOutboundIPRanges', s.excludeIpRanges), '-b', traffic('includeInboundPorts', s.includeInboundPorts),
+    '-d', [...new Set(excluded)].join(','), ...optional('-q', 'includeOutboundPorts', s.includeOutboundPorts), ...optional('-o', 'excludeOutboundPorts', s.excludeOutboundPorts),
+    ...(virtual === undefined ? [] : ['-k', virtual]), ...optional('-c', 'excludeInterfaces', ''),
+  ]
+}
+
+function volumes(i: TemplateInput): Obj[] {
+  const podInfo = { items: [{ path: 'labels', fieldRef: { fieldPath: 'metadata.labels' } }, { path: 'annotations', fieldRef: { fieldPath: 'metadata.annotations' } }] }
+  return [
+    { name: 'workload-socket', emptyDir: {} }, { name: 'credential-socket', emptyDir: {} }, { name: 'workload-certs', emptyDir: {} }, { name: 'istio-envoy', emptyDir: { medium: 'Memory' } }, { name: 'istio-data', emptyDir: {} }, { name: 'istio-podinfo', downwardAPI: podInfo },
+    { name: 'istio-token', projected: { sources: [{ serviceAccountToken: { path: 'istio-token', expirationSeconds: 43200, audience: 'istio-ca' } }] } },
+    { name: 'istiod-ca-cert', configMap: { name: 'istio-ca-root-cert' } }, ...userVolumes(i.annotations['sidecar.istio.io/userVolume']),
+  ]
+}
+
+/** `{"name": {…}}` → `[{name, …}]`. */
+function userVolumes(json: string | undefined): Obj[] {
+  return json === undefined || json === '' ? [] : Object.entries(JSON.parse(json) as Record<string, Obj>).map(([name, rest]) => ({ name, ...rest }))
+}
+
+function clean(object: Obj): Obj {
+  return Object.fromEntries(Object.entries(object).filter(([, v]) => v !== undefined))
+}
