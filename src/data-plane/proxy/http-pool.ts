@@ -139,7 +139,7 @@ export class HttpPool {
   /** Closes what has idled too long. */
   sweep(): void {
     const now = this.#io.nowMs()
-    for (const c of [...this.#idle]) if (this.#stale(c, now)) c.transport.destroy()
+    for (const c of this.#idle.filter((idle) => this.#stale(idle, now))) c.transport.destroy()
   }
 
   /** No new requests: idle connections close now, busy ones when they are done. */

@@ -65,7 +65,7 @@ interface Known {
   readonly bytes: Uint8Array
 }
 
-const slots: (readonly Known[] | undefined)[] = new Array<readonly Known[] | undefined>(64 * 32).fill(undefined)
+const slots: (readonly Known[] | undefined)[] = Array.from({ length: 64 * 32 })
 for (const [name, id] of names) {
   const slot = name.length * 32 + (name.charCodeAt(0) & 31)
   slots[slot] = [...(slots[slot] ?? []), { id, bytes: Buffer.from(name, 'latin1') }]
