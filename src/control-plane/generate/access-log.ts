@@ -9,12 +9,13 @@ const format = [
   ' peer="%DOWNSTREAM_PEER_URI_SAN%" tls=%DOWNSTREAM_TLS_VERSION% upstream_peer="%UPSTREAM_PEER_URI_SAN%" upstream_tls=%UPSTREAM_TLS_VERSION%\n',
 ].join('')
 
-export function accessLogs(mesh: MeshSettings): Obj[] {
-  if (mesh.accessLogFile === '') return []
+/** undefined: off. */
+export function accessLogs(mesh: MeshSettings): Obj[] | undefined {
+  if (mesh.accessLogFile === '') return undefined
   return [{ name: 'envoy.access_loggers.file', typedConfig: typed('envoy.extensions.access_loggers.file.v3.FileAccessLog', { path: mesh.accessLogFile, logFormat: { textFormatSource: { inlineString: format } } }) }]
 }
 
 /** A listener's own log: connections that no chain takes. */
-export function listenerAccessLogs(mesh: MeshSettings): Obj[] {
-  return accessLogs(mesh).map((log) => ({ ...log, filter: { responseFlagFilter: { flags: ['NR'] } } }))
+export function listenerAccessLogs(mesh: MeshSettings): Obj[] | undefined {
+  return accessLogs(mesh)?.map((log) => ({ ...log, filter: { responseFlagFilter: { flags: ['NR'] } } }))
 }

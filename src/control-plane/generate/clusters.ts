@@ -1,106 +1,132 @@
-// Upstreams → clusters; and the clusters that every proxy has.
-import type { ConnectionPool, Endpoint, InboundPort, ProxyPlan, Upstream } from '#plan'
+// Upstreams → clusters; and the clusters that every proxy has: its own ports, what passes through, what ends here.
+import type { InboundPort, ProxyPlan, Upstream } from '#plan'
+import { circuitBreakers, httpOptions, outlierDetection, tcpKeepalive, type HttpProtocol } from './connection-pool.ts'
 import { localityEndpoints } from './endpoints.ts'
-import { seconds, some, typed, type Obj } from './json.ts'
-import { kithMetadata } from './reasons.ts'
+import { seconds, some, type Obj } from './json.ts'
+import { metadata } from './reasons.ts'
 import { rawBuffer, upstreamMtls, upstreamUserTls } from './tls.ts'
 
-const unlimited = 4_294_967_295
+const speaksHttp2 = (u: Pick<Upstream, 'protocol' | 'connectionPool'>): boolean => u.protocol === 'http2' || u.protocol === 'grpc' || u.connectionPool.h2Upgrade === true
+const isTcp = (u: Pick<Upstream, 'protocol'>): boolean => u.protocol === 'tcp' || u.protocol === 'tls' || u.protocol === 'udp'
+
+/** Ports that declare nothing, and useClientProtocol: as the client came. */
+export function httpProtocolOf(u: Pick<Upstream, 'protocol' | 'connectionPool'>): HttpProtocol {
+  if (u.connectionPool.useClientProtocol === true) return 'downstream'
+  if (speaksHttp2(u)) return 'http2'
+  return u.protocol === 'auto' ? 'downstream' : 'http1'
+}
+
+/** Mesh certificates go to it: to all of its endpoints, or to those that are marked. */
+export function usesMeshTls(u: Upstream): boolean {
+  return u.tls.value.mode === 'AUTO' || u.tls.value.mode === 'ISTIO_MUTUAL'
+}
 
 export function upstreamCluster(plan: ProxyPlan, u: Upstream): Obj {
-  const type = u.discovery
-  const dns: readonly Endpoint[] = u.dnsEndpoints ?? []
+  const pool = u.connectionPool
   return some({
-    name: u.name, type, connectTimeout: seconds(u.connectionPool.connectTimeoutMs ?? plan.mesh.connectTimeoutMs), ...balancing(u), ...tls(u),
-    edsClusterConfig: type === 'EDS' ? { edsConfig: { ads: {}, initialFetchTimeout: '0s', resourceApiVersion: 'V3' }, serviceName: u.name } : undefined,
-    loadAssignment: type === 'STRICT_DNS' ? { clusterName: u.name, endpoints: localityEndpoints(dns) } : undefined,
-    dnsLookupFamily: type === 'STRICT_DNS' ? 'V4_ONLY' : undefined, respectDnsTtl: type === 'STRICT_DNS' ? true : undefined, dnsRefreshRate: type === 'STRICT_DNS' ? '60s' : undefined,
-    circuitBreakers: circuitBreakers(u.connectionPool), outlierDetection: outlier(u), typedExtensionProtocolOptions: protocolOptions(u),
-    upstreamConnectionOptions: keepalive(u.connectionPool), maxRequestsPerConnection: undefined,
-    commonLbConfig: u.outlier?.minHealthPercent === undefined ? {} : { healthyPanicThreshold: { value: u.outlier.minHealthPercent } },
-    metadata: { filterMetadata: { kith: kithMetadata(u.tls), istio: some({ services: [{ host: u.host, name: u.host.split('.')[0] ?? u.host, namespace: namespaceOf(u.host, plan) }], subset: u.subset ?? undefined, default_original_port: u.port }) } },
+    name: u.name, ...discovery(u), connectTimeout: seconds(pool.connectTimeoutMs ?? plan.mesh.connectTimeoutMs), ...balancing(u), ...transport(u),
+    circuitBreakers: circuitBreakers(pool), outlierDetection: u.outlier === undefined ? undefined : outlierDetection(u.outlier), upstreamConnectionOptions: tcpKeepalive(pool),
+    // Endpoints that are not ready are told, and never used for want of others.
+    commonLbConfig: { healthyPanicThreshold: { value: u.outlier?.minHealthPercent ?? 0 } },
+    typedExtensionProtocolOptions: isTcp(u) ? undefined : httpOptions(httpProtocolOf(u), pool, upstreamNames(u)),
+    metadata: metadata(u.tls, { istio: some({ services: [service(u, plan)], subset: u.subset ?? undefined, default_original_port: u.port }) }),
   })
 }
 
-function namespaceOf(host: string, plan: ProxyPlan): string {
+function discovery(u: Upstream): Obj {
+  const loadAssignment = { clusterName: u.name, endpoints: localityEndpoints(u.dnsEndpoints ?? []) }
+  switch (u.discovery) {
+    case 'EDS':
+      return { type: 'EDS', edsClusterConfig: { edsConfig: { ads: {}, initialFetchTimeout: '0s', resourceApiVersion: 'V3' }, serviceName: u.name } }
+    case 'STRICT_DNS':
+      return { type: 'STRICT_DNS', dnsLookupFamily: 'V4_ONLY', loadAssignment }
+    case 'STATIC':
+      return { type: 'STATIC', loadAssignment }
+    case 'ORIGINAL_DST':
+      return { type: 'ORIGINAL_DST' }
+  }
+}
+
+function service(u: Upstream, plan: ProxyPlan): Obj {
   const suffix = `.svc.${plan.mesh.domain}`
-  return host.endsWith(suffix) ? (host.slice(0, -suffix.length).split('.')[1] ?? '') : ''
+  const namespace = u.host.endsWith(suffix) ? (u.host.slice(0, -suffix.length).split('.')[1] ?? '') : ''
+  return { host: u.host, name: u.host.split('.')[0] ?? u.host, namespace }
 }
 
 function balancing(u: Upstream): Obj {
-  const slowStart = u.balancing.warmupMs === undefined ? undefined : { slowStartWindow: seconds(u.balancing.warmupMs) }
+  const { warmupMs, ringSize } = u.balancing
+  const slowStart = warmupMs === undefined ? undefined : { slowStartConfig: { slowStartWindow: seconds(warmupMs) } }
   switch (u.discovery === 'ORIGINAL_DST' ? 'PASSTHROUGH' : u.balancing.policy) {
     case 'PASSTHROUGH':
       return { lbPolicy: 'CLUSTER_PROVIDED' }
     case 'ROUND_ROBIN':
-      return some({ lbPolicy: 'ROUND_ROBIN', roundRobinLbConfig: slowStart === undefined ? undefined : { slowStartConfig: slowStart } })
-    case 'RING_HASH':
-      return { lbPolicy: 'RING_HASH', ringHashLbConfig: { minimumRingSize: String(u.balancing.ringSize ?? 1024) } }
-    case 'MAGLEV':
-      return some({ lbPolicy: 'MAGLEV', maglevLbConfig: u.balancing.ringSize === undefined ? undefined : { tableSize: String(u.balancing.ringSize) } })
+      return some({ lbPolicy: 'ROUND_ROBIN', roundRobinLbConfig: slowStart })
+    case 'LEAST_REQUEST':
+      return some({ lbPolicy: 'LEAST_REQUEST', leastRequestLbConfig: slowStart })
     case 'RANDOM':
       return { lbPolicy: 'RANDOM' }
-    case 'LEAST_REQUEST':
-      return some({ lbPolicy: 'LEAST_REQUEST', leastRequestLbConfig: slowStart === undefined ? undefined : { slowStartConfig: slowStart } })
+    case 'RING_HASH':
+      return { lbPolicy: 'RING_HASH', ringHashLbConfig: { minimumRingSize: String(ringSize ?? 1024) } }
+    case 'MAGLEV':
+      return some({ lbPolicy: 'MAGLEV', maglevLbConfig: ringSize === undefined ? undefined : { tableSize: String(ringSize) } })
   }
 }
-
-const speaksHttp2 = (u: Upstream): boolean => u.protocol === 'http2' || u.protocol === 'grpc' || u.connectionPool.h2Upgrade === true
 
 /** AUTO: each endpoint's mark decides between mesh mTLS and plaintext. */
-function tls(u: Upstream): Obj {
-  const { value } = u.tls
+function transport(u: Upstream): Obj {
+  const tls = u.tls.value
   const meshAlpn = speaksHttp2(u) ? ['istio', 'h2'] : ['istio']
-  if (value.mode === 'AUTO') {
-    return { transportSocketMatches: [{ name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket: upstreamMtls(value, meshAlpn) }, { name: 'tlsMode-disabled', match: {}, transportSocket: rawBuffer }] }
+  switch (tls.mode) {
+    case 'DISABLE':
+      return {}
+    case 'ISTIO_MUTUAL':
+      return { transportSocket: upstreamMtls(tls, meshAlpn) }
+    case 'AUTO':
+      return {
+        transportSocketMatches: [
+          { name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket: upstreamMtls(tls, meshAlpn) },
+          { name: 'tlsMode-disabled', match: {}, transportSocket: rawBuffer },
+        ],
+      }
+    case 'SIMPLE':
+    case 'MUTUAL':
+      return { transportSocket: upstreamUserTls(tls, { http2: speaksHttp2(u), host: isTcp(u) && !u.host.startsWith('*') ? u.host : undefined }) }
   }
-  if (value.mode === 'ISTIO_MUTUAL') return { transportSocket: upstreamMtls(value, meshAlpn) }
-  return value.mode === 'SIMPLE' || value.mode === 'MUTUAL' ? { transportSocket: upstreamUserTls(value, speaksHttp2(u)) } : {}
 }
 
-function circuitBreakers(pool: ConnectionPool): Obj {
-  return { thresholds: [{ maxConnections: pool.maxConnections ?? unlimited, maxPendingRequests: pool.maxPendingRequests ?? unlimited, maxRequests: pool.maxRequests ?? unlimited, maxRetries: pool.maxRetries ?? unlimited, trackRemaining: true }] }
-}
-
-function outlier(u: Upstream): Obj | undefined {
-  const o = u.outlier
-  if (o === undefined) return undefined
-  return some({
-    consecutive5xx: o.consecutive5xx, consecutiveGatewayFailure: o.consecutiveGatewayErrors, enforcingConsecutiveGatewayFailure: o.consecutiveGatewayErrors === undefined ? undefined : o.consecutiveGatewayErrors > 0 ? 100 : 0,
-    enforcingConsecutive5xx: o.consecutive5xx === 0 ? 0 : undefined, interval: o.intervalMs === undefined ? undefined : seconds(o.intervalMs), baseEjectionTime: o.baseEjectionMs === undefined ? undefined : seconds(o.baseEjectionMs),
-    maxEjectionPercent: o.maxEjectionPercent, enforcingSuccessRate: 0, splitExternalLocalOriginErrors: o.splitExternalLocalOriginErrors, consecutiveLocalOriginFailure: o.consecutiveLocalOriginFailures,
-  })
-}
-
-function protocolOptions(u: Upstream): Obj | undefined {
-  if (u.protocol === 'tcp' || u.protocol === 'tls') return undefined
-  const pool = u.connectionPool
-  const common = some({ idleTimeout: pool.idleTimeoutMs === undefined ? undefined : seconds(pool.idleTimeoutMs), maxConnectionDuration: pool.maxConnectionDurationMs === undefined ? undefined : seconds(pool.maxConnectionDurationMs), maxRequestsPerConnection: pool.maxRequestsPerConnection })
-  const http2 = some({ maxConcurrentStreams: pool.maxConcurrentStreams })
-  const how = pool.useClientProtocol === true ? { useDownstreamProtocolConfig: { httpProtocolOptions: {}, http2ProtocolOptions: http2 } }
-    : speaksHttp2(u) ? { explicitHttpConfig: { http2ProtocolOptions: http2 } }
-    : u.protocol === 'auto' ? { useDownstreamProtocolConfig: { httpProtocolOptions: {}, http2ProtocolOptions: http2 } } : { explicitHttpConfig: { httpProtocolOptions: {} } }
-  return { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': typed('envoy.extensions.upstreams.http.v3.HttpProtocolOptions', some({ ...how, commonHttpProtocolOptions: Object.keys(common).length === 0 ? undefined : common })) }
-}
-
-function keepalive(pool: ConnectionPool): Obj | undefined {
-  const k = pool.tcpKeepalive
-  return k === undefined ? undefined : { tcpKeepalive: some({ keepaliveProbes: k.probes, keepaliveTime: k.timeMs === undefined ? undefined : Math.round(k.timeMs / 1000), keepaliveInterval: k.intervalMs === undefined ? undefined : Math.round(k.intervalMs / 1000) }) }
+/** SNI, and the name that the certificate must show, from the request's Host, where the rule gives neither. */
+function upstreamNames(u: Upstream): Obj | undefined {
+  const tls = u.tls.value
+  if ((tls.mode !== 'SIMPLE' && tls.mode !== 'MUTUAL') || tls.sni !== undefined) return undefined
+  return some({ autoSni: true, autoSanValidation: tls.sans === undefined && tls.insecureSkipVerify !== true ? true : undefined })
 }
 
 /** Istio's own source address: what comes from it is the sidecar talking to its application. */
 const fromSidecar: Obj = { sourceAddress: { address: '127.0.0.6', portValue: 0 } }
 
-/** Clusters of every proxy: inbound ports, what passes through, what ends here. */
 export function fixedClusters(plan: ProxyPlan): Obj[] {
-  const original = (name: string, more: Obj = {}): Obj => ({
-    name, type: 'ORIGINAL_DST', lbPolicy: 'CLUSTER_PROVIDED', connectTimeout: seconds(plan.mesh.connectTimeoutMs), circuitBreakers: circuitBreakers({}),
-    typedExtensionProtocolOptions: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': typed('envoy.extensions.upstreams.http.v3.HttpProtocolOptions', { useDownstreamProtocolConfig: { httpProtocolOptions: {}, http2ProtocolOptions: {} } }) }, ...more,
-  })
-  const inbound = (p: InboundPort): Obj => original(p.cluster, {
-    upstreamBindConfig: fromSidecar, circuitBreakers: circuitBreakers(p.connectionPool ?? {}),
-    metadata: { filterMetadata: { istio: { services: p.service === undefined ? [] : [{ host: p.service.host, name: p.service.name, namespace: p.service.namespace }] } } },
-  })
-  const own = plan.inbound.filter((p) => p.cluster !== 'InboundPassthroughCluster').map(inbound)
-  return [...own, original('InboundPassthroughCluster', { upstreamBindConfig: fromSidecar }), original('PassthroughCluster'), { name: 'BlackHoleCluster', type: 'STATIC', connectTimeout: seconds(plan.mesh.connectTimeoutMs) }]
+  const own = plan.inbound.filter((p) => p.cluster !== 'InboundPassthroughCluster').map((p) => inboundCluster(plan, p))
+  return [
+    ...own,
+    originalDst(plan, 'InboundPassthroughCluster', { upstreamBindConfig: fromSidecar }),
+    originalDst(plan, 'PassthroughCluster', {}),
+    { name: 'BlackHoleCluster', type: 'STATIC', connectTimeout: seconds(plan.mesh.connectTimeoutMs) },
+  ]
+}
+
+/** The application on the pod's own address. Of a DestinationRule only the pool counts here. */
+function inboundCluster(plan: ProxyPlan, port: InboundPort): Obj {
+  const pool = port.connectionPool ?? {}
+  const { service } = port
+  return originalDst(plan, port.cluster, some({
+    connectTimeout: pool.connectTimeoutMs === undefined ? undefined : seconds(pool.connectTimeoutMs), upstreamBindConfig: fromSidecar, circuitBreakers: circuitBreakers(pool), upstreamConnectionOptions: tcpKeepalive(pool),
+    typedExtensionProtocolOptions: httpOptions(isTcp(port) ? 'downstream' : httpProtocolOf({ protocol: port.protocol, connectionPool: { ...pool, h2Upgrade: false } }), pool),
+    metadata: { filterMetadata: { istio: { services: service === undefined ? [] : [{ host: service.host, name: service.name, namespace: service.namespace }] } } },
+  }))
+}
+
+function originalDst(plan: ProxyPlan, name: string, more: Obj): Obj {
+  return {
+    name, type: 'ORIGINAL_DST', lbPolicy: 'CLUSTER_PROVIDED', connectTimeout: seconds(plan.mesh.connectTimeoutMs), circuitBreakers: circuitBreakers({}), typedExtensionProtocolOptions: httpOptions('downstream', {}), ...more,
+  }
 }

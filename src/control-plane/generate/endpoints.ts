@@ -15,7 +15,7 @@ export function localityEndpoints(endpoints: readonly Endpoint[]): Obj[] {
   }
   return [...groups].sort(([a], [b]) => (a < b ? -1 : 1)).map(([locality, members]) => {
     const [region, zone, subZone] = locality.split('/')
-    return some({ locality: locality === '' ? undefined : some({ region, zone, subZone }), loadBalancingWeight: members.reduce((sum, e) => sum + Math.max(1, e.weight), 0), lbEndpoints: members.map(lbEndpoint) })
+    return some({ locality: locality === '' ? undefined : some({ region, zone, subZone }), lbEndpoints: members.map(lbEndpoint) })
   })
 }
 

@@ -1,16 +1,15 @@
 // In: ProxyPlan, EndpointsPlan, and nothing else. Out: Envoy v3 resources with Istio's names, versioned by their content.
 // Law: pure, deterministic; one argument. Stock Envoy accepts all of it.
-// Read first: inbound.ts (the filter chains), clusters.ts, routes.ts.
+// Read first: filter-chains.ts, listeners.ts, clusters.ts, routes.ts, http-filters.ts.
 import type { EndpointsPlan, ProxyPlan } from '#plan'
 import { typeUrls, type Resource } from '#xds'
 import { fixedClusters, upstreamCluster } from './clusters.ts'
 import { clusterLoadAssignment } from './endpoints.ts'
-import { virtualInbound } from './inbound.ts'
+import { outboundListener, virtualInbound, virtualOutbound } from './listeners.ts'
 import { resource, type Obj } from './json.ts'
-import { outboundListener, virtualOutbound } from './outbound.ts'
 import { routeConfiguration } from './routes.ts'
 
-export { chainsOf } from './inbound.ts'
+export { chainsOf, type Chain } from './filter-chains.ts'
 
 /** Clusters, listeners, routes of one proxy, in the order of a push. */
 export function generate(plan: ProxyPlan): Resource[] {

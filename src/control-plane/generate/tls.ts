@@ -37,17 +37,19 @@ export function upstreamMtls(tls: { readonly sni: string; readonly sans: readonl
   return { name: 'envoy.transport_sockets.tls', typedConfig: typed(`${tlsType}.UpstreamTlsContext`, { commonTlsContext: context, sni: tls.sni }) }
 }
 
-/** Client side, the user's own settings (SIMPLE, MUTUAL). `http2`: offers h2. */
-export function upstreamUserTls(tls: Extract<UpstreamTls, { mode: 'SIMPLE' | 'MUTUAL' }>, http2: boolean): Obj {
-  const sans = tls.sans ?? []
+/** Client side, the user's own settings. `http2`: offers h2. `host`: the name to ask for and to expect where the rule gives none and no request says it (TCP). */
+export function upstreamUserTls(tls: Extract<UpstreamTls, { mode: 'SIMPLE' | 'MUTUAL' }>, { http2, host }: { readonly http2: boolean; readonly host: string | undefined }): Obj {
+  const sans = tls.sans ?? (tls.sni === undefined && host !== undefined ? [host] : [])
   const validation = tls.insecureSkipVerify === true ? undefined : some({
     trustedCa: tls.caCertificates === undefined ? undefined : { filename: tls.caCertificates },
     systemRootCerts: tls.caCertificates === undefined ? {} : undefined,
     matchTypedSubjectAltNames: sans.length === 0 ? undefined : sans.flatMap((exact) => (exact.includes('://') ? uriSans([{ exact }]) : [{ sanType: 'DNS', matcher: { exact } }])),
   })
-  const certificate = tls.mode === 'MUTUAL' && tls.clientCertificate !== undefined && tls.privateKey !== undefined ? [{ certificateChain: { filename: tls.clientCertificate }, privateKey: { filename: tls.privateKey } }] : undefined
-  const common = some({ tlsParams: { tlsMinimumProtocolVersion: 'TLSv1_2', tlsMaximumProtocolVersion: 'TLSv1_3' }, alpnProtocols: http2 ? ['h2'] : undefined, tlsCertificates: certificate, validationContext: validation })
-  return { name: 'envoy.transport_sockets.tls', typedConfig: typed(`${tlsType}.UpstreamTlsContext`, some({ commonTlsContext: common, sni: tls.sni, autoHostSni: tls.sni === undefined ? true : undefined, autoSniSanValidation: tls.sni === undefined && sans.length === 0 && tls.insecureSkipVerify !== true ? true : undefined })) }
+  const { clientCertificate, privateKey } = tls
+  const own = tls.mode === 'MUTUAL' && clientCertificate !== undefined && privateKey !== undefined ? [{ certificateChain: { filename: clientCertificate }, privateKey: { filename: privateKey } }] : undefined
+  const tlsParams = { tlsMinimumProtocolVersion: 'TLSv1_2', tlsMaximumProtocolVersion: 'TLSv1_3' }
+  const commonTlsContext = some({ tlsParams, alpnProtocols: http2 ? ['h2'] : undefined, tlsCertificates: own, validationContext: validation })
+  return { name: 'envoy.transport_sockets.tls', typedConfig: typed(`${tlsType}.UpstreamTlsContext`, some({ commonTlsContext, sni: tls.sni ?? host })) }
 }
 
 export const rawBuffer: Obj = { name: 'envoy.transport_sockets.raw_buffer', typedConfig: typed('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer') }

@@ -1,0 +1,54 @@
+// What a route may do besides forwarding: header operations, faults, CORS.
+import type { Cors, Fault, HeaderOps, StringMatch } from '#plan'
+import { seconds, some, typed, type Json, type Obj } from './json.ts'
+import { stringMatcher } from './route-match.ts'
+
+type Side = HeaderOps['request']
+
+/** Several operations, the outer ones first. Envoy's fields of a route, or of a weighted cluster. */
+export function headerFields(...ops: readonly (HeaderOps | undefined)[]): Obj {
+  const adds = (side: (o: HeaderOps) => Side): Json[] | undefined => list(ops.flatMap((o) => (o === undefined ? [] : headersToAdd(side(o)))))
+  const removes = (side: (o: HeaderOps) => Side): Json[] | undefined => list(ops.flatMap((o) => (o === undefined ? [] : [...(side(o)?.remove ?? [])])))
+  return some({
+    requestHeadersToAdd: adds((o) => o.request), requestHeadersToRemove: removes((o) => o.request),
+    responseHeadersToAdd: adds((o) => o.response), responseHeadersToRemove: removes((o) => o.response),
+  })
+}
+
+function headersToAdd(side: Side): Obj[] {
+  const option = (appendAction: string) => ([key, value]: [string, string]): Obj => ({ header: { key, value }, appendAction })
+  const sorted = (of: Record<string, string> | undefined): [string, string][] => Object.entries(of ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
+  return [...sorted(side?.set).map(option('OVERWRITE_IF_EXISTS_OR_ADD')), ...sorted(side?.add).map(option('APPEND_IF_EXISTS_OR_ADD'))]
+}
+
+function list(items: Json[]): Json[] | undefined {
+  return items.length === 0 ? undefined : items
+}
+
+const grpcCodes = [
+  'OK', 'CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED', 'RESOURCE_EXHAUSTED', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE',
+  'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED',
+]
+
+export function httpFault({ delay, abort }: Fault): Obj {
+  const grpc = abort?.grpcStatus === undefined ? -1 : grpcCodes.indexOf(abort.grpcStatus.toUpperCase())
+  const error = abort?.httpStatus !== undefined ? { httpStatus: abort.httpStatus } : grpc >= 0 ? { grpcStatus: grpc } : undefined
+  return typed('envoy.extensions.filters.http.fault.v3.HTTPFault', some({
+    delay: delay === undefined || delay.ms === 0 ? undefined : { fixedDelay: seconds(delay.ms), percentage: fraction(delay.percent) },
+    abort: abort === undefined || error === undefined ? undefined : { ...error, percentage: fraction(abort.percent) },
+  }))
+}
+
+export function corsPolicy(c: Cors): Obj {
+  const words = (names: readonly string[]): string | undefined => (names.length === 0 ? undefined : names.join(','))
+  return typed('envoy.extensions.filters.http.cors.v3.CorsPolicy', some({
+    allowOriginStringMatch: c.allowOrigins.flatMap((o: StringMatch) => ('present' in o ? [] : [stringMatcher(o)])),
+    allowMethods: words(c.allowMethods), allowHeaders: words(c.allowHeaders), exposeHeaders: words(c.exposeHeaders), maxAge: c.maxAgeSeconds === undefined ? undefined : String(Math.trunc(c.maxAgeSeconds)),
+    allowCredentials: c.allowCredentials, forwardNotMatchingPreflights: c.forwardUnmatchedPreflights,
+  }))
+}
+
+/** Percent, to a ten-thousandth. */
+export function fraction(percent: number): Obj {
+  return { numerator: Math.round(percent * 10_000), denominator: 'MILLION' }
+}
