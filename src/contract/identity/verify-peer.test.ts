@@ -1,6 +1,6 @@
 import 'reflect-metadata'
 import assert from 'node:assert/strict'
-import { X509Certificate } from 'node:crypto'
+import { X509Certificate, type webcrypto } from 'node:crypto'
 import { test } from 'node:test'
 import { BasicConstraintsExtension, Extension, KeyUsageFlags, KeyUsagesExtension, X509CertificateGenerator, type X509Certificate as Made } from '@peculiar/x509'
 import fc from 'fast-check'
@@ -11,7 +11,7 @@ const hour = 3_600_000
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 interface Signer {
   readonly certificate: Made
-  readonly keys: CryptoKeyPair
+  readonly keys: webcrypto.CryptoKeyPair
 }
 
 let serial = 0

@@ -13,6 +13,8 @@ interface Held {
   readonly wildcard: boolean
   readonly names: Set<string>
   readonly resources: Map<string, Resource>
+  /** Names that the server has spoken of, be it to say that there is no such thing. */
+  readonly answered: Set<string>
 }
 
 export class DeltaClientState {
@@ -22,7 +24,7 @@ export class DeltaClientState {
   /** `types` in the order of asking; `wildcard`: those of which everything is wanted. */
   constructor(types: readonly string[], wildcard: ReadonlySet<string>) {
     this.#order = types
-    for (const type of types) this.#types.set(type, { wildcard: wildcard.has(type), names: new Set(), resources: new Map() })
+    for (const type of types) this.#types.set(type, { wildcard: wildcard.has(type), names: new Set(), resources: new Map(), answered: new Set() })
   }
 
   /** The first requests of a new stream: what is wanted, and what is held already. */
@@ -44,6 +46,7 @@ export class DeltaClientState {
     for (const n of unsubscribe) {
       held.names.delete(n)
       held.resources.delete(n)
+      held.answered.delete(n)
     }
     return { typeUrl, subscribe, unsubscribe, initialVersions: {}, nonce: '' }
   }
@@ -57,8 +60,10 @@ export class DeltaClientState {
     const reply = { typeUrl: r.typeUrl, subscribe: [], unsubscribe: [], initialVersions: {}, nonce: r.nonce }
     if (held === undefined) return { reply: { ...reply, error: `${r.typeUrl} was not asked for` }, refused: [] }
     const before = new Map(held.resources)
-    for (const resource of r.resources) held.resources.set(resource.name, resource)
+    // What was sent before the server read that it is no longer wanted is acknowledged and dropped.
+    for (const resource of r.resources) if (held.wildcard || held.names.has(resource.name)) held.resources.set(resource.name, resource)
     for (const name of r.removed) held.resources.delete(name)
+    for (const name of [...r.resources.map((x) => x.name), ...r.removed]) if (held.names.has(name)) held.answered.add(name)
     const refused = apply(this.all())
     const mine = refused.filter((f) => f.type === r.typeUrl)
     for (const { name } of mine) {
@@ -67,6 +72,11 @@ export class DeltaClientState {
       else held.resources.set(name, good)
     }
     return mine.length === 0 ? { reply, refused } : { reply: { ...reply, error: mine.map((f) => `${f.name}: ${f.message}`).join('; ') }, refused }
+  }
+
+  /** True where everything that was asked for by name has been answered: what is held is whole. */
+  complete(): boolean {
+    return [...this.#types.values()].every((h) => h.answered.size === h.names.size)
   }
 
   all(): Resource[] {

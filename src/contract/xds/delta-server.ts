@@ -28,8 +28,8 @@ interface Watch {
   readonly names: Set<string>
   /** Name → version that the client was sent; '' = it was told that there is none. */
   readonly sent: Map<string, string>
+  /** Nonce that the client has not answered yet; '' = none. */
   pending: string
-  lastAck: string
 }
 
 /** `wildcardTypes`: types of which an empty first subscription means all of them. */
@@ -46,7 +46,7 @@ export class DeltaServerState {
   request(r: DeltaRequest): Feedback {
     let watch = this.#watches.get(r.typeUrl)
     if (watch === undefined) {
-      watch = { wildcard: this.#wildcardTypes.has(r.typeUrl) && r.subscribe.length === 0, names: new Set(), sent: new Map(Object.entries(r.initialVersions)), pending: '', lastAck: '' }
+      watch = { wildcard: this.#wildcardTypes.has(r.typeUrl) && r.subscribe.length === 0, names: new Set(), sent: new Map(Object.entries(r.initialVersions)), pending: '' }
       this.#watches.set(r.typeUrl, watch)
     }
     for (const name of r.subscribe) {
@@ -62,10 +62,10 @@ export class DeltaServerState {
       else watch.names.delete(name)
       if (!(watch.wildcard && name !== '*')) watch.sent.delete(name)
     }
-    if (r.nonce === '') return undefined
-    if (r.nonce === watch.pending) watch.pending = ''
+    // A nonce of an earlier stream, or an invented one, answers nothing.
+    if (r.nonce === '' || r.nonce !== watch.pending) return undefined
+    watch.pending = ''
     if (r.error !== undefined) return { kind: 'nack', typeUrl: r.typeUrl, nonce: r.nonce, error: r.error }
-    watch.lastAck = r.nonce
     return { kind: 'ack', typeUrl: r.typeUrl, nonce: r.nonce }
   }
 
@@ -75,10 +75,13 @@ export class DeltaServerState {
     return watch === undefined ? null : watch.wildcard ? undefined : watch.names
   }
 
-  /** What the client lacks of `resources`, all there are of the type; undefined: nothing. */
+  /**
+   * What the client lacks of `resources`, all there are of the type; undefined: nothing, or its answer to the last response is outstanding:
+   * then push again when it has come. So a slow client gets the newest state once, and never a queue of old ones.
+   */
   push(typeUrl: string, resources: ReadonlyMap<string, Resource>): DeltaResponse | undefined {
     const watch = this.#watches.get(typeUrl)
-    if (watch === undefined) return undefined
+    if (watch === undefined || watch.pending !== '') return undefined
     const changed: Resource[] = []
     const removed: string[] = []
     const names = watch.wildcard ? new Set([...resources.keys(), ...watch.names]) : watch.names
