@@ -34,7 +34,8 @@ export interface ControlPlane {
   /** Where xDS and CA are served. */
   readonly port: number
   readonly statusPort: number
-  readonly snapshot: () => Snapshot
+  /** undefined: nothing could be made of the sources yet. */
+  readonly snapshot: () => Snapshot | undefined
   stop(): Promise<void>
 }
 
@@ -54,19 +55,22 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   new Gauge({ name: 'citadel_server_root_cert_expiry_timestamp', help: 'Unix time at which the root ends.', registers: [registry] }).set(authority.certificate.notAfter.getTime() / 1000)
 
   const discovery = new Discovery({ trustDomains: [trustDomain, ...(options.meshConfig.trustDomainAliases ?? [])], now: Date.now, log, count: (event) => pushes.inc({ event }) })
-  let snapshot: Snapshot
+  let snapshot: Snapshot | undefined
   const take = (objects: Objects): void => {
-    const from = performance.now()
+    const fromMs = performance.now()
     reportProblems(objects.problems, log)
-    snapshot = nextSnapshot(snapshot, objects.objects, options.meshConfig)
-    if (snapshot.number > 1 && snapshot.changed.length === 0) return discovery.publish(snapshot)
-    discovery.publish(snapshot)
-    log.info({ snapshot: snapshot.number, objects: objects.objects.length, changed: snapshot.changed.slice(0, 12), more: Math.max(0, snapshot.changed.length - 12), ms: Math.round(performance.now() - from) }, 'snapshot taken')
+    try {
+      snapshot = nextSnapshot(snapshot, objects.objects, options.meshConfig)
+    } catch (error) {
+      return log.error({ error: error instanceof Error ? error.stack : String(error) }, 'snapshot could not be made, the last good one stays')
+    }
+    if (snapshot.number === 1) log.info({ objects: objects.objects.length, workloads: snapshot.mesh.workloads.length, ms: Math.round(performance.now() - fromMs) }, 'first snapshot taken')
+    discovery.publish(snapshot, fromMs)
   }
   const watch = watchFiles(options.config, take)
   take(watch.current())
 
-  const serving = new ServingCertificate(() => authority, serverNames, Date.now)
+  const serving = new ServingCertificate(() => authority, serverNames, Date.now, log)
   await serving.renew()
   const server = new Server({ 'grpc.keepalive_time_ms': 30_000, 'grpc.max_receive_message_length': 16 * 1024 * 1024 })
   server.addService({ delta: deltaMethod }, { delta: discovery.handle })
@@ -74,7 +78,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     create: createCertificateHandler({ authority: () => authority, reviewer: options.reviewer, trustDomain, defaultLifetimeMs: options.certificateLifetimeMs ?? 86_400_000, maxLifetimeMs, now: Date.now, log, count: (outcome) => issued.inc({ outcome }) }),
   })
   const port = await bind(server, options.listen, serving)
-  const status = await serveStatus(options.statusPort, { registry, snapshot: () => snapshot.number, proxies: () => discovery.status(), ready: () => snapshot.number > 0 })
+  const status = await serveStatus(options.statusPort, { registry, snapshot: () => snapshot?.number ?? 0, proxies: () => discovery.status(), ready: () => snapshot !== undefined })
   return {
     port, statusPort: (status.address() as { port: number }).port, snapshot: () => snapshot,
     async stop() {

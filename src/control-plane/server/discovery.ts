@@ -25,6 +25,13 @@ interface Connection {
   id: string
   config: ProxyConfig | undefined
   lastError: string
+  /** Runs out with the peer's certificate. */
+  end: NodeJS.Timeout | undefined
+}
+
+interface Refusal {
+  readonly code: status
+  readonly details: string
 }
 
 export interface ProxyStatus {
@@ -36,6 +43,8 @@ export interface ProxyStatus {
   readonly types: readonly { readonly typeUrl: string; readonly pending: boolean; readonly resources: number }[]
 }
 
+/** setTimeout takes 32 bits. */
+const longestTimerMs = 2 ** 31 - 1
 const wildcardTypes = new Set<string>([typeUrls.cluster, typeUrls.listener])
 
 export class Discovery {
@@ -57,29 +66,72 @@ export class Discovery {
       stream.emit('error', { code: status.UNAUTHENTICATED, details: peer.refused })
       return
     }
-    const connection: Connection = { stream, peer: peer.peer, state: new DeltaServerState(wildcardTypes), id: '', config: undefined, lastError: '' }
+    const connection: Connection = { stream, peer: peer.peer, state: new DeltaServerState(wildcardTypes), id: '', config: undefined, lastError: '', end: undefined }
     this.#connections.add(connection)
-    stream.on('data', (request: WireRequest) => this.#request(connection, request))
-    stream.on('error', () => this.#connections.delete(connection))
-    stream.on('end', () => {
-      this.#connections.delete(connection)
-      stream.end()
+    this.#endWithCertificate(connection)
+    const gone = (): void => {
+      clearTimeout(connection.end)
+      if (this.#connections.delete(connection) && connection.id !== '') log.info({ proxy: connection.id }, 'proxy disconnected')
+    }
+    stream.on('data', (request: WireRequest) => {
+      if (this.#connections.has(connection)) this.#request(connection, request)
     })
-    stream.on('cancelled', () => {
-      if (this.#connections.delete(connection)) log.info({ proxy: connection.id }, 'proxy disconnected')
+    stream.on('error', gone)
+    stream.on('cancelled', gone)
+    stream.on('end', () => {
+      gone()
+      stream.end()
     })
   }
 
-  /** A new snapshot reaches every proxy; one whose configuration did not change hears nothing. */
-  publish(snapshot: Snapshot): void {
+  /** A stream proves who is there no longer than the certificate does. */
+  #endWithCertificate(connection: Connection): void {
+    const left = connection.peer.notAfterMs - this.#options.now()
+    connection.end = setTimeout(() => {
+      if (left > longestTimerMs) return this.#endWithCertificate(connection)
+      this.#refuse(connection, { code: status.UNAUTHENTICATED, details: 'the certificate has ended' })
+    }, Math.min(left, longestTimerMs))
+    connection.end.unref()
+  }
+
+  #refuse(connection: Connection, refusal: Refusal, node = connection.id): void {
+    this.#options.count('refused')
+    this.#options.log.warn({ node, identity: connection.peer.uri, reason: refusal.details }, 'proxy refused')
+    clearTimeout(connection.end)
+    this.#connections.delete(connection)
+    connection.stream.emit('error', refusal)
+  }
+
+  /** A new snapshot reaches every proxy; one whose configuration did not change hears nothing. `fromMs`: when the change was noticed (performance.now). */
+  publish(snapshot: Snapshot, fromMs = performance.now()): void {
     this.#snapshot = snapshot
-    for (const connection of this.#connections) {
-      if (connection.id === '') continue
-      const workload = this.#workloadOf(connection)
+    const told: Record<string, readonly string[]> = {}
+    for (const connection of [...this.#connections]) {
+      // A pod that is no longer known keeps what it has: it is on its way out, and may still drain.
+      const workload = connection.id === '' ? undefined : snapshot.workloadById.get(connection.id)
       if (workload === undefined) continue
-      const config = proxyConfig(snapshot, workload)
-      connection.config = config
-      this.#pushAll(connection, config, snapshot.changed)
+      const refusal = bindingProblem(workload, connection.peer)
+      if (refusal !== undefined) {
+        this.#refuse(connection, refusal)
+        continue
+      }
+      if (!this.#configure(connection, snapshot, workload)) continue
+      const sent = pushOrder.flatMap((type) => this.#push(connection, type))
+      if (sent.length > 0) told[connection.id] = sent.length > 8 ? [...sent.slice(0, 8), `and ${sent.length - 8} more`] : sent
+    }
+    if (snapshot.changed.length === 0 && Object.keys(told).length === 0) return
+    const changed = snapshot.changed.length > 12 ? [...snapshot.changed.slice(0, 12), `and ${snapshot.changed.length - 12} more`] : snapshot.changed
+    this.#options.log.info({ snapshot: snapshot.number, changed, proxies: Object.keys(told).length, sent: told, ms: Math.round(performance.now() - fromMs) }, 'change pushed')
+  }
+
+  /** False where planning failed: that is our bug, it is logged, and the proxy keeps what it has. */
+  #configure(connection: Connection, snapshot: Snapshot, workload: Workload): boolean {
+    try {
+      connection.config = proxyConfig(snapshot, workload)
+      return true
+    } catch (error) {
+      this.#options.log.error({ proxy: workload.id, error: error instanceof Error ? error.stack : String(error) }, 'configuration could not be made, the last good one stays')
+      return false
     }
   }
 
@@ -97,12 +149,7 @@ export class Discovery {
     const { log, count } = this.#options
     if (connection.id === '') {
       const refusal = this.#identify(connection, request)
-      if (refusal !== undefined) {
-        count('refused')
-        log.warn({ node: request.node?.id ?? '', identity: connection.peer.uri, reason: refusal.details }, 'proxy refused')
-        connection.stream.emit('error', refusal)
-        return
-      }
+      if (refusal !== undefined) return this.#refuse(connection, refusal, request.node?.id ?? '')
     }
     const feedback = connection.state.request(request)
     if (feedback?.kind === 'nack') {
@@ -110,48 +157,48 @@ export class Discovery {
       count('nack')
       log.error({ proxy: connection.id, type: short(feedback.typeUrl), reason: feedback.error }, 'proxy refused configuration, its last good one stays')
     } else if (feedback?.kind === 'ack') count('ack')
-    if (connection.config !== undefined) this.#push(connection, connection.config, request.typeUrl)
+    const sent = this.#push(connection, request.typeUrl)
+    if (feedback !== undefined && sent.length > 0) log.info({ proxy: connection.id, sent: sent.slice(0, 8), more: Math.max(0, sent.length - 8) }, 'newer change pushed')
   }
 
   /** Binds the stream to a pod. A pod that is not known yet may come: UNAVAILABLE asks the agent to try again. */
-  #identify(connection: Connection, request: WireRequest): { code: status; details: string } | undefined {
+  #identify(connection: Connection, request: WireRequest): Refusal | undefined {
     const [kind, , id, domain] = (request.node?.id ?? '').split('~')
     if (kind !== 'sidecar' || id === undefined || domain === undefined) return { code: status.INVALID_ARGUMENT, details: 'the node id must be sidecar~ip~pod.namespace~domain' }
     const snapshot = this.#snapshot
+    const workload = this.#snapshot?.workloadById.get(id)
+    if (this.#snapshot === undefined || workload === undefined) return { code: status.UNAVAILABLE, details: `the pod ${id} is not known` }
+    const refusal = bindingProblem(workload, connection.peer)
+    if (refusal !== undefined) return refusal
+    if (!this.#configure(connection, this.#snapshot, workload)) return { code: status.INTERNAL, details: `the configuration of ${id} could not be made` }
     connection.id = id
-    const workload = snapshot?.workloadById.get(id)
-    if (snapshot === undefined || workload === undefined) {
-      connection.id = ''
-      return { code: status.UNAVAILABLE, details: `the pod ${id} is not known` }
-    }
-    const { namespace, serviceAccount } = connection.peer.id
-    if (workload.namespace !== namespace || workload.serviceAccount !== serviceAccount) {
-      connection.id = ''
-      return { code: status.PERMISSION_DENIED, details: `the pod ${id} does not run as ${connection.peer.uri}` }
-    }
-    connection.config = proxyConfig(snapshot, workload)
     this.#options.log.info({ proxy: id, identity: connection.peer.uri }, 'proxy connected')
     return undefined
   }
 
-  #workloadOf(connection: Connection): Workload | undefined {
-    return this.#snapshot?.workloadById.get(connection.id)
-  }
-
-  #pushAll(connection: Connection, config: ProxyConfig, because: readonly string[]): void {
-    const sent = pushOrder.flatMap((type) => this.#push(connection, config, type))
-    if (sent.length > 0) this.#options.log.info({ proxy: connection.id, resources: sent.slice(0, 12), more: Math.max(0, sent.length - 12), because: because.slice(0, 8) }, 'configuration pushed')
-  }
-
-  #push(connection: Connection, config: ProxyConfig, typeUrl: string): string[] {
-    const wanted = connection.state.wanted(typeUrl)
-    if (wanted === null) return []
-    const response = connection.state.push(typeUrl, config.of(typeUrl, wanted))
+  /** What was sent, as text. Endpoints are made for the names asked for alone. */
+  #push(connection: Connection, typeUrl: string): string[] {
+    const { config, state, stream, id } = connection
+    const wanted = state.wanted(typeUrl)
+    if (wanted === null || config === undefined) return []
+    let response: DeltaResponse | undefined
+    try {
+      response = state.push(typeUrl, config.of(typeUrl, wanted))
+    } catch (error) {
+      this.#options.log.error({ proxy: id, type: short(typeUrl), error: error instanceof Error ? error.stack : String(error) }, 'resources could not be made, the last good ones stay')
+    }
     if (response === undefined) return []
     this.#options.count('push')
-    connection.stream.write(response)
+    stream.write(response)
     return [...response.resources.map((r) => `${short(typeUrl)} ${r.name}`), ...response.removed.map((n) => `${short(typeUrl)} ${n} (removed)`)]
   }
+}
+
+/** The node id is a claim; the certificate is the proof. */
+function bindingProblem(workload: Workload, peer: VerifiedPeer): Refusal | undefined {
+  const { namespace, serviceAccount } = peer.id
+  if (workload.namespace === namespace && workload.serviceAccount === serviceAccount) return undefined
+  return { code: status.PERMISSION_DENIED, details: `the pod ${workload.id} does not run as ${peer.uri}` }
 }
 
 function short(typeUrl: string): string {

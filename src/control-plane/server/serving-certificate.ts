@@ -1,12 +1,15 @@
 // The control plane's own certificate, from its own authority, renewed by itself at half its life.
 import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509'
 import { KeyObject } from 'node:crypto'
+import type { Logger } from '#lib/log.ts'
 import { ecdsaP256, issueCertificate, type Authority } from '#ca'
 
 export interface Pair {
   readonly certificate: Buffer
   readonly privateKey: Buffer
 }
+
+const retryMs = 60_000
 
 type Listener = (pair: Pair | null) => void
 
@@ -15,15 +18,17 @@ export class ServingCertificate {
   readonly #authority: () => Authority
   readonly #names: readonly string[]
   readonly #now: () => number
+  readonly #log: Logger
   readonly #identity = new Set<Listener>()
   readonly #ca = new Set<(update: { caCertificate: Buffer } | null) => void>()
   #pair: Pair | null = null
   #timer: NodeJS.Timeout | undefined
 
-  constructor(authority: () => Authority, names: readonly string[], now: () => number) {
+  constructor(authority: () => Authority, names: readonly string[], now: () => number, log: Logger) {
     this.#authority = authority
     this.#names = names
     this.#now = now
+    this.#log = log
   }
 
   async renew(lifetimeMs = 86_400_000): Promise<void> {
@@ -34,8 +39,17 @@ export class ServingCertificate {
     this.#pair = { certificate: Buffer.from(chain.slice(0, -1).join('')), privateKey: Buffer.from(key) }
     for (const listener of this.#identity) listener(this.#pair)
     for (const listener of this.#ca) listener({ caCertificate: Buffer.from(this.#authority().roots) })
+    this.#renewIn(lifetimeMs / 2, lifetimeMs)
+  }
+
+  #renewIn(ms: number, lifetimeMs: number): void {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => void this.renew(lifetimeMs), lifetimeMs / 2)
+    this.#timer = setTimeout(() => {
+      this.renew(lifetimeMs).catch((error: unknown) => {
+        this.#log.error({ error: String(error) }, 'serving certificate could not be renewed, the last one goes on')
+        this.#renewIn(Math.min(retryMs, lifetimeMs / 10), lifetimeMs)
+      })
+    }, ms)
     this.#timer.unref()
   }
 
