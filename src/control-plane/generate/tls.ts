@@ -37,19 +37,31 @@ export function upstreamMtls(tls: { readonly sni: string; readonly sans: readonl
   return { name: 'envoy.transport_sockets.tls', typedConfig: typed(`${tlsType}.UpstreamTlsContext`, { commonTlsContext: context, sni: tls.sni }) }
 }
 
+type UserTls = Extract<UpstreamTls, { mode: 'SIMPLE' | 'MUTUAL' }>
+
 /** Client side, the user's own settings. `http2`: offers h2. `host`: the name to ask for and to expect where the rule gives none and no request says it (TCP). */
-export function upstreamUserTls(tls: Extract<UpstreamTls, { mode: 'SIMPLE' | 'MUTUAL' }>, { http2, host }: { readonly http2: boolean; readonly host: string | undefined }): Obj {
+export function upstreamUserTls(tls: UserTls, { http2, host }: { readonly http2: boolean; readonly host: string | undefined }): Obj {
   const sans = tls.sans ?? (tls.sni === undefined && host !== undefined ? [host] : [])
-  const validation = tls.insecureSkipVerify === true ? undefined : some({
-    trustedCa: tls.caCertificates === undefined ? undefined : { filename: tls.caCertificates },
-    systemRootCerts: tls.caCertificates === undefined ? {} : undefined,
-    matchTypedSubjectAltNames: sans.length === 0 ? undefined : sans.flatMap((exact) => (exact.includes('://') ? uriSans([{ exact }]) : [{ sanType: 'DNS', matcher: { exact } }])),
+  const matchers = sans.flatMap((exact) => (exact.includes('://') ? uriSans([{ exact }]) : [{ sanType: 'DNS', matcher: { exact } }]))
+  const validation = { defaultValidationContext: matchers.length === 0 ? {} : { matchTypedSubjectAltNames: matchers }, validationContextSdsSecretConfig: sdsSecret(rootsOf(tls)) }
+  const certificate = certificateOf(tls)
+  const commonTlsContext = some({
+    tlsParams: { tlsMinimumProtocolVersion: 'TLSv1_2', tlsMaximumProtocolVersion: 'TLSv1_3' }, alpnProtocols: http2 ? ['h2'] : undefined,
+    tlsCertificateSdsSecretConfigs: certificate === undefined ? undefined : [sdsSecret(certificate)], combinedValidationContext: tls.insecureSkipVerify === true ? undefined : validation,
   })
-  const { clientCertificate, privateKey } = tls
-  const own = tls.mode === 'MUTUAL' && clientCertificate !== undefined && privateKey !== undefined ? [{ certificateChain: { filename: clientCertificate }, privateKey: { filename: privateKey } }] : undefined
-  const tlsParams = { tlsMinimumProtocolVersion: 'TLSv1_2', tlsMaximumProtocolVersion: 'TLSv1_3' }
-  const commonTlsContext = some({ tlsParams, alpnProtocols: http2 ? ['h2'] : undefined, tlsCertificates: own, validationContext: validation })
   return { name: 'envoy.transport_sockets.tls', typedConfig: typed(`${tlsType}.UpstreamTlsContext`, some({ commonTlsContext, sni: tls.sni ?? host })) }
+}
+
+/** Istio's secret names for files: the agent beside the proxy reads them, so a file that is missing breaks one cluster's handshakes, not its configuration. Envoy itself knows no system roots. */
+function rootsOf(tls: UserTls): string {
+  if (tls.credentialName !== undefined) return `kubernetes://${tls.credentialName}-cacert`
+  return `file-root:${tls.caCertificates ?? 'system'}`
+}
+
+function certificateOf(tls: UserTls): string | undefined {
+  if (tls.mode !== 'MUTUAL') return undefined
+  if (tls.credentialName !== undefined) return `kubernetes://${tls.credentialName}`
+  return tls.clientCertificate === undefined || tls.privateKey === undefined ? undefined : `file-cert:${tls.clientCertificate}~${tls.privateKey}`
 }
 
 export const rawBuffer: Obj = { name: 'envoy.transport_sockets.raw_buffer', typedConfig: typed('envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer') }
