@@ -1,9 +1,10 @@
 // Two sidecars on loopback with real certificates: the client's (foo/sleep) and the server's (bar/httpbin), told by dial maps what a kernel would tell.
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import { startProxy, type Proxy, type ProxyIdentity } from '#proxy'
-import { silentLogger, type Logger } from '#lib/log.ts'
+import type { Logger } from '#lib/log.ts'
 import { Secret } from '#lib/secret.ts'
-import { createAuthority, type Authority } from './authority.ts'
+import type { CompileInput } from '#engine'
+import { createAuthority, type Authority, type Issued } from './authority.ts'
 import { inboundResources, outboundResources, type InboundSpec, type Mode, type OutboundSpec } from './resources.ts'
 
 export const host = 'httpbin.bar.svc.cluster.local'
@@ -59,7 +60,7 @@ export interface Pair {
   readonly serverLog: string[]
   readonly log: ReturnType<typeof recordingLog>
   /** Certificates by hand. */
-  readonly issued: { readonly client: { readonly chain: string; readonly key: string } }
+  readonly issued: { readonly client: Issued }
   stop(): Promise<void>
 }
 
@@ -79,6 +80,60 @@ export async function freePort(): Promise<number> {
   throw new Error('no free port')
 }
 
+export interface SideOptions {
+  readonly cert: Issued
+  /** PEM. */
+  readonly root: string
+  readonly log: Logger
+  readonly accessLog?: (lines: string) => void
+}
+
+export interface InboundEntry {
+  readonly listen: string
+  readonly originalDestination: string
+  readonly app: string
+}
+
+/** The server's sidecar. */
+export async function startServerSide(options: SideOptions & { readonly inbound: readonly InboundSpec[]; readonly entries: readonly InboundEntry[]; readonly passthrough: Mode }): Promise<Proxy> {
+  const proxy = await startProxy({
+    identity: identity('httpbin', 'bar'),
+    interception: { mode: 'NONE', dialMap: { dial: {}, inbound: options.entries, hosts: {} } },
+    ports: { admin: null, prometheus: null },
+    log: options.log,
+    accessLog: options.accessLog ?? (() => {}),
+  })
+  return configure(proxy, inboundResources(options.inbound, options.passthrough), options)
+}
+
+/** The client's sidecar. */
+export async function startClientSide(options: SideOptions & { readonly services: readonly OutboundSpec[]; readonly dial: Readonly<Record<string, string>>; readonly proxyPort: number }): Promise<Proxy> {
+  const proxy = await startProxy({
+    identity: identity('sleep', 'foo'),
+    interception: { mode: 'NONE', dialMap: { dial: options.dial, inbound: [], httpProxy: `127.0.0.1:${options.proxyPort}`, hosts: { 'httpbin.bar': vip, [host]: vip, outside: '127.0.0.1' } } },
+    ports: { admin: null, prometheus: null },
+    log: options.log,
+    accessLog: options.accessLog ?? (() => {}),
+  })
+  return configure(proxy, outboundResources(options.services), options)
+}
+
+function configure(proxy: Proxy, resources: readonly CompileInput[], options: SideOptions): Proxy {
+  const { errors } = proxy.update(resources)
+  if (errors.length > 0) throw new Error(errors.map((e) => `${e.name}: ${e.message}`).join('\n'))
+  proxy.setSecret('default', { kind: 'certificate', chain: options.cert.chain, key: new Secret(options.cert.key) })
+  proxy.setSecret('ROOTCA', { kind: 'trust', roots: options.root })
+  return proxy
+}
+
+export function baseService(inbound: readonly InboundSpec[]): OutboundSpec {
+  return { port: 8000, kind: 'http', vip, host, sans: [serverId], endpoints: [{ ip: podIp, port: inbound[0]?.port ?? 80, mtls: true }] }
+}
+
+export async function entriesFor(inbound: readonly InboundSpec[], appPort: number): Promise<InboundEntry[]> {
+  return Promise.all(inbound.map(async (p) => ({ listen: `127.0.0.1:${await freePort()}`, originalDestination: `${podIp}:${p.port}`, app: `127.0.0.1:${appPort}` })))
+}
+
 export async function startPair(options: PairOptions): Promise<Pair> {
   const authority = options.authority ?? (await createAuthority())
   const [serverCert, clientCert] = await Promise.all([
@@ -89,40 +144,14 @@ export async function startPair(options: PairOptions): Promise<Pair> {
   const log = recordingLog()
   const clientLog: string[] = []
   const serverLog: string[] = []
-  const entries = await Promise.all(inbound.map(async (p) => ({ listen: `127.0.0.1:${await freePort()}`, originalDestination: `${podIp}:${p.port}`, app: `127.0.0.1:${options.appPort}` })))
-  const server = await startProxy({
-    identity: identity('httpbin', 'bar'),
-    interception: { mode: 'NONE', dialMap: { dial: {}, inbound: entries, hosts: {} } },
-    ports: { admin: null, prometheus: null },
-    log: options.log ?? log,
-    accessLog: (lines) => void serverLog.push(...lines.trimEnd().split('\n')),
-  })
+  const entries = await entriesFor(inbound, options.appPort)
+  const keep = (to: string[]) => (lines: string) => void to.push(...lines.trimEnd().split('\n'))
+  const { root } = authority
+  const server = await startServerSide({ cert: serverCert, root, log: options.log ?? log, accessLog: keep(serverLog), inbound, entries, passthrough: options.mode ?? 'STRICT' })
   const proxyPort = await freePort()
-  const client = await startProxy({
-    identity: identity('sleep', 'foo'),
-    interception: {
-      mode: 'NONE',
-      dialMap: {
-        dial: Object.fromEntries(entries.map((e) => [e.originalDestination, e.listen])),
-        inbound: [],
-        httpProxy: `127.0.0.1:${proxyPort}`,
-        hosts: { 'httpbin.bar': vip, [host]: vip, outside: '127.0.0.1' },
-      },
-    },
-    ports: { admin: null, prometheus: null },
-    log: options.log ?? log,
-    accessLog: (lines) => void clientLog.push(...lines.trimEnd().split('\n')),
-  })
-  const base: OutboundSpec = { port: 8000, kind: 'http', vip, host, sans: [serverId], endpoints: [{ ip: podIp, port: inbound[0]?.port ?? 80, mtls: true }] }
-  const fail = (errors: readonly { message: string; name: string }[]): void => {
-    if (errors.length > 0) throw new Error(errors.map((e) => `${e.name}: ${e.message}`).join('\n'))
-  }
-  fail(server.update(inboundResources(inbound, options.mode ?? 'STRICT')).errors)
-  fail(client.update(outboundResources(options.outbound?.(base) ?? [base])).errors)
-  for (const [proxy, cert] of [[server, serverCert], [client, clientCert]] as const) {
-    proxy.setSecret('default', { kind: 'certificate', chain: cert.chain, key: new Secret(cert.key) })
-    proxy.setSecret('ROOTCA', { kind: 'trust', roots: authority.root })
-  }
+  const base = baseService(inbound)
+  const dial = Object.fromEntries(entries.map((e) => [e.originalDestination, e.listen]))
+  const client = await startClientSide({ cert: clientCert, root, log: options.log ?? log, accessLog: keep(clientLog), services: options.outbound?.(base) ?? [base], dial, proxyPort })
   return {
     client,
     server,
@@ -141,12 +170,7 @@ export async function startPair(options: PairOptions): Promise<Pair> {
 
 /** Listens on a free loopback port. */
 export async function listenOn(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(await0(), '127.0.0.1', resolve))
+  const port = await freePort()
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   return (server.address() as AddressInfo).port
 }
-
-function await0(): number {
-  return 20_000 + Math.floor(Math.random() * 12_000)
-}
-
-export { silentLogger }

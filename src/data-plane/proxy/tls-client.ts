@@ -28,7 +28,8 @@ export class TlsClients {
   readonly #contexts = new Map<string, SecureContext>()
   readonly #ids = new WeakMap<UpstreamTls, number>()
   #nextId = 1
-  readonly #tickets = new Map<string, Buffer>()
+  /** A ticket and the certificate of the handshake that it came from: a resumed session shows none. */
+  readonly #tickets = new Map<string, { readonly ticket: Buffer; readonly certificate: X509Certificate }>()
 
   constructor(secrets: Secrets) {
     this.#secrets = secrets
@@ -45,7 +46,9 @@ export class TlsClients {
     const { tls } = target
     const { context, key } = this.#context(tls)
     const ticketKey = `${key}|${target.endpoint}|${target.sni}|${target.alpn.join()}`
-    const session = this.#tickets.get(ticketKey)
+    const before = this.#tickets.get(ticketKey)
+    let certificate: X509Certificate | undefined
+    let waiting: Buffer | undefined
     const verifies = tls.validation !== undefined && tls.validation.roots !== 'none'
     const socket = connect({
       socket: raw,
@@ -55,7 +58,7 @@ export class TlsClients {
       rejectUnauthorized: verifies,
       // Names are checked below, for resumed sessions too.
       checkServerIdentity: () => undefined,
-      ...(session === undefined ? {} : { session }),
+      ...(before === undefined ? {} : { session: before.ticket }),
     } as ConnectionOptions)
     let answered = false
     const answer = (error: Error | undefined, facts?: TlsFacts): void => {
@@ -71,12 +74,17 @@ export class TlsClients {
     const timer = setTimeout(() => answer(new KithError('TLS_TIMEOUT', 'TLS handshake timeout')), timeoutMs)
     socket.on('error', answer)
     socket.once('close', () => answer(new KithError('TLS_CLOSED', 'connection closed during TLS handshake')))
-    socket.on('session', (ticket: Buffer) => this.#keep(ticketKey, ticket))
+    socket.on('session', (ticket: Buffer) => {
+      // Under TLS 1.2 it comes before the handshake ends.
+      if (certificate === undefined) waiting = ticket
+      else this.#keep(ticketKey, ticket, certificate)
+    })
     socket.once('secureConnect', () => {
-      const certificate = socket.getPeerX509Certificate()
+      certificate = socket.isSessionReused() ? before?.certificate : socket.getPeerX509Certificate()
       const problem = this.#check(certificate, target, verifies)
       if (problem !== undefined) return answer(problem)
       const peer = certificate === undefined ? undefined : identify(certificate)
+      if (waiting !== undefined && certificate !== undefined) this.#keep(ticketKey, waiting, certificate)
       answer(undefined, { version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName, alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : '', peer })
     })
   }
@@ -90,9 +98,9 @@ export class TlsClients {
     return new KithError('TLS_PEER', `${problem.code}: expected ${problem.expected}; presented ${problem.presented}`)
   }
 
-  #keep(key: string, ticket: Buffer): void {
+  #keep(key: string, ticket: Buffer, certificate: X509Certificate): void {
     this.#tickets.delete(key)
-    this.#tickets.set(key, ticket)
+    this.#tickets.set(key, { ticket, certificate })
     if (this.#tickets.size > maxTickets) this.#tickets.delete(this.#tickets.keys().next().value as string)
   }
 
