@@ -63,9 +63,13 @@ function readIstio(head: Omit<ApiObject, 'spec'>, known: IstioKind): Reading {
   }
   if (head.metadata.name === '') decoding.faults.push({ path: 'metadata.name', kind: 'limit', message: 'this field is required' })
   const draft: ApiObject = { ...head, spec: whole?.spec ?? {} }
-  const faults = decoding.faults.map((f) => ({ ...f, problem: problemAt(head, f.path, 'IST0106', 'error', f.message, f.help) }))
-  const near = (a: string, b: string): boolean => a === b || a.startsWith(`${b}.`) || a.startsWith(`${b}[`) || b.startsWith(`${a}.`)
-  const findings = check(draft).filter((p) => p.severity !== 'error' || !faults.some((f) => near(p.ref.path, f.path)))
+  const near = (a: string, b: string): boolean => a === b || a.startsWith(`${b}.`) || a.startsWith(`${b}[`) || b.startsWith(`${a}.`) || b.startsWith(`${a}[`)
+  // One mistake is said once: what can't be read has no meaning to check; where the meaning is wrong, that says more than the limit.
+  const unread = decoding.faults.filter((f) => f.kind !== 'limit')
+  const findings = check(draft).filter((p) => p.severity !== 'error' || !unread.some((f) => near(p.ref.path, f.path)))
+  const faults = decoding.faults
+    .filter((f) => f.kind !== 'limit' || !findings.some((p) => p.severity === 'error' && p.ref.path !== 'spec' && near(p.ref.path, f.path)))
+    .map((f) => ({ ...f, problem: problemAt(head, f.path, 'IST0106', 'error', f.message, f.help) }))
   return { draft, faults, findings }
 }
 

@@ -18,7 +18,8 @@ export function checkServiceEntry(object: ApiObject, found: Findings): void {
   addresses.forEach((address, i) => found.error(`spec.addresses[${i}]`, subnetFault(address)))
   const resolution = spec.resolution ?? 'NONE'
   if (addresses.some((a) => a.includes('/')) && resolution !== 'NONE' && resolution !== 'STATIC') found.error('spec.addresses', 'an address range goes with resolution NONE or STATIC only')
-  checkPorts(found, ports, resolution)
+  const allocated = resolution !== 'NONE' && object.metadata.labels['networking.istio.io/enable-autoallocate-ip']?.toLowerCase() !== 'false'
+  checkPorts(found, ports, resolution, addresses.length > 0 || allocated)
   const names = new Set(ports.map((p) => p.name ?? ''))
   if (resolution === 'NONE') {
     if (endpoints.length > 0) found.error('spec.endpoints', 'resolution NONE takes no endpoints')
@@ -32,7 +33,7 @@ export function checkServiceEntry(object: ApiObject, found: Findings): void {
   checkExportTo(found, object.metadata.namespace, spec.exportTo, 'ServiceEntry')
 }
 
-function checkPorts(found: Findings, ports: NonNullable<ServiceEntrySpec['ports']>, resolution: string): void {
+function checkPorts(found: Findings, ports: NonNullable<ServiceEntrySpec['ports']>, resolution: string, hasAddress: boolean): void {
   const names = new Set<string>()
   const numbers = new Set<number>()
   ports.forEach((port, i) => {
@@ -46,6 +47,7 @@ function checkPorts(found: Findings, ports: NonNullable<ServiceEntrySpec['ports'
       found.error(`${at}.targetPort`, portFault(targetPort))
       if (resolution === 'NONE') found.warn(`${at}.targetPort`, 'a targetPort has no use where resolution is NONE')
     }
+    if (!hasAddress && ['', 'TCP'].includes(port.protocol ?? '')) found.warn(at, 'a TCP port (or one without a protocol) needs addresses: without them it takes all traffic of its number')
     found.error(`${at}.name`, portNameFault(name))
     found.error(`${at}.protocol`, protocolFault(port.protocol))
     found.error(`${at}.number`, portFault(number))

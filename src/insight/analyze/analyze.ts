@@ -1,0 +1,77 @@
+// Documents → everything that is wrong with them: what a cluster would refuse or warn of, then what the analyzers find in what is left.
+import { read, type ApiObject, type MeshConfigSpec, type Origin } from '#api'
+import type { Problem } from '#lib/problem.ts'
+import { analyzers, type Analyzer } from './analyzers.ts'
+import { AnalysisContext } from './context.ts'
+
+export interface Document {
+  readonly value: unknown
+  readonly origin: Origin
+}
+
+export interface Analysis {
+  /** Sorted by level, code, place. */
+  readonly messages: readonly Problem[]
+  /** Documents and values that could not be read at all; istioctl counts them apart (exit code 65). */
+  readonly unreadable: readonly Problem[]
+}
+
+export interface AnalyzeOptions {
+  readonly meshConfig?: MeshConfigSpec
+  /** Names of the only analyzers to run; all where empty. `schema` stands for the checks of single objects. */
+  readonly only?: readonly string[]
+}
+
+/** Analyzes all documents as if they were what a cluster holds. A document with faults counts as far as it can be read. */
+export function analyze(documents: readonly Document[], options: AnalyzeOptions = {}): Analysis {
+  const only = new Set(options.only ?? [])
+  const wanted = (name: string): boolean => only.size === 0 || only.has(name)
+  const objects = new Map<string, ApiObject>()
+  const messages: Problem[] = []
+  const unreadable: Problem[] = []
+  for (const { value, origin } of documents) {
+    const { draft, faults, findings } = read(value, origin)
+    let whole = draft !== undefined
+    for (const { kind, problem } of faults) {
+      if (kind === 'type' || kind === 'enum' || kind === 'oneof') {
+        whole = false
+        unreadable.push({ ...problem, code: 'KITH0004' })
+      } else if (kind === 'duration') messages.push(problem)
+      else if (kind === 'stranger') messages.push({ ...problem, code: 'KITH0006', severity: 'info', message: `${problem.message}, so this document is no object and was left out` })
+      else messages.push({ ...problem, code: kind === 'unknown-field' ? 'KITH0003' : 'KITH0005', severity: 'warning' })
+    }
+    if (draft === undefined || !whole) continue
+    messages.push(...findings)
+    objects.set(`${draft.apiVersion.split('/')[0] ?? ''}/${draft.kind}/${draft.metadata.namespace}/${draft.metadata.name}`, draft)
+  }
+  const context = new AnalysisContext([...objects.values()], options.meshConfig)
+  const found = wanted('schema') ? messages : []
+  for (const analyzer of analyzers) if (wanted(analyzer.name)) found.push(...analyzer.analyze(context))
+  return { messages: found.filter((p) => !isSuppressed(p, objects)).sort(byLevelAndPlace), unreadable }
+}
+
+export type { Analyzer }
+
+const suppression = 'galley.istio.io/analyze-suppress'
+
+/** An object's own annotation names codes that it does not want to hear of. */
+function isSuppressed(problem: Problem, objects: ReadonlyMap<string, ApiObject>): boolean {
+  if (!suppressing.has(objects)) suppressing.set(objects, [...objects.values()].filter((o) => o.metadata.annotations[suppression] !== undefined))
+  const { kind, namespace, name } = problem.ref
+  const object = suppressing.get(objects)?.find((o) => o.kind === kind && o.metadata.namespace === namespace && o.metadata.name === name)
+  const codes = (object?.metadata.annotations[suppression] ?? '').split(',').map((c) => c.trim())
+  return codes.includes('*') || codes.includes(problem.code)
+}
+const suppressing = new WeakMap<ReadonlyMap<string, ApiObject>, readonly ApiObject[]>()
+
+const levels = ['error', 'warning', 'info']
+
+function byLevelAndPlace(a: Problem, b: Problem): number {
+  const key = ({ ref, code, severity }: Problem): (string | number)[] => [levels.indexOf(severity), code, ref.file ?? '', ref.line ?? 0, ref.kind, ref.namespace, ref.name, ref.path]
+  const [x, y] = [key(a), key(b)]
+  for (let i = 0; i < x.length; i++) {
+    if (x[i] === y[i]) continue
+    return (x[i] as string) < (y[i] as string) ? -1 : 1
+  }
+  return 0
+}

@@ -1,0 +1,47 @@
+// The table of analyzers. Each looks at all objects and says what it finds; none knows of another.
+import type { Problem } from '#lib/problem.ts'
+import { annotations } from './analyzers/annotations.ts'
+import { authorizationPolicies } from './analyzers/authorization-policies.ts'
+import { deployments } from './analyzers/deployments.ts'
+import { destinationRuleCertificates, destinationRuleHosts } from './analyzers/destination-rules.ts'
+import { gateways } from './analyzers/gateways.ts'
+import { injection, injectionImage } from './analyzers/injection.ts'
+import { portNames } from './analyzers/port-names.ts'
+import { serviceEntries } from './analyzers/service-entries.ts'
+import { sidecars } from './analyzers/sidecars.ts'
+import { meshGatewayHosts, virtualServiceDestinations, virtualServiceGateways, virtualServiceSubsets } from './analyzers/virtual-services.ts'
+import { hiddenTls } from './analyzers/hidden-tls.ts'
+import { peerAuthentications, portLevelServicePorts } from './analyzers/peer-authentications.ts'
+import { plaintextToStrict, tlsConflicts } from './analyzers/tls-conflicts.ts'
+import type { AnalysisContext } from './context.ts'
+
+export interface Analyzer {
+  /** As istioctl's `-L` names it; ours begin with `kith.`. */
+  readonly name: string
+  readonly description: string
+  readonly codes: readonly string[]
+  readonly analyze: (context: AnalysisContext) => readonly Problem[]
+}
+
+export const analyzers: readonly Analyzer[] = [
+  { name: 'annotations.K8sAnalyzer', description: 'annotations that are unknown, deprecated, or on the wrong kind', codes: ['IST0107', 'IST0108', 'IST0135'], analyze: annotations },
+  { name: 'auth.AuthorizationPoliciesAnalyzer', description: 'policies that reach no pod or name no namespace', codes: ['IST0101', 'IST0127'], analyze: authorizationPolicies },
+  { name: 'deployment.MultiServiceAnalyzer', description: 'Services that disagree about a Deployment’s ports', codes: ['IST0116', 'IST0137'], analyze: deployments },
+  { name: 'destinationrule.CaCertificateAnalyzer', description: 'TLS that verifies no server', codes: ['IST0128', 'IST0129'], analyze: destinationRuleCertificates },
+  { name: 'destinationrule.PodNotSelectedAnalyzer', description: 'DestinationRules for unknown hosts, subsets without pods', codes: ['IST0173', 'IST0174'], analyze: destinationRuleHosts },
+  { name: 'gateway.GatewayAnalyzer', description: 'Gateways without pods or credentials', codes: ['IST0101'], analyze: gateways },
+  { name: 'injection.Analyzer', description: 'namespaces and pods without sidecars', codes: ['IST0102', 'IST0103', 'IST0123'], analyze: injection },
+  { name: 'injection.ImageAnalyzer', description: 'sidecars of another version than the injector’s', codes: ['IST0158'], analyze: injectionImage },
+  { name: 'service.PortNameAnalyzer', description: 'Service ports whose protocol must be guessed', codes: ['IST0118'], analyze: portNames },
+  { name: 'serviceentry.ProtocolAnalyzer', description: 'ServiceEntries that disagree, or lack addresses', codes: ['IST0134', 'IST0177'], analyze: serviceEntries },
+  { name: 'sidecar.SelectorAnalyzer', description: 'Sidecars that select nothing, or the same', codes: ['IST0101', 'IST0110', 'IST0111'], analyze: sidecars },
+  { name: 'virtualservice.ConflictingMeshGatewayHostsAnalyzer', description: 'VirtualServices that claim the same host', codes: ['IST0109'], analyze: meshGatewayHosts },
+  { name: 'virtualservice.DestinationHostAnalyzer', description: 'routes to unknown hosts and ports', codes: ['IST0101', 'IST0112'], analyze: virtualServiceDestinations },
+  { name: 'virtualservice.DestinationRuleAnalyzer', description: 'routes to unknown subsets', codes: ['IST0101'], analyze: virtualServiceSubsets },
+  { name: 'virtualservice.GatewayAnalyzer', description: 'VirtualServices on unknown gateways', codes: ['IST0101', 'IST0132'], analyze: virtualServiceGateways },
+  { name: 'kith.PeerAuthenticationAnalyzer', description: 'PeerAuthentications that count nowhere', codes: ['KITH0101', 'KITH0102'], analyze: peerAuthentications },
+  { name: 'kith.PortLevelMtlsAnalyzer', description: 'portLevelMtls that names a Service port', codes: ['KITH0103'], analyze: portLevelServicePorts },
+  { name: 'kith.TlsConflictAnalyzer', description: 'DestinationRules against what each endpoint takes', codes: ['KITH0104'], analyze: tlsConflicts },
+  { name: 'kith.HiddenTlsAnalyzer', description: 'DestinationRules without tls that hide one with', codes: ['KITH0105'], analyze: hiddenTls },
+  { name: 'kith.PlaintextToStrictAnalyzer', description: 'workloads without a sidecar and the STRICT ports of their namespaces’ neighbours', codes: ['KITH0106'], analyze: plaintextToStrict },
+]

@@ -1,0 +1,48 @@
+// IST0128, IST0129: TLS that verifies nobody. IST0173, IST0174: hosts that nobody knows, subsets without pods.
+import type { ClientTls } from '#api'
+import type { Problem } from '#lib/problem.ts'
+import { covers, type AnalysisContext, type Labels } from '../context.ts'
+import { say } from '../problem.ts'
+
+export function destinationRuleCertificates(context: AnalysisContext): Problem[] {
+  return context.all('DestinationRule').flatMap((rule): Problem[] => {
+    const { spec } = rule
+    // A credential counts where the rule selects workloads, and may bring the CA.
+    const trusted = (tls: ClientTls | undefined): boolean =>
+      (tls?.mode !== 'SIMPLE' && tls?.mode !== 'MUTUAL') || (tls.caCertificates ?? '') !== '' || (tls.credentialName !== undefined && spec.workloadSelector !== undefined)
+    const message = (tls: ClientTls | undefined): string => `TLS mode ${tls?.mode} to ${spec.host ?? ''} without caCertificates: only the system’s roots are trusted`
+    const help = 'set caCertificates to the file of the CA that signs the server’s certificate'
+    const policy = spec.trafficPolicy
+    return [
+      ...(trusted(policy?.tls) ? [] : [say('IST0128', 'warning', rule, 'spec.trafficPolicy.tls', message(policy?.tls), help)]),
+      ...(policy?.portLevelSettings ?? []).flatMap((level, i) => (trusted(level.tls) ? [] : [say('IST0129', 'warning', rule, `spec.trafficPolicy.portLevelSettings[${i}].tls`, message(level.tls), help)])),
+    ]
+  })
+}
+
+const topology = ['topology.kubernetes.io/region', 'topology.kubernetes.io/zone', 'topology.istio.io/subzone']
+
+export function destinationRuleHosts(context: AnalysisContext): Problem[] {
+  let pods: Labels[] | undefined
+  return context.all('DestinationRule').flatMap((rule): Problem[] => {
+    const { spec, metadata } = rule
+    const service = context.services.find(metadata.namespace, spec.exportTo, spec.host ?? '')
+    if (service === undefined) return [say('IST0174', 'warning', rule, 'spec.host', `The host ${spec.host ?? ''} defined in the DestinationRule does not match any services in the mesh`)]
+    return (spec.subsets ?? []).flatMap((subset, i): Problem[] => {
+      pods ??= podLabels(context)
+      const selector = { ...service.selector, ...(subset.labels ?? {}) }
+      return pods.some((labels) => covers(selector, labels)) ? [] : [say('IST0173', 'error', rule, `spec.subsets[${i}]`, `The Subset ${subset.name ?? ''} defined in the DestinationRule does not select any pods`)]
+    })
+  })
+}
+
+/** Pods' labels with those that the registry adds from their node. */
+function podLabels(context: AnalysisContext): Labels[] {
+  const nodes = new Map(context.all('Node').map((n) => [n.metadata.name, n.metadata.labels]))
+  return context.all('Pod').map((pod) => {
+    const name = pod.spec.nodeName ?? ''
+    const node = nodes.get(name)
+    if (node === undefined) return pod.metadata.labels
+    return { ...pod.metadata.labels, ...Object.fromEntries(topology.filter((t) => node[t] !== undefined).map((t) => [t, node[t] as string])), 'kubernetes.io/hostname': name }
+  })
+}

@@ -1,0 +1,21 @@
+// IST0118: Service ports whose protocol must be guessed, since neither name nor appProtocol tells it.
+import type { Problem } from '#lib/problem.ts'
+import { isSystemNamespace, type AnalysisContext } from '../context.ts'
+import { say } from '../problem.ts'
+import { namesProtocol } from '../../validate/service-ports.ts'
+
+/** Ports whose protocol everybody knows: SMTP, DNS, MySQL, MongoDB. */
+const wellKnown: ReadonlySet<number> = new Set([25, 53, 3306, 27017])
+
+export function portNames(context: AnalysisContext): Problem[] {
+  return context.all('Service').flatMap((service): Problem[] => {
+    const { namespace, labels } = service.metadata
+    if (isSystemNamespace(namespace) || labels['istio.io/rev'] !== undefined || labels['release'] === 'istio' || service.spec.type === 'ExternalName') return []
+    const ports = Array.isArray(service.spec.ports) ? service.spec.ports : []
+    return ports.flatMap((port, i): Problem[] => {
+      const name = port.appProtocol ?? port.name ?? ''
+      if (port.protocol === 'UDP' || namesProtocol(name) || /^kubernetes\.io\/(h2c|ws|wss)$/.test(port.appProtocol ?? '') || wellKnown.has(port.port)) return []
+      return [say('IST0118', 'info', service, `spec.ports[${i}]`, `Port name ${port.name ?? ''} (port: ${port.port}, targetPort: ${port.targetPort ?? 0}) doesn't follow the naming convention of Istio port`, 'name it <protocol>[-suffix], or set appProtocol')]
+    })
+  })
+}

@@ -1,0 +1,108 @@
+// IST0101, IST0109, IST0112, IST0132: VirtualServices against hosts, ports, subsets, gateways and one another.
+import type { VirtualService } from '#api'
+import type { Problem } from '#lib/problem.ts'
+import { fullName, type AnalysisContext } from '../context.ts'
+import { notFound, say } from '../problem.ts'
+import { fqdn, scopesOf } from '../service-index.ts'
+
+export function meshGatewayHosts(context: AnalysisContext): Problem[] {
+  const claims = new Map<string, Set<VirtualService>>()
+  for (const service of context.all('VirtualService')) {
+    const { gateways = [], hosts = [], exportTo } = service.spec
+    if (gateways.length > 0 && !gateways.includes('mesh')) continue
+    for (const scope of scopesOf(exportTo, service.metadata.namespace)) {
+      for (const host of hosts) {
+        const key = `${scope}/${fqdn(host, service.metadata.namespace)}`
+        claims.set(key, (claims.get(key) ?? new Set()).add(service))
+      }
+    }
+  }
+  const said = new Map<VirtualService, Problem>()
+  for (const [key, own] of claims) {
+    const slash = key.indexOf('/')
+    const host = key.slice(slash + 1)
+    const all = key.startsWith('*/') ? own : new Set([...own, ...(claims.get(`*/${host}`) ?? [])])
+    if (all.size < 2) continue
+    const names = [...all].map(fullName).join(',')
+    for (const service of all) {
+      const index = (service.spec.hosts ?? []).findIndex((h) => fqdn(h, service.metadata.namespace) === host)
+      if (!said.has(service)) said.set(service, say('IST0109', 'error', service, `spec.hosts[${index}]`, `The VirtualServices ${names} associated with mesh gateway define the same host ${host} which can lead to undefined behavior. This can be fixed by merging the conflicting VirtualServices into a single resource`))
+    }
+  }
+  return [...said.values()]
+}
+
+interface Target { readonly path: string; readonly what: string; readonly host: string; readonly subset: string; readonly port: number | undefined }
+
+function targets({ spec }: VirtualService): Target[] {
+  const found: Target[] = []
+  const add = (path: string, what: string, destination: { readonly host?: string; readonly subset?: string; readonly port?: { readonly number?: number } } | undefined): void => {
+    if (destination !== undefined) found.push({ path, what, host: destination.host ?? '', subset: destination.subset ?? '', port: destination.port?.number })
+  }
+  for (const kind of ['tcp', 'tls', 'http'] as const) {
+    spec[kind]?.forEach((route, i) => route.route?.forEach(({ destination }, j) => add(`spec.${kind}[${i}].route[${j}].destination`, 'host', destination)))
+  }
+  spec.http?.forEach((route, i) => {
+    add(`spec.http[${i}].mirror`, 'mirror host', route.mirror)
+    route.mirrors?.forEach(({ destination }, j) => add(`spec.http[${i}].mirrors[${j}].destination`, 'mirror host', destination))
+  })
+  return found
+}
+
+export function virtualServiceDestinations(context: AnalysisContext): Problem[] {
+  return context.all('VirtualService').flatMap((service) => targets(service).flatMap(({ path, what, host, port }): Problem[] => {
+    const known = context.services.find(service.metadata.namespace, service.spec.exportTo, host)
+    if (known === undefined) return [notFound(service, `${path}.host`, what, host)]
+    if (port === undefined) {
+      return known.ports.length < 2 ? [] : [say('IST0112', 'error', service, `${path}.host`, `This VirtualService routes to a host "${host}" that exposes multiple ports ${known.ports.join(', ')}. Specifying a port in the destination is required to disambiguate.`)]
+    }
+    return known.ports.includes(port) ? [] : [notFound(service, `${path}.port.number`, 'host:port', `${host}:${port}`, known.ports.length === 0 ? undefined : `the ports of ${host} are ${known.ports.join(', ')}`)]
+  }))
+}
+
+/** Namespace and name of a service, from its full name or a short one. */
+function serviceName(host: string, namespace: string): string {
+  const m = /^(.+)\.(.+)\.svc\.cluster\.local$/.exec(host)
+  return m === null ? `${namespace}/${host}` : `${m[2]}/${m[1]}`
+}
+
+export function virtualServiceSubsets(context: AnalysisContext): Problem[] {
+  const subsets = new Set<string>()
+  for (const { spec, metadata } of context.all('DestinationRule')) {
+    const name = serviceName(fqdn(spec.host ?? '', metadata.namespace), metadata.namespace)
+    for (const subset of spec.subsets ?? []) subsets.add(`${name}\0${subset.name ?? ''}`)
+  }
+  return context.all('VirtualService').flatMap((service) => targets(service).flatMap(({ path, what, host, subset }): Problem[] => {
+    if (subset === '' || subsets.has(`${serviceName(host, service.metadata.namespace)}\0${subset}`)) return []
+    return [notFound(service, `${path}.subset`, `${what === 'host' ? 'host' : 'mirror'}+subset in destinationrule`, `${host}+${subset}`)]
+  }))
+}
+
+export function virtualServiceGateways(context: AnalysisContext): Problem[] {
+  const gateways = new Map(context.all('Gateway').map((g) => [fullName(g), g]))
+  return context.all('VirtualService').flatMap((service) => (service.spec.gateways ?? []).flatMap((name, i): Problem[] => {
+    if (name === 'mesh') return []
+    const gateway = gateways.get(name.includes('/') ? name : `${service.metadata.namespace}/${name}`)
+    const at = `spec.gateways[${i}]`
+    const problems = gateway === undefined ? [notFound(service, at, 'gateway', name)] : []
+    const served = (gateway?.spec.servers ?? []).flatMap((s) => (s.hosts ?? []).flatMap((h) => hostFor(h, gateway?.metadata.namespace ?? '', service.metadata.namespace)))
+    const hosts = service.spec.hosts ?? []
+    if (!hosts.some((h) => served.some((s) => meets(s, h)))) problems.push(say('IST0132', 'warning', service, at, `one or more host ${hosts.join(', ')} defined in VirtualService ${fullName(service)} not found in Gateway ${name}`))
+    return problems
+  }))
+}
+
+/** The host of a gateway's `namespace/host` entry, where it is meant for VirtualServices of this namespace. */
+function hostFor(entry: string, gatewayNamespace: string, namespace: string): string[] {
+  const slash = entry.indexOf('/')
+  if (slash === -1) return [entry]
+  const from = entry.slice(0, slash) === '.' ? gatewayNamespace : entry.slice(0, slash)
+  return from === '*' || from === namespace ? [entry.slice(slash + 1)] : []
+}
+
+function meets(a: string, b: string): boolean {
+  const wild = (text: string): boolean => text.startsWith('*')
+  if (wild(a) && wild(b)) return a.slice(1).endsWith(b.slice(1)) || b.slice(1).endsWith(a.slice(1))
+  if (wild(a)) return b.endsWith(a.slice(1))
+  return wild(b) ? a.endsWith(b.slice(1)) : a === b
+}

@@ -1,0 +1,97 @@
+// What analyzers look at: all objects by kind, with the few indices that several of them need. Immutable; indices are made at first use.
+import type { ApiObject, CronJob, DestinationRule, Gateway, MeshConfigSpec, PodSpec, ServiceEntry, ServiceSpec, Sidecar, VirtualService, WorkloadObject } from '#api'
+import type { Mesh } from '#mesh'
+import { buildMesh } from '#mesh'
+import { assumedIngressGateway } from './ingress-gateway.ts'
+import { ServiceIndex } from './service-index.ts'
+
+interface Kinds {
+  AuthorizationPolicy: ApiObject
+  ConfigMap: ApiObject
+  CronJob: CronJob
+  Deployment: WorkloadObject
+  DestinationRule: DestinationRule
+  Gateway: Gateway
+  Namespace: ApiObject
+  Node: ApiObject
+  PeerAuthentication: ApiObject
+  Pod: ApiObject<string, PodSpec>
+  Secret: ApiObject
+  Service: ApiObject<string, ServiceSpec>
+  ServiceEntry: ServiceEntry
+  Sidecar: Sidecar
+  VirtualService: VirtualService
+}
+
+export type Labels = Readonly<Record<string, string>>
+
+export class AnalysisContext {
+  readonly objects: readonly ApiObject[]
+  readonly meshConfig: MeshConfigSpec
+  readonly #byKind = new Map<string, ApiObject[]>()
+  #services: ServiceIndex | undefined
+  #mesh: Mesh | undefined
+
+  constructor(objects: readonly ApiObject[], meshConfig: MeshConfigSpec = {}) {
+    this.objects = objects
+    this.meshConfig = meshConfig
+    // What is assumed can be found, but is no object of the mesh: nothing is said of it.
+    for (const object of [...objects, ...assumedIngressGateway(objects, meshConfig)]) {
+      const list = this.#byKind.get(object.kind)
+      if (list === undefined) this.#byKind.set(object.kind, [object])
+      else list.push(object)
+    }
+  }
+
+  /** All objects of a kind, in the order of the files. Gateway API's Gateway is no Gateway of Istio. */
+  all<K extends keyof Kinds>(kind: K): readonly Kinds[K][] {
+    const found = this.#byKind.get(kind) ?? []
+    const ours = kind === 'Gateway' ? found.filter((o) => o.apiVersion.startsWith('networking.istio.io/')) : found
+    return ours as readonly ApiObject[] as readonly Kinds[K][]
+  }
+
+  get rootNamespace(): string {
+    return this.meshConfig.rootNamespace ?? 'istio-system'
+  }
+
+  /** Services and ServiceEntries by who sees them. */
+  get services(): ServiceIndex {
+    return (this.#services ??= new ServiceIndex(this.all('ServiceEntry'), this.all('Service')))
+  }
+
+  /** The snapshot that the control plane would make of these objects. */
+  get mesh(): Mesh {
+    return (this.#mesh ??= buildMesh(this.objects, { meshConfig: this.meshConfig }))
+  }
+
+  namespaceLabels(name: string): Labels | undefined {
+    return this.all('Namespace').find((n) => n.metadata.name === name)?.metadata.labels
+  }
+
+  /** Whether a pod (or what a template makes) has a sidecar, or will get one. */
+  inMesh(pod: { readonly labels: Labels; readonly annotations: Labels; readonly namespace: string; readonly spec: PodSpec | undefined }): boolean {
+    if (proxyContainer(pod.spec) !== undefined) return true
+    const asked = pod.labels[injectKey] ?? pod.annotations[injectKey]
+    if (asked !== undefined) return asked === 'true'
+    return this.namespaceLabels(pod.namespace)?.['istio-injection'] === 'enabled'
+  }
+}
+
+export const injectKey = 'sidecar.istio.io/inject'
+
+/** The container `istio-proxy`, native or not, where it has an image. */
+export function proxyContainer(spec: PodSpec | undefined): { readonly image: string } | undefined {
+  const found = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].find((c) => c.name === 'istio-proxy')
+  return found?.image === undefined || found.image === '' ? undefined : { image: found.image }
+}
+
+export function covers(selector: Labels, labels: Labels): boolean {
+  return Object.entries(selector).every(([key, value]) => labels[key] === value)
+}
+
+export const selectorText = (selector: Labels): string => Object.entries(selector).map(([k, v]) => `${k}=${v}`).sort().join(',')
+
+export const fullName = (object: ApiObject): string => `${object.metadata.namespace}/${object.metadata.name}`
+
+const systemNamespaces: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage'])
+export const isSystemNamespace = (name: string): boolean => systemNamespaces.has(name)
