@@ -15,6 +15,8 @@ export interface StatePaths {
   /** What `kith apply` brought, a file an object. */
   readonly applied: string
   readonly pods: string
+  /** What sidecars see as /var/run/secrets/istio: the root certificate, nothing else. */
+  readonly rootCert: string
   readonly lock: string
 }
 
@@ -30,7 +32,7 @@ export interface MeshRecord {
 }
 
 export function statePaths(root: string): StatePaths {
-  return { root, socket: join(root, 'control.sock'), record: join(root, 'mesh.json'), objects: join(root, 'objects'), applied: join(root, 'applied'), pods: join(root, 'pods'), lock: join(root, 'lock') }
+  return { root, socket: join(root, 'control.sock'), record: join(root, 'mesh.json'), objects: join(root, 'objects'), applied: join(root, 'applied'), pods: join(root, 'pods'), rootCert: join(root, 'root-cert'), lock: join(root, 'lock') }
 }
 
 /** The user's folder of all meshes: below XDG_RUNTIME_DIR where there is one, else below the temporary folder. */
@@ -73,8 +75,8 @@ export function lockState(root: string): StatePaths {
       rmSync(paths.lock, { force: true })
     }
   }
-  for (const path of [paths.socket, paths.record, paths.objects, paths.applied, paths.pods]) rmSync(path, { recursive: true, force: true })
-  for (const path of [paths.objects, paths.applied, paths.pods]) mkdirSync(path, { recursive: true, mode: 0o755 })
+  for (const path of [paths.socket, paths.record, paths.objects, paths.applied, paths.pods, paths.rootCert]) rmSync(path, { recursive: true, force: true })
+  for (const path of [paths.objects, paths.applied, paths.pods, paths.rootCert]) mkdirSync(path, { recursive: true, mode: 0o755 })
   return paths
 }
 

@@ -11,6 +11,7 @@ import { serviceRules } from '../service-rules.ts'
 import { DnsServer } from './dns-server.ts'
 import { arrangeContainer, writeContainerFiles } from './mounts.ts'
 import type { PlaceRequest, PodPlace, Role, Sandbox, Spawn } from './place.ts'
+import { track } from './process-world.ts'
 
 const bridgeIndex = 2
 const podInterface = 2
@@ -44,7 +45,7 @@ export function namespacedSandbox(options: NamespacedOptions): Sandbox {
     const link = links++
     const network = newNetworkNamespace()
     configureLinks([{ kind: 'veth', name: `pod${link}`, index: link, bridge: bridgeIndex, peer: { name: 'eth0', index: podInterface, namespace: network } }, { kind: 'up', index: link }])
-    if (what.address.startsWith('203.0.113.') === false && !what.address.startsWith('10.244.')) configureLinks([{ kind: 'route', index: bridgeIndex, destination: `${what.address}/32` }])
+    if (!/^(203\.0\.113|10\.244)\./.test(what.address)) configureLinks([{ kind: 'route', index: bridgeIndex, destination: `${what.address}/32` }])
     inNamespaces({ network }, () => preparePod(what, options.exemption))
     return new NamespacedPod(what, network, link, options)
   }
@@ -82,7 +83,7 @@ function setting(path: string, value: string): void {
 
 /** setpriv takes rights away and becomes the program. */
 function start(rights: readonly string[], what: Spawn): ChildProcess {
-  return spawn('setpriv', [...rights, '--', ...what.argv], { cwd: what.cwd, env: what.env, stdio: [what.stdin === true ? 'pipe' : 'ignore', 'pipe', 'pipe'], detached: true })
+  return track(spawn('setpriv', [...rights, '--', ...what.argv], { cwd: what.cwd, env: what.env, stdio: [what.stdin === true ? 'pipe' : 'ignore', 'pipe', 'pipe'], detached: true }))
 }
 
 class NamespacedPod implements PodPlace {

@@ -5,6 +5,8 @@ import { probeOnce, type ProbeTarget } from './probe.ts'
 export interface ProbingOptions {
   readonly container: Container
   readonly target: ProbeTarget
+  /** Which run of the container this is: probes end with it. */
+  readonly runId: number
   onReady(ready: boolean, why?: string): void
   onDead(why: string): void
 }
@@ -18,6 +20,10 @@ export class Probing {
 
   constructor(options: ProbingOptions) {
     this.#options = options
+  }
+
+  get running(): number {
+    return this.#options.runId
   }
 
   start(): void {

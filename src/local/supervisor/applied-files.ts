@@ -1,0 +1,141 @@
+// What `kith apply` brought: a file an object, lines kept where they were, and where each came from.
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { canonicalHash } from '#lib/canonical.ts'
+import type { Problem } from '#lib/problem.ts'
+import { decode, refTo, type ApiObject } from '#api'
+import { objectKey, parseYaml, type RawDocument } from '#sources'
+import type { AppliedChange } from '../types.ts'
+
+export const originsFile = '.origins.json'
+
+export interface Outcome {
+  readonly changes: readonly AppliedChange[]
+  readonly problems: readonly Problem[]
+}
+
+export class AppliedFiles {
+  readonly #dir: string
+  readonly #origins: Record<string, string> = {}
+
+  constructor(dir: string) {
+    this.#dir = dir
+    mkdirSync(dir, { recursive: true })
+  }
+
+  /** All or nothing: with an error in the text nothing changes. `present`: what the mesh has now. */
+  apply(text: string, origin: string, present: readonly ApiObject[]): Outcome {
+    const { found, problems } = read(text, origin)
+    if (problems.some((p) => p.severity === 'error')) return { changes: [], problems }
+    const before = new Map(present.map((o) => [objectKey(o), o]))
+    const changes = found.map(({ object, document, alone }): AppliedChange => {
+      const was = before.get(objectKey(object))
+      const same = was !== undefined && canonicalHash([was.raw['spec'], was.metadata.labels, was.metadata.annotations, was.raw['data']]) === canonicalHash([object.raw['spec'], object.metadata.labels, object.metadata.annotations, object.raw['data']])
+      if (!same) this.#write(fileName(object), alone ? paddedText(text, document) : JSON.stringify(document.value) + '\n', origin)
+      const ours = was === undefined || this.#isOurs(was)
+      const note = same || ours ? undefined : `overrides ${was.origin.file ?? 'the folder’s file'}${was.origin.line === undefined ? '' : `:${was.origin.line}`} until deleted`
+      return { action: same ? 'unchanged' : was === undefined ? 'created' : 'configured', ref: refTo(object), ...(note === undefined ? {} : { note }) }
+    })
+    this.#saveOrigins()
+    return { changes, problems }
+  }
+
+  /** Objects of the folder's own files stay: their file is the truth. */
+  delete(text: string, origin: string, present: readonly ApiObject[]): Outcome {
+    const { found, problems } = read(text, origin)
+    const before = new Map(present.map((o) => [objectKey(o), o]))
+    const refused: Problem[] = []
+    const changes = found.flatMap(({ object }): AppliedChange[] => {
+      const was = before.get(objectKey(object))
+      if (was === undefined) return [{ action: 'not found', ref: refTo(object) }]
+      if (this.#isOurs(was)) {
+        rmSync(join(this.#dir, fileName(object)), { force: true })
+        delete this.#origins[fileName(object)]
+        return [{ action: 'deleted', ref: refTo(object) }]
+      }
+      const ref = refTo(was)
+      refused.push({ code: 'KITH0202', severity: 'error', ref, message: `${was.kind} ${was.metadata.namespace}/${was.metadata.name} stands in ${ref.file ?? 'a file'} of this mesh’s folder, which is watched`, help: 'remove it there' })
+      return []
+    })
+    this.#saveOrigins()
+    return { changes, problems: [...problems.filter((p) => p.severity === 'error' && p.ref.name === ''), ...refused] }
+  }
+
+  #isOurs(object: ApiObject): boolean {
+    return object.origin.file?.startsWith(this.#dir + '/') ?? false
+  }
+
+  #write(name: string, text: string, origin: string): void {
+    writeFileSync(join(this.#dir, `.${name}.new`), text)
+    renameSync(join(this.#dir, `.${name}.new`), join(this.#dir, name))
+    this.#origins[name] = origin
+  }
+
+  #saveOrigins(): void {
+    writeFileSync(join(this.#dir, originsFile), JSON.stringify(this.#origins))
+  }
+}
+
+/** Applied objects say the file that the user named, not ours. */
+export function withUsersOrigin(object: ApiObject, appliedDir: string, origins: Readonly<Record<string, string>>): ApiObject {
+  const { file } = object.origin
+  if (file === undefined || !file.startsWith(appliedDir + '/')) return object
+  const named = origins[file.slice(appliedDir.length + 1)]
+  return named === undefined ? object : { ...object, origin: { ...object.origin, file: named } }
+}
+
+export function readOrigins(appliedDir: string): Readonly<Record<string, string>> {
+  try {
+    return JSON.parse(readFileSync(join(appliedDir, originsFile), 'utf8')) as Record<string, string>
+  } catch {
+    return {}
+  }
+}
+
+interface Found {
+  readonly object: ApiObject
+  readonly document: RawDocument
+  /** Its text stands for itself: not an item of a List. */
+  readonly alone: boolean
+}
+
+function read(text: string, origin: string): { found: Found[]; problems: Problem[] } {
+  const parsed = parseYaml(text, origin)
+  const problems: Problem[] = [...parsed.problems]
+  const found = parsed.documents.flatMap((document): Found[] => {
+    const decoded = decode(document.value, document.origin)
+    problems.push(...decoded.problems)
+    if (decoded.object === undefined) return []
+    const { start, end } = extent(text, document)
+    const alone = parsed.documents.filter((d) => d !== document && (d.origin.line ?? 0) >= start && (d.origin.line ?? 0) < end).length === 0 && !/^kind:\s*List\s*$/m.test(lines(text, start, end))
+    return [{ object: decoded.object, document, alone }]
+  })
+  return { found, problems }
+}
+
+/** First line of the document (1-based), and the first one behind it. */
+function extent(text: string, document: RawDocument): { start: number; end: number } {
+  const all = text.split('\n')
+  const at = (document.origin.line ?? 1) - 1
+  let start = at
+  while (start > 0 && !/^---(\s|$)/.test(all[start] as string)) start--
+  let end = at + 1
+  while (end < all.length && !/^---(\s|$)/.test(all[end] as string)) end++
+  return { start: start + 1, end: end + 1 }
+}
+
+function lines(text: string, start: number, end: number): string {
+  return text.split('\n').slice(start - 1, end - 1).join('\n')
+}
+
+/** The document's own text on its own lines: places in it stay true. */
+function paddedText(text: string, document: RawDocument): string {
+  const { start, end } = extent(text, document)
+  return '\n'.repeat(start - 1) + lines(text, start, end) + '\n'
+}
+
+function fileName(object: ApiObject): string {
+  const clean = (s: string): string => s.replace(/[^A-Za-z0-9.-]/g, '-')
+  const group = object.apiVersion.includes('/') ? `${clean(object.apiVersion.split('/')[0] as string)}.` : ''
+  return `${group}${clean(object.kind)}_${clean(object.metadata.namespace)}_${clean(object.metadata.name)}.yaml`
+}

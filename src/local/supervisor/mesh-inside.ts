@@ -1,0 +1,163 @@
+// The mesh put together by hand, top to bottom: sandbox, objects, control plane, external servers, pods, control socket.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { dump } from 'js-yaml'
+import { KithError } from '#lib/errors.ts'
+import { decodeMeshConfig } from '#api'
+import { sidecarMark, type Exemption } from '#redirect'
+import { readFiles, watchFiles } from '#sources'
+import { readMeshFile } from '../mesh-file.ts'
+import { statePaths, type MeshRecord } from '../state-dir.ts'
+import type { MeshEvent } from '../types.ts'
+import { AppliedFiles } from './applied-files.ts'
+import { Cluster, type EventBody } from './cluster.ts'
+import { startControlPlane } from './control-plane-process.ts'
+import { serveControl } from './control-server.ts'
+import { startExternal } from './external.ts'
+import { explicitSandbox } from './explicit.ts'
+import { privateRun } from './mounts.ts'
+import { namespacedSandbox } from './namespaced.ts'
+import type { SupervisorOptions } from './options.ts'
+import { othersCanRead, reapForever } from './process-world.ts'
+import { sidecarProgram } from './sidecar.ts'
+import { createTokenIssuer } from './tokens.ts'
+
+export interface MeshInside {
+  stop(why: string): Promise<void>
+  onDown(action: () => void): void
+}
+
+const propagationMs = 5000
+const mostEvents = 2000
+
+export async function startMeshInside(options: SupervisorOptions): Promise<MeshInside> {
+  const startedAt = new Date().toISOString()
+  const startMs = Date.now()
+  const paths = statePaths(options.stateDir)
+  const events: MeshEvent[] = []
+  const listeners = new Set<(event: MeshEvent) => void>()
+  const emit = (body: EventBody): void => {
+    const event = { at: new Date().toISOString(), ...body } as MeshEvent
+    events.push(event)
+    if (events.length > mostEvents) events.splice(0, mostEvents / 2)
+    for (const listener of listeners) listener(event)
+  }
+
+  const file = readMeshFile(options.dir)
+  for (const problem of file.problems) emit({ event: 'problem', problem })
+  const fault = file.problems.find((p) => p.severity === 'error')
+  if (fault !== undefined) throw new KithError('MESH_FILE_INVALID', `${fault.ref.file ?? 'kith.yaml'}${fault.ref.line === undefined ? '' : `:${fault.ref.line}`}: ${fault.message}${fault.help === undefined ? '' : `; ${fault.help}`}`)
+  const { config: meshConfig, problems: configProblems } = decodeMeshConfig(file.meshConfig ?? {}, { ...(file.path === undefined ? {} : { file: file.path }) })
+  for (const problem of configProblems) emit({ event: 'problem', problem })
+  const domain = 'cluster.local'
+  const trustDomain = meshConfig.trustDomain ?? 'cluster.local'
+
+  if (options.mode === 'namespaced') {
+    privateRun([options.stateDir, options.dir])
+    if (process.pid === 1) reapForever()
+  }
+  const exemption: Exemption = options.ownUsers && othersCanRead([process.execPath, options.programs.agent]) ? { by: 'owner', uid: 1337, gid: 1337 } : { by: 'mark', mark: sidecarMark }
+  const sandbox = options.mode === 'namespaced' ? namespacedSandbox({ stateDir: options.stateDir, podsDir: paths.pods, domain, exemption }) : await explicitSandbox({ stateDir: options.stateDir, podsDir: paths.pods, domain })
+
+  const tokens = await createTokenIssuer()
+  const userPaths = file.resources === undefined ? [options.dir] : file.resources.map((r) => resolve(options.dir, r))
+  const unreadable = readFiles(file.resources === undefined ? [] : userPaths).problems.find((p) => p.code === 'KITH0002')
+  if (unreadable !== undefined) throw new KithError('MESH_FILE_INVALID', `spec.resources of kith.yaml: ${unreadable.message}`)
+  const applied = new AppliedFiles(paths.applied)
+  const meshConfigFile = file.meshConfig === undefined ? undefined : join(options.stateDir, 'mesh-config.yaml')
+  if (meshConfigFile !== undefined) writeFileSync(meshConfigFile, dump(file.meshConfig))
+  mkdirSync(paths.objects, { recursive: true })
+  const configPaths = [...userPaths, paths.applied, paths.objects]
+
+  let controlPlaneIsReady: () => void = () => undefined
+  const controlPlaneReady = new Promise<void>((done) => (controlPlaneIsReady = done))
+  const external = await startExternal(file.external, sandbox, { dir: options.dir, emit })
+  const cluster = new Cluster({
+    dir: options.dir, objectsDir: paths.objects, images: file.images, meshConfig, external: external.names, sandbox, tokens, controlPlaneReady, emit,
+    sidecar: sidecarProgram({ program: options.programs.agent, proxy: options.proxy ?? file.proxy ?? 'kith', controlPlane: sandbox.controlPlaneAddress, trustDomain, inherited: inheritedEnv() }),
+  })
+  const watch = watchFiles([...userPaths, paths.applied], (now) => void cluster.update(now.objects))
+  // Objects of the pods are written before the control plane reads for the first time.
+  await cluster.update(watch.current().objects)
+  const plane = startControlPlane({
+    sandbox, program: options.programs.controlPlane, stateDir: options.stateDir, configPaths, tokenKeys: tokens.keys, inherited: inheritedEnv(), ...(meshConfigFile === undefined ? {} : { meshConfigFile }),
+    ...(file.certTtlSeconds === undefined ? {} : { certTtlSeconds: file.certTtlSeconds }),
+    onReady(again) {
+      emit({ event: 'control-plane', status: again ? 'restarted' : 'ready' })
+      if (again) cluster.restartSidecars('the control plane has a new root certificate')
+      controlPlaneIsReady()
+    },
+    onLog: (level, message, fields) => emit({ event: 'control-plane-log', level, message, fields }),
+    onEnd: (detail) => emit({ event: 'control-plane', status: 'failed', detail }),
+  })
+
+  const waitReady = async (timeoutMs: number): Promise<void> => {
+    const until = Date.now() + timeoutMs
+    while (!(plane.runner.ready && external.ready() && cluster.settled)) {
+      const stuck = cluster.views().find((v) => v.containers.some((c) => c.status === 'ErrImagePull'))
+      if (stuck !== undefined || Date.now() > until) throw new KithError('MESH_NOT_READY', notReady(cluster, plane.runner.ready, external.waiting()))
+      await new Promise((r) => setTimeout(r, 20))
+    }
+  }
+  void waitReady(600_000).then(() => emit({ event: 'ready', pods: cluster.views().length, afterMs: Date.now() - startMs }), () => undefined)
+
+  let down: () => void = () => undefined
+  const record: MeshRecord = { dir: options.dir, mode: options.mode, startedAt, pid: process.pid, configPaths, ...(meshConfigFile === undefined ? {} : { meshConfigFile }) }
+  const server = await serveControl({
+    socketPath: paths.socket, cluster, waitReady,
+    status: () => ({ dir: options.dir, mode: options.mode, pid: process.pid, startedAt, ...(options.modeReason === undefined ? {} : { reason: options.modeReason }) }),
+    async change(op, text, origin) {
+      const before = await plane.snapshot().catch(() => 0)
+      const outcome = applied[op](text, origin, watch.current().objects)
+      const changed = outcome.changes.filter((c) => c.action !== 'unchanged' && c.action !== 'not found')
+      if (changed.length > 0) {
+        emit({ event: 'applied', changes: changed })
+        await propagated(plane, before + 1)
+      }
+      return outcome
+    },
+    onEvent(listener) {
+      for (const event of events) listener(event)
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+    down: () => down(),
+  })
+  writeFileSync(paths.record, JSON.stringify(record))
+  emit({ event: 'started', mode: options.mode, stateDir: options.stateDir, ...(options.modeReason === undefined ? {} : { reason: options.modeReason }) })
+
+  return {
+    onDown: (action) => (down = action),
+    async stop(why) {
+      emit({ event: 'stopping', why })
+      watch.close()
+      await Promise.all([cluster.stop(), external.stop()])
+      await plane.stop()
+      sandbox.close()
+      server.close()
+    },
+  }
+}
+
+/** Every connected sidecar has what follows from the newest files: twice in a row, since two changes may have crossed. */
+async function propagated(plane: ReturnType<typeof startControlPlane>, snapshot: number): Promise<void> {
+  const until = Date.now() + propagationMs
+  let calm = 0
+  while (calm < 2 && Date.now() < until) {
+    calm = (await plane.settled(snapshot).catch(() => false)) ? calm + 1 : 0
+    await new Promise((r) => setTimeout(r, 20))
+  }
+}
+
+function notReady(cluster: Cluster, planeReady: boolean, waiting: readonly string[]): string {
+  const pods = cluster.views().filter((v) => !v.ready && v.status !== 'Completed').map((v) => {
+    const why = v.containers.filter((c) => !c.ready).map((c) => `${c.name} ${c.status}${c.detail === undefined ? '' : `: ${c.detail}`}`)
+    return `pod ${v.namespace}/${v.name} is ${v.status} (${why.join('; ')})`
+  })
+  return ['the mesh is not ready', ...(planeReady ? [] : ['the control plane does not serve yet']), ...waiting.map((w) => `external server ${w} does not accept connections`), ...pods].join('\n  ')
+}
+
+/** Started programs read compiled code from the same cache as we do. */
+function inheritedEnv(): Record<string, string> {
+  return Object.fromEntries(['NODE_COMPILE_CACHE', 'LANG', 'TZ', 'HOME'].flatMap((k) => (process.env[k] === undefined ? [] : [[k, process.env[k] as string]])))
+}
