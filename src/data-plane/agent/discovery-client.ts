@@ -3,7 +3,7 @@ import { Client, credentials, type ClientDuplexStream } from '@grpc/grpc-js'
 import { compile, type RuntimeConfig } from '#engine'
 import type { Logger } from '#lib/log.ts'
 import type { Proxy } from '#proxy'
-import { DeltaClientState, deltaMethod, typeUrls, type DeltaResponse, type WireRequest, type XdsNode } from '#xds'
+import { DeltaClientState, deltaMethod, typeUrls, type DeltaResponse, type Resource, type WireRequest, type XdsNode } from '#xds'
 import type { WorkloadCertificate } from './rotation.ts'
 
 export interface DiscoveryClientOptions {
@@ -12,7 +12,7 @@ export interface DiscoveryClientOptions {
   readonly node: XdsNode
   readonly certificate: () => WorkloadCertificate
   readonly proxy: Pick<Proxy, 'update'>
-  /** First listeners and clusters have arrived. */
+  /** The first whole configuration is in the proxy. */
   readonly onConfigured: () => void
   readonly log: Logger
   readonly pick: () => number
@@ -21,6 +21,8 @@ export interface DiscoveryClientOptions {
 const asked = [typeUrls.cluster, typeUrls.endpoint, typeUrls.listener, typeUrls.route]
 const firstRetryMs = 50
 const longestRetryMs = 5000
+/** A configuration that lacks routes or endpoints which were asked for waits this long for them, then goes in as it is. */
+const longestHoldMs = 2000
 
 export class DiscoveryClient {
   readonly #options: DiscoveryClientOptions
@@ -29,6 +31,7 @@ export class DiscoveryClient {
   #stream: ClientDuplexStream<WireRequest, DeltaResponse> | undefined
   #timer: NodeJS.Timeout | undefined
   #retryMs = firstRetryMs
+  #hold: NodeJS.Timeout | undefined
   #configured = false
   #stopped = false
 
@@ -40,16 +43,13 @@ export class DiscoveryClient {
     this.#connect()
   }
 
-  /** With a new certificate: the old stream goes on until the new one has taken over. */
+  /** With a new certificate. Nothing is sent again: the new stream says which versions are held. */
   reconnect(): void {
     const old = this.#stream
     const oldClient = this.#client
     if (old === undefined) return
     this.#stream = undefined
     this.#connect()
-    old.removeAllListeners('end')
-    old.removeAllListeners('error')
-    old.on('error', () => undefined)
     old.cancel()
     oldClient?.close()
   }
@@ -57,6 +57,7 @@ export class DiscoveryClient {
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)
+    clearTimeout(this.#hold)
     this.#stream?.on('error', () => undefined)
     this.#stream?.cancel()
     this.#client?.close()
@@ -93,22 +94,41 @@ export class DiscoveryClient {
     this.#timer = setTimeout(() => this.#connect(), wait)
   }
 
+  /**
+   * What can't be compiled is refused at once, all of it. What can be goes into the proxy when it is whole: a listener whose routes are
+   * still to come, or a cluster whose endpoints are, would answer errors for a moment (Envoy calls this warming).
+   */
   #response(stream: ClientDuplexStream<WireRequest, DeltaResponse>, response: DeltaResponse): void {
-    const { proxy, log } = this.#options
+    if (stream !== this.#stream) return
+    const { log } = this.#options
     this.#retryMs = firstRetryMs
-    const { reply, refused } = this.#state.response(response, (resources) => proxy.update(resources).errors)
-    for (const r of refused) log.error({ resource: r.name, reason: r.message }, 'configuration refused, the last good one stays')
+    let compiled: RuntimeConfig | undefined
+    const { reply, refused } = this.#state.response(response, (resources) => {
+      const { config, errors } = compile(resources)
+      if (errors.length === 0) compiled = config
+      return errors
+    })
+    for (const r of refused) log.error({ type: r.type, resource: r.name, reason: r.message }, 'configuration refused, the last good one stays')
     stream.write(reply)
-    if (response.typeUrl === typeUrls.cluster || response.typeUrl === typeUrls.listener) this.#follow(stream)
-    if (!this.#configured && this.#state.of(typeUrls.listener).size > 0 && this.#state.of(typeUrls.cluster).size > 0) {
-      this.#configured = true
-      this.#options.onConfigured()
-    }
+    this.#follow(stream, compiled ?? compile(this.#state.all()).config)
+    if (this.#state.complete()) return this.#apply(this.#state.all())
+    this.#hold ??= setTimeout(() => {
+      log.warn({}, 'routes or endpoints that were asked for have not come, going on without them')
+      this.#apply(this.#state.all())
+    }, longestHoldMs)
+  }
+
+  #apply(resources: readonly Resource[]): void {
+    clearTimeout(this.#hold)
+    this.#hold = undefined
+    this.#options.proxy.update(resources)
+    if (this.#configured || this.#state.of(typeUrls.listener).size === 0 || this.#state.of(typeUrls.cluster).size === 0) return
+    this.#configured = true
+    this.#options.onConfigured()
   }
 
   /** Endpoints and routes are asked for by the names that clusters and listeners give. */
-  #follow(stream: ClientDuplexStream<WireRequest, DeltaResponse>): void {
-    const { config } = compile(this.#state.all())
+  #follow(stream: ClientDuplexStream<WireRequest, DeltaResponse>, config: RuntimeConfig): void {
     for (const request of [this.#state.want(typeUrls.endpoint, endpointNames(config)), this.#state.want(typeUrls.route, routeNames(config))]) if (request !== undefined) stream.write(request)
   }
 }

@@ -44,7 +44,8 @@ export async function serveHealth(options: HealthOptions): Promise<{ close(): vo
 }
 
 const path = (request: IncomingMessage): string => (request.url ?? '').split('?')[0] as string
-const isLoopback = (request: IncomingMessage): boolean => /^(::ffff:)?127\.|^::1$/.test(request.socket.remoteAddress ?? '')
+/** 127.0.0.6 is what the sidecar's own inbound connections come from: a peer's, so not one of the pod's. */
+const isLoopback = (request: IncomingMessage): boolean => /^(::ffff:127\.0\.0\.1|127\.0\.0\.1|::1)$/.test(request.socket.remoteAddress ?? '')
 
 function readiness(options: HealthOptions, response: ServerResponse): void {
   const ready = options.ready()

@@ -1,4 +1,5 @@
 // The sidecar as a process.
+import { flushCompileCache } from 'node:module'
 import { KithError } from '#lib/errors.ts'
 import { readEnvironment } from './environment.ts'
 import { jsonLogger } from './json-logger.ts'
@@ -10,6 +11,7 @@ let ending = false
 const end = (): void => {
   if (ending) process.exit(1)
   ending = true
+  log.info({}, 'draining')
   void (sidecar?.stop() ?? Promise.resolve()).then(() => process.exit(0), () => process.exit(1))
 }
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, end)
@@ -19,6 +21,8 @@ process.on('unhandledRejection', (error) => log.error({ error: error instanceof 
 
 try {
   sidecar = await startSidecar(readEnvironment(process.env), log, end)
+  // The next sidecar on this machine starts from compiled code, where NODE_COMPILE_CACHE names a folder.
+  flushCompileCache()
 } catch (error) {
   log.error({ code: error instanceof KithError ? error.code : 'UNEXPECTED', reason: error instanceof Error ? error.message : String(error) }, 'sidecar could not start')
   process.exit(1)

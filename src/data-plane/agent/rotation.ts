@@ -1,7 +1,9 @@
 // The workload's certificate: got at start, renewed with a new key at half its life; a failure keeps the last one and tries again.
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, type X509Certificate } from 'node:crypto'
+import { KithError } from '#lib/errors.ts'
 import type { Logger } from '#lib/log.ts'
 import type { Secret } from '#lib/secret.ts'
+import { parseCertificates, parseTrustBundle, verifyPresented } from '#identity'
 
 export interface WorkloadCertificate {
   /** PEM, leaf first, without roots. */
@@ -14,6 +16,9 @@ export interface WorkloadCertificate {
 }
 
 export interface RotationOptions {
+  /** The SPIFFE id that the certificate must have. */
+  readonly identity: string
+  readonly trustDomain: string
   /** A new key and its certificate. */
   readonly fetch: () => Promise<{ readonly chain: readonly string[]; readonly key: Secret<string> }>
   readonly onCertificate: (certificate: WorkloadCertificate) => void
@@ -64,12 +69,11 @@ export class Rotation {
     const { fetch, onCertificate, log, now } = this.#options
     try {
       const { chain, key } = await fetch()
-      const leaf = new X509Certificate(chain[0] as string)
-      const certificate = { chain: chain.slice(0, -1).join(''), key, roots: chain.at(-1) as string, notBeforeMs: Date.parse(leaf.validFrom), notAfterMs: Date.parse(leaf.validTo) }
+      const certificate = this.#accept(chain, key)
       this.#current = certificate
       this.#retryMs = firstRetryMs
       onCertificate(certificate)
-      log.info({ identity: leaf.subjectAltName, until: new Date(certificate.notAfterMs).toISOString() }, 'certificate received')
+      log.info({ identity: this.#options.identity, until: new Date(certificate.notAfterMs).toISOString() }, 'certificate received')
       this.#schedule((certificate.notAfterMs - now()) * (renewAt + jitter * (2 * this.#options.pick() - 1)))
       return true
     } catch (error) {
@@ -78,6 +82,19 @@ export class Rotation {
       if (this.#current !== undefined) this.#schedule(this.#backOff())
       return false
     }
+  }
+
+  /** What the CA gave must be ours: this key, this identity, a chain to its roots. Throws CERTIFICATE_ODD. */
+  #accept(pems: readonly string[], key: Secret<string>): WorkloadCertificate {
+    const { identity, trustDomain, now } = this.#options
+    const roots = pems.at(-1) as string
+    const chain = pems.slice(0, -1).join('')
+    const certificates = parseCertificates(chain)
+    const leaf = certificates[0] as X509Certificate
+    const check = verifyPresented(certificates, { bundle: parseTrustBundle(roots), trustDomains: [trustDomain], nowMs: now() })
+    const odd = 'refused' in check ? check.refused : check.peer.uri !== identity ? `it is for ${check.peer.uri}, not for ${identity}` : leaf.checkPrivateKey(createPrivateKey(key.reveal())) ? undefined : 'it is for another key'
+    if (odd !== undefined) throw new KithError('CERTIFICATE_ODD', `the certificate that the CA gave can't be used: ${odd}`)
+    return { chain, key, roots, notBeforeMs: Date.parse(leaf.validFrom), notAfterMs: Date.parse(leaf.validTo) }
   }
 
   #schedule(ms: number): void {

@@ -34,6 +34,7 @@ export async function startSidecar(settings: AgentSettings, log: Logger, onQuit:
     discovery?.reconnect()
   }
   const rotation = new Rotation({
+    identity, trustDomain: settings.trustDomain,
     fetch: async () => {
       const { key, csr } = await makeKeyAndRequest(identity)
       return { key, chain: await requestCertificate(settings, csr) }
