@@ -13,7 +13,7 @@ function port(mode: MtlsMode, protocol: PortProtocol, number: number | null = 80
 function rows(mode: MtlsMode, protocol: PortProtocol, number?: number | null): string[] {
   return chainsOf(port(mode, protocol, number)).map((c) => {
     const alpn = c.match['applicationProtocols']
-    return `${c.match['transportProtocol'] ?? 'any'}${alpn === undefined ? '' : `[${(alpn as string[]).join(' ')}]`} → ${c.kind}${c.mtls ? ' (mtls)' : ''}`
+    return `${c.match['transportProtocol']}${alpn === undefined ? '' : `[${(alpn as string[]).join(' ')}]`} → ${c.kind}${c.mtls ? ' (mtls)' : ''}`
   })
 }
 
@@ -27,9 +27,9 @@ const table: readonly [MtlsMode, readonly PortProtocol[], readonly string[]][] =
   ['PERMISSIVE', ['http', 'http2', 'grpc'], [`tls[${all}] → http (mtls)`, 'raw_buffer → http']],
   ['PERMISSIVE', ['tcp', 'tls'], [`tls[${all}] → tcp (mtls)`, 'tls → tcp', 'raw_buffer → tcp']],
   ['PERMISSIVE', ['auto'], [`tls[${http}] → http (mtls)`, 'raw_buffer[http/1.1 h2c] → http', `tls[${tcp}] → tcp (mtls)`, 'raw_buffer → tcp', 'tls → tcp']],
-  ['DISABLE', ['http', 'http2', 'grpc'], ['any → http']],
-  ['DISABLE', ['tcp', 'tls'], ['any → tcp']],
-  ['DISABLE', ['auto'], ['raw_buffer[http/1.1 h2c] → http', 'any → tcp']],
+  ['DISABLE', ['http', 'http2', 'grpc'], ['raw_buffer → http']],
+  ['DISABLE', ['tcp', 'tls'], ['raw_buffer → tcp']],
+  ['DISABLE', ['auto'], ['raw_buffer[http/1.1 h2c] → http', 'raw_buffer → tcp']],
 ]
 
 for (const [mode, protocols, expected] of table) {

@@ -19,7 +19,7 @@ export interface Chain {
   readonly kind: 'http' | 'tcp'
   /** true: TLS is ended here, with the mesh's certificates. */
   readonly mtls: boolean
-  /** Beyond the port; empty = anything. */
+  /** Beyond the port. */
   readonly match: Obj
 }
 
@@ -40,8 +40,9 @@ export function chainsOf(port: InboundPort): Chain[] {
       if (kind !== 'auto') return [{ kind, mtls: true, match: overTls() }]
       return [{ kind: 'http', mtls: true, match: overTls(istioHttp) }, { kind: 'tcp', mtls: true, match: overTls() }]
     case 'DISABLE':
-      if (kind !== 'auto') return [{ kind, mtls: false, match: {} }]
-      return [{ kind: 'http', mtls: false, match: raw(plainHttp) }, { kind: 'tcp', mtls: false, match: {} }]
+      // Nobody looks for TLS here, so it counts as raw too. Envoy does not go back from raw_buffer to a chain without transport protocol.
+      if (kind !== 'auto') return [{ kind, mtls: false, match: raw() }]
+      return [{ kind: 'http', mtls: false, match: raw(plainHttp) }, { kind: 'tcp', mtls: false, match: raw() }]
     case 'PERMISSIVE':
       if (kind === 'http') return [{ kind, mtls: true, match: overTls(istioAll) }, { kind, mtls: false, match: raw() }]
       if (kind === 'tcp') return [{ kind, mtls: true, match: overTls(istioAll) }, { kind, mtls: false, match: overTls() }, { kind, mtls: false, match: raw() }]
