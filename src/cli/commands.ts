@@ -13,4 +13,11 @@ export const commands: readonly CommandEntry[] = [
   { name: 'validate', summary: 'whether a cluster would take these files', load: () => import('./commands/validate.ts') },
   { name: 'kube-inject', summary: 'adds the sidecar to the workloads of a file', load: () => import('./commands/kube-inject.ts') },
   { name: 'analyze', summary: 'what is wrong with these files, as a mesh', load: () => import('./commands/analyze.ts') },
+  { name: 'up', summary: 'the mesh of a folder, on this machine', load: () => import('./commands/up.ts') },
+  { name: 'down', summary: 'takes a mesh of this machine down', load: () => import('./commands/down.ts') },
+  { name: 'ps', summary: 'the pods of the mesh on this machine', load: () => import('./commands/ps.ts') },
+  { name: 'exec', summary: 'runs a program inside a pod', load: () => import('./commands/exec.ts') },
+  { name: 'logs', summary: 'what a container of a pod said', load: () => import('./commands/logs.ts') },
+  { name: 'apply', summary: 'brings objects into the mesh on this machine', load: () => import('./commands/apply.ts') },
+  { name: 'delete', summary: 'takes objects out of the mesh on this machine', load: () => import('./commands/delete.ts') },
 ]

@@ -43,6 +43,9 @@ export async function attachState(stateDir: string, dir = stateDir): Promise<Mes
       void session.then((s) => s.onReply((r) => 'event' in r && listener(r.event)), () => undefined)
       return () => void session.then((s) => s.socket.destroy(), () => undefined)
     },
+    get ended() {
+      return openSession(socket, { op: 'events' }).then((s) => s.closed, () => undefined)
+    },
     down: async () => undefined,
   }
 }

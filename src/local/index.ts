@@ -8,5 +8,6 @@ export { readMeshFile, type ExternalServer, type LocalImage, type MeshFile } fro
 export type { MeshHandle } from './mesh-handle.ts'
 export { startMesh } from './start-mesh.ts'
 export { readRecord, stateDirOf, stateHome, statePaths, type MeshRecord } from './state-dir.ts'
+export { attachFound, findMesh, foundMeshes, stopMesh, type FoundMesh } from './running-meshes.ts'
 export { findPod, formatReference } from './supervisor/find-pod.ts'
 export type * from './types.ts'

@@ -25,6 +25,8 @@ export interface MeshHandle {
   objects(): Promise<readonly ApiObject[]>
   /** Events from now on; returns the way to stop. */
   onEvent(listener: (event: MeshEvent) => void): () => void
-  /** Takes everything down and resolves when nothing is left. For an attached mesh: only lets go of it. */
+  /** Resolves when the mesh has gone, whoever ended it. */
+  readonly ended: Promise<void>
+  /** Takes everything down and resolves when nothing is left. An attached mesh is left running: see `stopMesh`. */
   down(): Promise<void>
 }

@@ -26,7 +26,7 @@ export async function startMesh(options: StartMeshOptions): Promise<MeshHandle> 
     const events = options.onEvent === undefined ? undefined : await forwardEvents(paths, options.onEvent)
     const ended = new Promise<void>((resolve) => supervisor.once('exit', () => resolve()))
     return {
-      ...attached, mode, ...(reason === undefined ? {} : { modeReason: reason }),
+      ...attached, mode, ended, ...(reason === undefined ? {} : { modeReason: reason }),
       async down() {
         if (supervisor.exitCode === null && supervisor.signalCode === null) {
           await ask(paths.socket, { op: 'down' }).catch(() => supervisor.stdin?.end())

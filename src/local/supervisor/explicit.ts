@@ -2,11 +2,12 @@
 // For macOS, and where namespaces are forbidden. What it cannot do: catch a program that ignores HTTP_PROXY, or one that insists on its port.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { KithError } from '#lib/errors.ts'
 import { endpointsOf } from '#mesh'
 import type { Names } from '../names.ts'
+import { startOf } from '../state-dir.ts'
 import { writeToken } from './mounts.ts'
 import type { PlaceRequest, PodPlace, Role, Sandbox, Spawn } from './place.ts'
 import { servePlainProxy, type PlainProxy } from './plain-proxy.ts'
@@ -37,7 +38,9 @@ export async function explicitSandbox(options: ExplicitOptions): Promise<Sandbox
   }
   const start = (what: Spawn): ChildProcess => {
     const [program = '', ...rest] = [...wrapper, ...what.argv]
-    return track(spawn(program, rest, { cwd: what.cwd, env: what.env, stdio: [what.stdin === true ? 'pipe' : 'ignore', 'pipe', 'pipe'], detached: true }))
+    const child = track(spawn(program, rest, { cwd: what.cwd, env: what.env, stdio: [what.stdin === true ? 'pipe' : 'ignore', 'pipe', 'pipe'], detached: true }))
+    if (child.pid !== undefined) appendFileSync(`${options.stateDir}/processes`, `${child.pid} ${startOf(child.pid)}\n`)
+    return child
   }
   const controlPlanePort = port()
   const statusPort = port()

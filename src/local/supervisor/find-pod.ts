@@ -27,6 +27,10 @@ export function findPod(pods: readonly PodView[], text: string, defaultNamespace
     const found = meant.find((p) => p.ready) ?? meant[0]
     if (found !== undefined) return found
   }
+  // Without a namespace: where only one has it, that one is meant.
+  const anywhere = ways.length > 0 ? [] : pods.filter((p) => (kind === 'Pod' ? p.name === rest : p.name === rest || (p.owner.endsWith(`/${rest}`) && (kind === undefined || p.owner.startsWith(`${kind}/`)))))
+  if (new Set(anywhere.map((p) => p.namespace)).size === 1) return anywhere.find((p) => p.ready) ?? (anywhere[0] as PodView)
+  if (anywhere.length > 0) throw new KithError('NO_SUCH_POD', `${JSON.stringify(text)} is in several namespaces (${[...new Set(anywhere.map((p) => p.namespace))].join(', ')}); say which with -n`)
   const known = pods.flatMap((p) => [`${p.owner.split('/')[1]}.${p.namespace}`, `${p.name}.${p.namespace}`])
   const near = nearest(rest, known) ?? known.find((k) => k.startsWith(`${rest}.`) || k.startsWith(`${rest.split('.')[0]}.`))
   throw new KithError('NO_SUCH_POD', `no pod is meant by ${JSON.stringify(text)}${near === undefined ? '' : `; did you mean ${near}?`} (kith ps -A shows them all)`)

@@ -1,0 +1,63 @@
+// kith up DIR [-- COMMAND…]: the mesh of a folder, on this machine, until Ctrl-C or until COMMAND has ended.
+import { spawn } from 'node:child_process'
+import { Command, Option } from 'commander'
+import { startMesh, type LocalMode, type MeshHandle } from '#local'
+import { ExitError } from '../failure.ts'
+import { LiveView } from '../live-view.ts'
+
+interface Options {
+  readonly mode: LocalMode | 'auto'
+  readonly proxy?: 'kith' | 'envoy'
+  readonly output?: string
+  readonly timeout: string
+}
+
+export function build(): Command {
+  return new Command('up')
+    .summary('the mesh of a folder, on this machine')
+    .description('Runs the YAML of DIR on this machine, with real sidecars, interception and certificates. Ctrl-C takes it down and leaves nothing.')
+    .argument('<dir>', 'folder with the YAML files and kith.yaml, which maps images to local commands')
+    .argument('[command...]', 'after --: runs when all is ready; then the mesh goes down and its exit code is ours')
+    .addOption(new Option('--mode <mode>', 'namespaced: each pod a network namespace; explicit: all on the loopback; auto: what the machine allows').choices(['auto', 'namespaced', 'explicit']).default('auto'))
+    .addOption(new Option('--proxy <proxy>', 'what runs as sidecar').choices(['kith', 'envoy']))
+    .option('--timeout <seconds>', 'how long to wait for all pods before COMMAND', '120')
+    .addOption(new Option('-o, --output <format>', 'json: one event a line').choices(['json']))
+    .passThroughOptions()
+    .addHelpText('after', `
+Examples:
+  kith up examples/walkthrough
+  kith up . --mode explicit
+  kith up examples/walkthrough -- kith exec -n foo deploy/sleep -- curl -s http://httpbin.bar:8000/headers`)
+    .action(run)
+}
+
+async function run(dir: string, command: readonly string[], options: Options): Promise<void> {
+  const view = new LiveView(command.length > 0 ? (line) => process.stderr.write(line + '\n') : undefined)
+  const interrupted = new Promise<NodeJS.Signals>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(signal))
+  })
+  const mesh = await startMesh({
+    dir, mode: options.mode, ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
+    onEvent: (event) => (options.output === 'json' ? void process.stdout.write(JSON.stringify(event) + '\n') : view.show(event)),
+  })
+  try {
+    const code = command.length > 0 ? await runCommand(mesh, command, Number(options.timeout) * 1000, interrupted) : await Promise.race([interrupted.then(() => 0), mesh.ended.then(() => 1)])
+    if (code === 1 && command.length === 0) throw new ExitError(1, 'kith: the mesh has ended by itself')
+    if (code !== 0) throw new ExitError(code)
+  } finally {
+    await mesh.down()
+  }
+}
+
+async function runCommand(mesh: MeshHandle, command: readonly string[], timeoutMs: number, interrupted: Promise<NodeJS.Signals>): Promise<number> {
+  const stop = interrupted.then((signal) => (signal === 'SIGINT' ? 130 : 143))
+  const early = await Promise.race([mesh.waitReady(timeoutMs).then(() => undefined), stop])
+  if (early !== undefined) return early
+  const [program = '', ...args] = command
+  const child = spawn(program, args, { stdio: 'inherit', env: { ...process.env, KITH_DIR: mesh.dir } })
+  void interrupted.then((signal) => child.kill(signal))
+  return new Promise((resolve, reject) => {
+    child.once('error', (error) => reject(new ExitError(127, `kith: ${program} can't be started: ${error.message}`)))
+    child.once('exit', (code, signal) => resolve(code ?? (signal === 'SIGINT' ? 130 : 143)))
+  })
+}
