@@ -32,11 +32,11 @@ export function parseTrustBundle(pem: string): TrustBundle {
   return { roots, pem }
 }
 
-/** Why the chain (leaf first, further certificates in any order) leads to no root of the bundle; undefined where it does. */
-export function chainProblem(chain: readonly X509Certificate[], bundle: TrustBundle, nowMs: number): string | undefined {
+/** Why the chain (its end first, further certificates in any order) leads to no root of the bundle; undefined where it does. `end`: what the first must be. */
+export function chainProblem(chain: readonly X509Certificate[], bundle: TrustBundle, nowMs: number, end: 'leaf' | 'authority' = 'leaf'): string | undefined {
   let current = chain[0]
   if (current === undefined) return 'no certificate was presented'
-  if (current.ca) return 'the certificate is an authority’s own'
+  if (current.ca !== (end === 'authority')) return current.ca ? 'the certificate is an authority’s own' : 'the certificate is no authority’s'
   if (chain.length > longestChain) return `${chain.length} certificates were presented, at most ${longestChain} are looked at`
   const left = new Set(chain.slice(1))
   for (;;) {

@@ -1,8 +1,8 @@
 // One certificate for one proven identity. What the CSR asks for beyond its key counts nothing.
 import { ExtendedKeyUsageExtension, KeyUsageFlags, KeyUsagesExtension, Pkcs10CertificateRequest, SubjectAlternativeNameExtension, BasicConstraintsExtension, X509CertificateGenerator, type JsonGeneralNames } from '@peculiar/x509'
-import type { webcrypto } from 'node:crypto'
+import { createPublicKey, type webcrypto } from 'node:crypto'
 import { KithError } from '#lib/errors.ts'
-import { randomSerial, type Authority } from './authority.ts'
+import { authorityKeyId, randomSerial, skewMs, type Authority } from './authority.ts'
 
 export interface IssueRequest {
   /** PEM; its signature proves the key. */
@@ -15,8 +15,8 @@ export interface IssueRequest {
 
 const serverAuth = '1.3.6.1.5.5.7.3.1'
 const clientAuth = '1.3.6.1.5.5.7.3.2'
-/** Clocks of other machines may be this far behind. */
-const skewMs = 120_000
+/** A request is a key and a signature; more is no request. */
+const longestCsr = 16 * 1024
 
 /** PEM: leaf, intermediates, roots last. Throws CSR_INVALID. */
 export async function issueCertificate(authority: Authority, request: IssueRequest): Promise<string[]> {
@@ -29,6 +29,7 @@ export async function issueCertificate(authority: Authority, request: IssueReque
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment, true),
       new ExtendedKeyUsageExtension([serverAuth, clientAuth]),
       new BasicConstraintsExtension(false, undefined, true),
+      await authorityKeyId(authority.certificate),
       // The subject is empty, so the names are critical (RFC 5280 4.2.1.6).
       new SubjectAlternativeNameExtension(request.names, true),
     ],
@@ -37,12 +38,26 @@ export async function issueCertificate(authority: Authority, request: IssueReque
 }
 
 async function readCsr(pem: string): Promise<Pkcs10CertificateRequest> {
+  if (pem.length > longestCsr) throw new KithError('CSR_INVALID', `the certificate request is longer than ${longestCsr} characters`)
   let csr: Pkcs10CertificateRequest
+  let proven: boolean
+  let problem: string | undefined
   try {
     csr = new Pkcs10CertificateRequest(pem)
+    problem = keyProblem(Buffer.from(csr.publicKey.rawData))
+    proven = problem === undefined && (await csr.verify())
   } catch (cause) {
     throw new KithError('CSR_INVALID', 'the certificate request can’t be read', { cause })
   }
-  if (!(await csr.verify())) throw new KithError('CSR_INVALID', 'the certificate request is not signed with its own key')
+  if (problem !== undefined) throw new KithError('CSR_INVALID', problem)
+  if (!proven) throw new KithError('CSR_INVALID', 'the certificate request is not signed with its own key')
   return csr
+}
+
+/** Keys that Istio's agents make: RSA from 2048 bits, P-256, P-384. */
+function keyProblem(spki: Buffer): string | undefined {
+  const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
+  const { modulusLength = 0, namedCurve = '' } = key.asymmetricKeyDetails ?? {}
+  if (key.asymmetricKeyType === 'rsa') return modulusLength >= 2048 && modulusLength <= 8192 ? undefined : `an RSA key of ${modulusLength} bits is not signed: 2048 to 8192 are`
+  return key.asymmetricKeyType === 'ec' && ['prime256v1', 'secp384r1'].includes(namedCurve) ? undefined : `a key of the kind ${key.asymmetricKeyType} ${namedCurve} is not signed: RSA, P-256 and P-384 are`
 }

@@ -39,7 +39,7 @@ export function createCertificateHandler(service: CaService): handleUnaryCall<Ce
         return fail(status.INVALID_ARGUMENT, `a lifetime of ${asked / 1000} s is more than ${service.maxLifetimeMs / 1000} s`)
       }
       const id = formatSpiffeId({ trustDomain: service.trustDomain, namespace: caller.namespace, serviceAccount: caller.serviceAccount })
-      const lifetimeMs = asked <= 0 ? service.defaultLifetimeMs : Math.min(asked, service.defaultLifetimeMs)
+      const lifetimeMs = asked <= 0 ? service.defaultLifetimeMs : asked
       const chain = await issueCertificate(service.authority(), { csr: call.request.csr, names: [{ type: 'url', value: id }], lifetimeMs, nowMs: service.now() })
       count('issued')
       log.info({ identity: id, pod: caller.pod, lifetimeSeconds: lifetimeMs / 1000 }, 'certificate issued')

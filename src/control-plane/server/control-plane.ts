@@ -7,7 +7,7 @@ import { KithError } from '#lib/errors.ts'
 import type { Logger } from '#lib/log.ts'
 import { formatRef, type Problem } from '#lib/problem.ts'
 import type { MeshConfigSpec } from '#api'
-import { createCertificateHandler, pluggedInAuthority, selfSignedAuthority, type TokenReviewer } from '#ca'
+import { createCertificateHandler, keptAuthority, pluggedInAuthority, selfSignedAuthority, type TokenReviewer } from '#ca'
 import { watchFiles, type Objects } from '#sources'
 import { createCertificateMethod, deltaMethod } from '#xds'
 import { Discovery } from './discovery.ts'
@@ -25,6 +25,8 @@ export interface ControlPlaneOptions {
   readonly listen: string
   readonly statusPort: number
   readonly reviewer: TokenReviewer
+  /** The self-signed root outlives this process: key in `stateDir`/root, mode 0600. Default: memory alone. */
+  readonly keepRoot?: boolean
   /** Default 24 hours. */
   readonly certificateLifetimeMs?: number
   readonly log: Logger
@@ -49,7 +51,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const issued = new Counter({ name: 'citadel_server_csr_count', help: 'Certificate requests by outcome.', labelNames: ['outcome'], registers: [registry] })
   const trustDomain = options.meshConfig.trustDomain ?? 'cluster.local'
   const plugged = join(options.stateDir, 'cacerts')
-  const authority = existsSync(plugged) ? await pluggedInAuthority(plugged) : await selfSignedAuthority(trustDomain, Date.now())
+  const authority = existsSync(plugged) ? await pluggedInAuthority(plugged, Date.now()) : options.keepRoot === true ? await keptAuthority(join(options.stateDir, 'root'), trustDomain, Date.now()) : await selfSignedAuthority(trustDomain, Date.now())
   mkdirSync(options.stateDir, { recursive: true })
   writeFileSync(join(options.stateDir, 'root-cert.pem'), authority.roots)
   new Gauge({ name: 'citadel_server_root_cert_expiry_timestamp', help: 'Unix time at which the root ends.', registers: [registry] }).set(authority.certificate.notAfter.getTime() / 1000)

@@ -11,7 +11,7 @@ import { startControlPlane } from './control-plane.ts'
 const { values } = parseArgs({
   options: {
     'config-dir': { type: 'string', multiple: true, default: [] }, 'mesh-config': { type: 'string' }, 'state-dir': { type: 'string' }, listen: { type: 'string', default: '127.0.0.1:15012' }, 'status-port': { type: 'string', default: '15014' },
-    'token-keys': { type: 'string' }, 'token-issuer': { type: 'string' }, 'cert-ttl': { type: 'string' }, 'log-level': { type: 'string', default: 'info' },
+    'token-keys': { type: 'string' }, 'token-issuer': { type: 'string' }, 'cert-ttl': { type: 'string' }, 'keep-root': { type: 'boolean', default: false }, 'log-level': { type: 'string', default: 'info' },
   },
 })
 const log = createLogger('control-plane', values['log-level'] as 'info')
@@ -28,7 +28,7 @@ try {
   const plane = await startControlPlane({
     config: values['config-dir'], meshConfig: config, stateDir: need('state-dir'), listen: values.listen, statusPort: Number(values['status-port']),
     reviewer: jwksReviewer(JSON.parse(readFileSync(need('token-keys'), 'utf8')) as Parameters<typeof jwksReviewer>[0], need('token-issuer')),
-    ...(values['cert-ttl'] === undefined ? {} : { certificateLifetimeMs: Number(values['cert-ttl']) * 1000 }), log,
+    ...(values['cert-ttl'] === undefined ? {} : { certificateLifetimeMs: Number(values['cert-ttl']) * 1000 }), keepRoot: values['keep-root'], log,
   })
   process.stdout.write(JSON.stringify({ event: 'ready', listen: values.listen.replace(/:\d+$/, `:${plane.port}`), statusPort: plane.statusPort }) + '\n')
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void plane.stop().then(() => process.exit(0)))
