@@ -31,7 +31,8 @@ Examples:
     .action(run)
 }
 
-async function run(dir: string, command: readonly string[], options: Options): Promise<void> {
+async function run(dir: string, rest: readonly string[], options: Options): Promise<void> {
+  const command = rest[0] === '--' ? rest.slice(1) : rest
   const view = new LiveView(command.length > 0 ? (line) => process.stderr.write(line + '\n') : undefined)
   const interrupted = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(signal))

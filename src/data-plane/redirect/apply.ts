@@ -17,10 +17,10 @@ export function hasIpv6(): boolean {
   return existsSync('/proc/sys/net/ipv6')
 }
 
-/** Replaces what an earlier call put there. @throws SystemCallError; KithError INTERCEPTION_UNAVAILABLE where neither way exists */
-export function applyTable(table: NftTable): Applied {
+/** Replaces what an earlier call put there; `fresh`: there was none. @throws SystemCallError; KithError INTERCEPTION_UNAVAILABLE where neither way exists */
+export function applyTable(table: NftTable, fresh = false): Applied {
   try {
-    replaceTable(table)
+    replaceTable(table, fresh)
     return { by: 'nf_tables' }
   } catch (error) {
     if (!(error instanceof SystemCallError) || !notThere.has(error.errnoName)) throw error

@@ -1,5 +1,5 @@
 // What `kith apply` brought: a file an object, lines kept where they were, and where each came from.
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { canonicalHash } from '#lib/canonical.ts'
 import type { Problem } from '#lib/problem.ts'
@@ -30,9 +30,10 @@ export class AppliedFiles {
     const before = new Map(present.map((o) => [objectKey(o), o]))
     const changes = found.map(({ object, document, alone }): AppliedChange => {
       const was = before.get(objectKey(object))
+      const held = this.#holds(object)
       const same = was !== undefined && canonicalHash([was.raw['spec'], was.metadata.labels, was.metadata.annotations, was.raw['data']]) === canonicalHash([object.raw['spec'], object.metadata.labels, object.metadata.annotations, object.raw['data']])
       if (!same) this.#write(fileName(object), alone ? paddedText(text, document) : JSON.stringify(document.value) + '\n', origin)
-      const ours = was === undefined || this.#isOurs(was)
+      const ours = was === undefined || held
       const note = same || ours ? undefined : `overrides ${was.origin.file ?? 'the folder’s file'}${was.origin.line === undefined ? '' : `:${was.origin.line}`} until deleted`
       return { action: same ? 'unchanged' : was === undefined ? 'created' : 'configured', ref: refTo(object), ...(note === undefined ? {} : { note }) }
     })
@@ -48,7 +49,7 @@ export class AppliedFiles {
     const changes = found.flatMap(({ object }): AppliedChange[] => {
       const was = before.get(objectKey(object))
       if (was === undefined) return [{ action: 'not found', ref: refTo(object) }]
-      if (this.#isOurs(was)) {
+      if (this.#holds(object)) {
         rmSync(join(this.#dir, fileName(object)), { force: true })
         delete this.#origins[fileName(object)]
         return [{ action: 'deleted', ref: refTo(object) }]
@@ -61,8 +62,8 @@ export class AppliedFiles {
     return { changes, problems: [...problems.filter((p) => p.severity === 'error' && p.ref.name === ''), ...refused] }
   }
 
-  #isOurs(object: ApiObject): boolean {
-    return object.origin.file?.startsWith(this.#dir + '/') ?? false
+  #holds(object: ApiObject): boolean {
+    return existsSync(join(this.#dir, fileName(object)))
   }
 
   #write(name: string, text: string, origin: string): void {

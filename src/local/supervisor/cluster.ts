@@ -12,7 +12,7 @@ import { desiredPods, type DesiredPod } from '../desired-pods.ts'
 import type { LocalImage } from '../mesh-file.ts'
 import { serviceAccountOf } from '../pod-object.ts'
 import type { MeshEvent, PodView } from '../types.ts'
-import type { Sandbox } from './place.ts'
+import type { PodPlace, Sandbox } from './place.ts'
 import { newPodUid, PodRunner } from './pod-runner.ts'
 import type { SidecarProgram } from './sidecar.ts'
 import type { TokenIssuer } from './tokens.ts'
@@ -54,8 +54,11 @@ export class Cluster {
     mkdirSync(options.objectsDir, { recursive: true })
   }
 
-  /** What shall be, from now on. Pods that are new get their places at once, and start when they can. */
-  async update(objects: readonly ApiObject[]): Promise<void> {
+  /**
+   * What shall be, from now on. New pods have names and addresses at once, and are told to the control plane;
+   * `start` gives them their places and lets them run.
+   */
+  plan(objects: readonly ApiObject[]): readonly PodRunner[] {
     this.#objects = objects
     const wanted = new Map(desiredPods(objects).map((p) => [p.slot, p]))
     const created: PodRunner[] = []
@@ -63,30 +66,41 @@ export class Cluster {
       const running = this.#pods.get(pod.slot)
       if (running?.desired.templateHash === pod.templateHash) continue
       if (running !== undefined) this.#remove(running)
-      created.push(await this.#create(pod))
+      created.push(this.#create(pod))
     }
     for (const [slot, runner] of this.#pods) if (!wanted.has(slot)) this.#remove(runner)
     this.#publish()
-    for (const runner of created) void runner.run()
+    return created
   }
 
-  async #create(pod: DesiredPod): Promise<PodRunner> {
-    const { sandbox, tokens } = this.#options
+  /** Places first, all of them: in explicit mode each sidecar must know all others' ports before it starts. */
+  async start(created: readonly PodRunner[]): Promise<void> {
+    const placed: (readonly [PodRunner, PodPlace])[] = []
+    for (const runner of created) placed.push([runner, await this.#place(runner)])
+    this.#publish()
+    for (const [runner, place] of placed) void runner.run(place)
+  }
+
+  async update(objects: readonly ApiObject[]): Promise<void> {
+    await this.start(this.plan(objects))
+  }
+
+  #create(pod: DesiredPod): PodRunner {
     const injected = this.#decide(pod)
-    const uid = newPodUid()
     const n = this.#addresses++
-    const address = `10.244.${n >> 8}.${n & 255}`
-    const serviceAccount = serviceAccountOf(pod)
-    const token = injected ? await tokens.issue({ namespace: pod.namespace, name: pod.name, uid, serviceAccount }) : undefined
-    const place = sandbox.placePod({
-      uid, namespace: pod.namespace, name: pod.name, hostname: pod.hostname, address, injected, annotations: pod.annotations, ports: (pod.spec.containers ?? []).flatMap((c) => (c.ports ?? []).map((p) => p.containerPort)),
-      ...(token === undefined ? {} : { token }),
-    })
     const { images, dir, sidecar, controlPlaneReady } = this.#options
-    const runner = new PodRunner({ pod, uid, injected, place, images, dir, sidecar, controlPlaneReady, onChange: () => this.#soon() })
+    const runner = new PodRunner({ pod, uid: newPodUid(), injected, address: `10.244.${n >> 8}.${n & 255}`, images, dir, sidecar, controlPlaneReady, onChange: () => this.#soon() })
     this.#pods.set(pod.slot, runner)
     for (const fault of injected ? interceptionOf(pod.annotations).faults : []) this.#problem({ code: 'KITH0203', severity: 'error', ref: refTo(pod.object, `${pod.metadataPath}.annotations.${fault.annotation}`), message: fault.message })
     return runner
+  }
+
+  async #place({ desired: pod, uid, injected, address }: PodRunner): Promise<PodPlace> {
+    const token = injected ? await this.#options.tokens.issue({ namespace: pod.namespace, name: pod.name, uid, serviceAccount: serviceAccountOf(pod) }) : undefined
+    return this.#options.sandbox.placePod({
+      uid, namespace: pod.namespace, name: pod.name, hostname: pod.hostname, address, injected, annotations: pod.annotations, ports: (pod.spec.containers ?? []).flatMap((c) => (c.ports ?? []).map((p) => p.containerPort)),
+      ...(token === undefined ? {} : { token }),
+    })
   }
 
   #decide(pod: DesiredPod): boolean {

@@ -82,6 +82,7 @@ class ExplicitPod implements PodPlace {
   readonly address: string
   readonly sidecarEnv: Readonly<Record<string, string>>
   readonly applicationEnv: Readonly<Record<string, string>>
+  readonly variables: Readonly<Record<string, string>>
   readonly #what: PlaceRequest
   readonly #ports: PodPorts
   /** Declared port → where the application listens, and where the sidecar does in its stead. */
@@ -102,10 +103,8 @@ class ExplicitPod implements PodPlace {
     }
     const proxy = `http://127.0.0.1:${ports.httpProxy}`
     const first = [...this.#local.values()][0]
-    this.applicationEnv = {
-      HTTP_PROXY: proxy, http_proxy: proxy, NODE_USE_ENV_PROXY: '1', NO_PROXY: '', ...(first === undefined ? {} : { PORT: String(first.app) }),
-      ...Object.fromEntries([...this.#local].map(([declared, { app }]) => [`PORT_${declared}`, String(app)])),
-    }
+    this.variables = Object.fromEntries([...this.#local].map(([declared, { app }]) => [`PORT_${declared}`, String(app)]))
+    this.applicationEnv = { HTTP_PROXY: proxy, http_proxy: proxy, NODE_USE_ENV_PROXY: '1', NO_PROXY: '', ...(first === undefined ? {} : { PORT: String(first.app) }), ...this.variables }
     this.sidecarEnv = base === undefined ? {} : { KITH_INTERCEPTION: 'NONE', KITH_DIAL_MAP: `${ports.dir}/dial.json`, KITH_PORT_BASE: String(base), KITH_TOKEN_PATH: `${ports.dir}/tokens/istio-token`, KITH_ROOT_CERT_PATH: ports.rootCert }
   }
 

@@ -30,7 +30,7 @@ export async function startExternal(servers: readonly ExternalServer[], sandbox:
     }
     for (const host of server.hosts) names.set(host.toLowerCase().replace(/\.$/, ''), address)
     const place = sandbox.placeExternal(server.name, address, server.ports)
-    const command = containerCommand({ name: server.name, command: server.command }, {}, { ...server.env, ...place.applicationEnv })
+    const command = containerCommand({ name: server.name, command: server.command }, {}, { ...server.env, ...place.variables })
     const argv = 'argv' in command ? command.argv : []
     const runner = new ContainerRunner({
       name: server.name, restartPolicy: 'Always', onChange: () => undefined,

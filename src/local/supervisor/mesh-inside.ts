@@ -11,6 +11,7 @@ import { statePaths, type MeshRecord } from '../state-dir.ts'
 import type { MeshEvent } from '../types.ts'
 import { AppliedFiles } from './applied-files.ts'
 import { Cluster, type EventBody } from './cluster.ts'
+import { shareCompileCache, sidecarCacheDir } from './compile-cache.ts'
 import { startControlPlane } from './control-plane-process.ts'
 import { serveControl } from './control-server.ts'
 import { startExternal } from './external.ts'
@@ -57,6 +58,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
     if (process.pid === 1) reapForever()
   }
   const exemption: Exemption = options.ownUsers && othersCanRead([process.execPath, options.programs.agent]) ? { by: 'owner', uid: 1337, gid: 1337 } : { by: 'mark', mark: sidecarMark }
+  const cacheShared = options.mode === 'namespaced' && exemption.by === 'owner' && shareCompileCache(process.env['NODE_COMPILE_CACHE'], exemption.uid)
   const sandbox = options.mode === 'namespaced' ? namespacedSandbox({ stateDir: options.stateDir, podsDir: paths.pods, domain, exemption }) : await explicitSandbox({ stateDir: options.stateDir, podsDir: paths.pods, domain })
 
   const tokens = await createTokenIssuer()
@@ -74,11 +76,11 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   const external = await startExternal(file.external, sandbox, { dir: options.dir, emit })
   const cluster = new Cluster({
     dir: options.dir, objectsDir: paths.objects, images: file.images, meshConfig, external: external.names, sandbox, tokens, controlPlaneReady, emit,
-    sidecar: sidecarProgram({ program: options.programs.agent, proxy: options.proxy ?? file.proxy ?? 'kith', controlPlane: sandbox.controlPlaneAddress, trustDomain, inherited: inheritedEnv() }),
+    sidecar: sidecarProgram({ program: options.programs.agent, proxy: options.proxy ?? file.proxy ?? 'kith', controlPlane: sandbox.controlPlaneAddress, trustDomain, inherited: { ...inheritedEnv(), ...(cacheShared ? { NODE_COMPILE_CACHE: sidecarCacheDir } : {}) } }),
   })
   const watch = watchFiles([...userPaths, paths.applied], (now) => void cluster.update(now.objects))
-  // Objects of the pods are written before the control plane reads for the first time.
-  await cluster.update(watch.current().objects)
+  // The pods' objects are written before the control plane reads for the first time, and it starts up while the pods get their places.
+  const first = cluster.plan(watch.current().objects)
   const plane = startControlPlane({
     sandbox, program: options.programs.controlPlane, stateDir: options.stateDir, configPaths, tokenKeys: tokens.keys, inherited: inheritedEnv(), ...(meshConfigFile === undefined ? {} : { meshConfigFile }),
     ...(file.certTtlSeconds === undefined ? {} : { certTtlSeconds: file.certTtlSeconds }),
@@ -90,6 +92,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
     onLog: (level, message, fields) => emit({ event: 'control-plane-log', level, message, fields }),
     onEnd: (detail) => emit({ event: 'control-plane', status: 'failed', detail }),
   })
+  await cluster.start(first)
 
   const waitReady = async (timeoutMs: number): Promise<void> => {
     const until = Date.now() + timeoutMs

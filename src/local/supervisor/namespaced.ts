@@ -41,6 +41,7 @@ export function namespacedSandbox(options: NamespacedOptions): Sandbox {
   setting('net/ipv4/ip_unprivileged_port_start', '0')
   const dns = new DnsServer([gateway, dnsService])
   let links = firstLink
+  let rules = ''
   const place = (what: PlaceRequest): PodPlace => {
     const link = links++
     const network = newNetworkNamespace()
@@ -55,7 +56,10 @@ export function namespacedSandbox(options: NamespacedOptions): Sandbox {
     placeExternal: (name, address, ports) => place({ uid: `external-${name}`, namespace: 'default', name, hostname: name, address, injected: false, annotations: {}, ports }),
     publish(names: Names) {
       dns.publish(names)
-      replaceTable(serviceRules(names.mesh))
+      const table = serviceRules(names.mesh)
+      const text = JSON.stringify(table)
+      if (text !== rules) replaceTable(table, rules === '')
+      rules = text
     },
     spawnSystem: (what) => start(['--bounding-set=-all', '--inh-caps=-all', '--no-new-privs'], what),
     close: () => dns.close(),
@@ -73,7 +77,7 @@ function preparePod(what: PlaceRequest, exemption: Exemption): void {
   const own = interceptionOf(what.annotations).options
   // The sidecar speaks to the control plane unmarked, so with marks its address is left out.
   const excluded = [...(own.excludeOutboundCidrs ?? []), ...(exemption.by === 'mark' ? [`${gateway}/32`] : [])]
-  applyTable(interceptionRules({ ...own, excludeOutboundCidrs: excluded, exemption, families: hasIpv6() ? ['ip', 'ip6'] : ['ip'] }))
+  applyTable(interceptionRules({ ...own, excludeOutboundCidrs: excluded, exemption, families: hasIpv6() ? ['ip', 'ip6'] : ['ip'] }), true)
 }
 
 /** /proc/sys/net shows the calling thread's network namespace. */
@@ -90,6 +94,7 @@ class NamespacedPod implements PodPlace {
   readonly address: string
   readonly sidecarEnv: Readonly<Record<string, string>>
   readonly applicationEnv = {}
+  readonly variables: Readonly<Record<string, string>>
   readonly #network: number
   readonly #link: number
   readonly #mounts: Partial<Record<Role, number>> = {}
@@ -97,6 +102,7 @@ class NamespacedPod implements PodPlace {
 
   constructor(what: PlaceRequest, network: number, link: number, options: NamespacedOptions) {
     this.address = what.address
+    this.variables = Object.fromEntries(what.ports.map((p) => [`PORT_${p}`, String(p)]))
     this.#network = network
     this.#link = link
     this.#exemption = options.exemption

@@ -19,6 +19,8 @@ export interface PodPlace {
   readonly sidecarEnv: Readonly<Record<string, string>>
   /** What an application's environment must say besides (explicit mode: HTTP_PROXY, PORT). */
   readonly applicationEnv: Readonly<Record<string, string>>
+  /** For `$(PORT_80)` in commands: where the application shall listen in place of each declared port. */
+  readonly variables: Readonly<Record<string, string>>
   /** Synchronous; throws where the kernel refuses. The child leads a session of its own. */
   spawn(role: Role, what: Spawn): ChildProcess
   /** A connection from inside the pod to one of its ports, for probes. */

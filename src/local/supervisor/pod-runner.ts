@@ -15,7 +15,7 @@ export interface PodOptions {
   readonly pod: DesiredPod
   readonly uid: string
   readonly injected: boolean
-  readonly place: PodPlace
+  readonly address: string
   readonly images: Readonly<Record<string, LocalImage>>
   /** The mesh's folder: containers' working directory. */
   readonly dir: string
@@ -31,9 +31,10 @@ export class PodRunner {
   readonly desired: DesiredPod
   readonly injected: boolean
   readonly uid: string
-  readonly place: PodPlace
+  readonly address: string
   readonly createdAt = new Date().toISOString()
   readonly #options: PodOptions
+  #place: PodPlace | undefined
   readonly #sidecar: ContainerRunner | undefined
   readonly #initial: ContainerRunner[] = []
   readonly #containers: ContainerRunner[] = []
@@ -51,7 +52,7 @@ export class PodRunner {
     this.desired = pod
     this.injected = injected
     this.uid = options.uid
-    this.place = options.place
+    this.address = options.address
     const policy = (pod.spec.restartPolicy ?? (pod.finishes ? 'OnFailure' : 'Always')) as RestartPolicy
     const make = (container: Container, restartPolicy: RestartPolicy): ContainerRunner => {
       const made = new ContainerRunner({
@@ -61,11 +62,11 @@ export class PodRunner {
           return this.place.spawn('application', this.#spawnOf(container.name))
         },
       })
-      const command = containerCommand(container, options.images, this.#environment())
+      const command = containerCommand(container, options.images)
       if ('problem' in command) {
         made.status = 'ErrImagePull'
         made.detail = command.problem
-      } else this.#commands.set(container.name, command)
+      }
       return made
     }
     for (const c of pod.spec.initContainers ?? []) if (c.name !== sidecarContainer) this.#initial.push(make(c, policy === 'Never' ? 'Never' : 'OnFailure'))
@@ -78,8 +79,20 @@ export class PodRunner {
     }
   }
 
-  /** The whole way up; resolves when the application's containers have been started. Never rejects. */
-  async run(): Promise<void> {
+  /** Where it lives. @throws Error before `run` */
+  get place(): PodPlace {
+    if (this.#place === undefined) throw new Error(`pod ${this.desired.name} has no place yet`)
+    return this.#place
+  }
+
+  /** The whole way up, from its place on; resolves when the application's containers have been started. Never rejects. */
+  async run(place: PodPlace): Promise<void> {
+    this.#place = place
+    if (this.#terminating) return place.release()
+    for (const c of [...(this.desired.spec.initContainers ?? []), ...(this.desired.spec.containers ?? [])]) {
+      const command = containerCommand(c, this.#options.images, place.variables)
+      if ('argv' in command) this.#commands.set(c.name, command)
+    }
     if (this.#sidecar !== undefined) {
       await this.#options.controlPlaneReady
       if (this.#terminating) return
@@ -169,10 +182,6 @@ export class PodRunner {
     return found
   }
 
-  #environment(): Record<string, string> {
-    return { ...this.place.applicationEnv }
-  }
-
   #spawnOf(container: string): { argv: readonly string[]; env: Record<string, string>; cwd: string } {
     const command = this.#commands.get(container)
     const inherited = Object.fromEntries(['LANG', 'TZ', 'TERM', 'NODE_COMPILE_CACHE', 'NODE_EXTRA_CA_CERTS'].flatMap((k) => (process.env[k] === undefined ? [] : [[k, process.env[k]]])))
@@ -207,7 +216,7 @@ export class PodRunner {
     await Promise.all([...this.#initial, ...this.#containers].map((c) => c.stop(graceMs)))
     this.#stopWatching?.()
     await this.#sidecar?.stop(graceMs)
-    this.place.release()
+    this.#place?.release()
   }
 
   view(): PodView {
@@ -215,7 +224,7 @@ export class PodRunner {
     const containers = all.map((c): ContainerView => ({ name: c.name, ready: c.ready, restarts: c.restarts, status: c.status, ...(c.detail === undefined ? {} : { detail: c.detail }) }))
     const { namespace, name, workload } = this.desired
     return {
-      namespace, name, owner: `${workload.kind}/${workload.name}`, containers, ready: this.ready, status: this.#status(), restarts: all.reduce((n, c) => n + c.restarts, 0), createdAt: this.createdAt, ip: this.place.address, node,
+      namespace, name, owner: `${workload.kind}/${workload.name}`, containers, ready: this.ready, status: this.#status(), restarts: all.reduce((n, c) => n + c.restarts, 0), createdAt: this.createdAt, ip: this.address, node,
       serviceAccount: serviceAccountOf(this.desired), injected: this.injected,
     }
   }
@@ -234,7 +243,7 @@ export class PodRunner {
 
   object(): Record<string, unknown> {
     const { containers } = this.view()
-    return podObject(this.desired, { uid: this.uid, address: this.place.address, node, createdAt: this.createdAt, phase: this.#phase, ready: this.ready, terminating: this.#terminating, injected: this.injected, containers })
+    return podObject(this.desired, { uid: this.uid, address: this.address, node, createdAt: this.createdAt, phase: this.#phase, ready: this.ready, terminating: this.#terminating, injected: this.injected, containers })
   }
 }
 
