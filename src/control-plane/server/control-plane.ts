@@ -9,7 +9,7 @@ import { formatRef, type Problem } from '#lib/problem.ts'
 import type { MeshConfigSpec } from '#api'
 import { createCertificateHandler, keptAuthority, pluggedInAuthority, selfSignedAuthority, type TokenReviewer } from '#ca'
 import { watchFiles, type Objects } from '#sources'
-import { createCertificateMethod, deltaMethod } from '#xds'
+import { createCertificateMethod, deltaMethod, sotwMethod } from '#xds'
 import { Discovery } from './discovery.ts'
 import { ServingCertificate } from './serving-certificate.ts'
 import { nextSnapshot, type Snapshot } from './snapshot.ts'
@@ -75,7 +75,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const serving = new ServingCertificate(() => authority, serverNames, Date.now, log)
   await serving.renew()
   const server = new Server({ 'grpc.keepalive_time_ms': 30_000, 'grpc.max_receive_message_length': 16 * 1024 * 1024 })
-  server.addService({ delta: deltaMethod }, { delta: discovery.handle })
+  server.addService({ delta: deltaMethod, sotw: sotwMethod }, { delta: discovery.handle, sotw: discovery.handleSotw })
   server.addService({ create: createCertificateMethod }, {
     create: createCertificateHandler({ authority: () => authority, reviewer: options.reviewer, trustDomain, defaultLifetimeMs: options.certificateLifetimeMs ?? 86_400_000, maxLifetimeMs, now: Date.now, log, count: (outcome) => issued.inc({ outcome }) }),
   })

@@ -5,11 +5,29 @@ import { X509Certificate } from 'node:crypto'
 import type { Logger } from '#lib/log.ts'
 import { verifyPeer, type VerifiedPeer } from '#identity'
 import type { Workload } from '#mesh'
-import { DeltaServerState, pushOrder, typeUrls, type DeltaResponse, type WireRequest } from '#xds'
+import { DeltaServerState, pushOrder, SotwServerState, typeUrls, type DeltaResponse, type Feedback, type Resource, type SotwResponse, type SotwWireRequest, type WireRequest } from '#xds'
 import { proxyConfig, type ProxyConfig } from './proxy-config.ts'
 import type { Snapshot } from './snapshot.ts'
 
-type Stream = ServerDuplexStream<WireRequest, DeltaResponse>
+interface Pushed {
+  readonly resources: readonly Resource[]
+  /** Delta alone says what is gone. */
+  readonly removed?: readonly string[]
+}
+
+/** One stream's protocol, delta or state of the world. */
+interface ProtocolState<Request, Response extends Pushed> {
+  request(r: Request): Feedback
+  wanted(typeUrl: string): ReadonlySet<string> | undefined | null
+  push(typeUrl: string, resources: ReadonlyMap<string, Resource>): Response | undefined
+  settled(): boolean
+  status(): ProxyStatus['types']
+}
+
+interface AnyRequest {
+  readonly typeUrl: string
+  readonly node?: { readonly id: string }
+}
 
 export interface DiscoveryOptions {
   readonly trustDomains: readonly string[]
@@ -19,9 +37,11 @@ export interface DiscoveryOptions {
 }
 
 interface Connection {
-  readonly stream: Stream
   readonly peer: VerifiedPeer
-  readonly state: DeltaServerState
+  readonly state: Pick<ProtocolState<never, Pushed>, 'wanted' | 'settled' | 'status'>
+  /** Sends what the client lacks of a type; what was sent. */
+  send(typeUrl: string, resources: ReadonlyMap<string, Resource>): Pushed | undefined
+  fail(refusal: Refusal): void
   id: string
   config: ProxyConfig | undefined
   lastError: string
@@ -57,7 +77,12 @@ export class Discovery {
   }
 
   /** The handler of DeltaAggregatedResources. */
-  handle = (stream: Stream): void => {
+  handle = (stream: ServerDuplexStream<WireRequest, DeltaResponse>): void => this.#accept(stream, new DeltaServerState(wildcardTypes))
+
+  /** The handler of StreamAggregatedResources. */
+  handleSotw = (stream: ServerDuplexStream<SotwWireRequest, SotwResponse>): void => this.#accept(stream, new SotwServerState(wildcardTypes))
+
+  #accept<Request extends AnyRequest, Response extends Pushed>(stream: ServerDuplexStream<Request, Response>, state: ProtocolState<Request, Response>): void {
     const { log, count } = this.#options
     const peer = this.#peerOf(stream)
     if ('refused' in peer) {
@@ -66,15 +91,23 @@ export class Discovery {
       stream.emit('error', { code: status.UNAUTHENTICATED, details: peer.refused })
       return
     }
-    const connection: Connection = { stream, peer: peer.peer, state: new DeltaServerState(wildcardTypes), id: '', config: undefined, lastError: '', end: undefined }
+    const connection: Connection = {
+      peer: peer.peer, state, id: '', config: undefined, lastError: '', end: undefined,
+      send(typeUrl, resources) {
+        const response = state.push(typeUrl, resources)
+        if (response !== undefined) stream.write(response)
+        return response
+      },
+      fail: (refusal) => void stream.emit('error', refusal),
+    }
     this.#connections.add(connection)
     this.#endWithCertificate(connection)
     const gone = (): void => {
       clearTimeout(connection.end)
       if (this.#connections.delete(connection) && connection.id !== '') log.info({ proxy: connection.id }, 'proxy disconnected')
     }
-    stream.on('data', (request: WireRequest) => {
-      if (this.#connections.has(connection)) this.#request(connection, request)
+    stream.on('data', (request: Request) => {
+      if (this.#connections.has(connection)) this.#request(connection, request, () => state.request(request))
     })
     stream.on('error', gone)
     stream.on('cancelled', gone)
@@ -99,7 +132,7 @@ export class Discovery {
     this.#options.log.warn({ node, identity: connection.peer.uri, reason: refusal.details }, 'proxy refused')
     clearTimeout(connection.end)
     this.#connections.delete(connection)
-    connection.stream.emit('error', refusal)
+    connection.fail(refusal)
   }
 
   /** A new snapshot reaches every proxy; one whose configuration did not change hears nothing. `fromMs`: when the change was noticed (performance.now). */
@@ -139,19 +172,19 @@ export class Discovery {
     return [...this.#connections].filter((c) => c.id !== '').map((c) => ({ proxy: c.id, identity: c.peer.uri, snapshot: c.config?.snapshot.number ?? 0, settled: c.state.settled(), lastError: c.lastError, types: c.state.status() }))
   }
 
-  #peerOf(stream: Stream): ReturnType<typeof verifyPeer> {
+  #peerOf(stream: Pick<ServerDuplexStream<never, never>, 'getAuthContext'>): ReturnType<typeof verifyPeer> {
     const raw = stream.getAuthContext().sslPeerCertificate?.raw
     if (raw === undefined) return { refused: 'a certificate of the mesh is needed' }
     return verifyPeer(new X509Certificate(raw), { trustDomains: this.#options.trustDomains, nowMs: this.#options.now() })
   }
 
-  #request(connection: Connection, request: WireRequest): void {
+  #request(connection: Connection, request: AnyRequest, take: () => Feedback): void {
     const { log, count } = this.#options
     if (connection.id === '') {
       const refusal = this.#identify(connection, request)
       if (refusal !== undefined) return this.#refuse(connection, refusal, request.node?.id ?? '')
     }
-    const feedback = connection.state.request(request)
+    const feedback = take()
     if (feedback?.kind === 'nack') {
       connection.lastError = feedback.error ?? ''
       count('nack')
@@ -162,7 +195,7 @@ export class Discovery {
   }
 
   /** Binds the stream to a pod. A pod that is not known yet may come: UNAVAILABLE asks the agent to try again. */
-  #identify(connection: Connection, request: WireRequest): Refusal | undefined {
+  #identify(connection: Connection, request: AnyRequest): Refusal | undefined {
     const [kind, , id, domain] = (request.node?.id ?? '').split('~')
     if (kind !== 'sidecar' || id === undefined || domain === undefined) return { code: status.INVALID_ARGUMENT, details: 'the node id must be sidecar~ip~pod.namespace~domain' }
     const snapshot = this.#snapshot
@@ -178,19 +211,18 @@ export class Discovery {
 
   /** What was sent, as text. Endpoints are made for the names asked for alone. */
   #push(connection: Connection, typeUrl: string): string[] {
-    const { config, state, stream, id } = connection
+    const { config, state, id } = connection
     const wanted = state.wanted(typeUrl)
     if (wanted === null || config === undefined) return []
-    let response: DeltaResponse | undefined
+    let sent: Pushed | undefined
     try {
-      response = state.push(typeUrl, config.of(typeUrl, wanted))
+      sent = connection.send(typeUrl, config.of(typeUrl, wanted))
     } catch (error) {
       this.#options.log.error({ proxy: id, type: short(typeUrl), error: error instanceof Error ? error.stack : String(error) }, 'resources could not be made, the last good ones stay')
     }
-    if (response === undefined) return []
+    if (sent === undefined) return []
     this.#options.count('push')
-    stream.write(response)
-    return [...response.resources.map((r) => `${short(typeUrl)} ${r.name}`), ...response.removed.map((n) => `${short(typeUrl)} ${n} (removed)`)]
+    return [...sent.resources.map((r) => `${short(typeUrl)} ${r.name}`), ...(sent.removed ?? []).map((n) => `${short(typeUrl)} ${n} (removed)`)]
   }
 }
 
