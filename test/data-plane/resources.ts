@@ -136,8 +136,8 @@ export function inboundChains(port: number | null, kind: PortKind, mode: Mode, c
     return [make(tls(), kind, true)]
   }
   if (mode === 'DISABLE') {
-    if (kind === 'auto') return [make(raw(pHttp), 'http', false), make({}, 'tcp', false)]
-    return [make({}, kind, false)]
+    if (kind === 'auto') return [make(raw(pHttp), 'http', false), make(raw(), 'tcp', false)]
+    return [make(raw(), kind, false)]
   }
   if (kind === 'http') return [make(tls(all), 'http', true), make(raw(), 'http', false)]
   if (kind === 'tcp') return [make(tls(all), 'tcp', true), make(tls(), 'tcp', false), make(raw(), 'tcp', false)]
@@ -152,10 +152,17 @@ export interface InboundSpec {
 
 export function inboundResources(ports: readonly InboundSpec[], passthrough: Mode): CompileInput[] {
   const chains = [...ports.flatMap((p) => inboundChains(p.port, p.kind, p.mode, `inbound|${p.port}||`)), ...inboundChains(null, 'auto', passthrough, 'InboundPassthroughCluster')]
-  const inspected = (p: InboundSpec) => p.mode !== 'DISABLE'
-  const off = ports.filter((p) => !inspected(p)).map((p) => ({ destinationPortRange: { start: p.port, end: p.port + 1 } }))
-  const noHttp = ports.filter((p) => p.kind !== 'auto').map((p) => ({ destinationPortRange: { start: p.port, end: p.port + 1 } }))
-  const disabled = (rules: readonly JsonObject[]): JsonObject => (rules.length === 0 ? {} : { filterDisabled: rules.length === 1 ? (rules[0] as JsonObject) : { orMatch: { rules: [...rules] } } })
+  // As Istio: an inspector looks only where a chain asks for what it finds out.
+  const range = (p: InboundSpec): JsonObject => ({ destinationPortRange: { start: p.port, end: p.port + 1 } })
+  const any = (list: readonly JsonObject[]): JsonObject => (list.length === 1 ? (list[0] as JsonObject) : { orMatch: { rules: [...list] } })
+  const inspector = (name: string, type: string, asks: (p: { kind: PortKind; mode: Mode }) => boolean): JsonObject[] => {
+    const asking = ports.filter(asks)
+    const silent = ports.filter((p) => !asks(p))
+    const rest = asks({ kind: 'auto', mode: passthrough })
+    if (!rest && asking.length === 0) return []
+    const disabled = rest ? (silent.length === 0 ? undefined : any(silent.map(range))) : { notMatch: any(asking.map(range)) }
+    return [{ name: `envoy.filters.listener.${name}`, typedConfig: { '@type': t(`extensions.filters.listener.${name}.v3.${type}`) }, ...(disabled === undefined ? {} : { filterDisabled: disabled }) }]
+  }
   return [
     resource('listener', {
       name: 'virtualInbound',
@@ -167,8 +174,8 @@ export function inboundResources(ports: readonly InboundSpec[], passthrough: Mod
       ],
       listenerFilters: [
         { name: 'envoy.filters.listener.original_dst', typedConfig: { '@type': t('extensions.filters.listener.original_dst.v3.OriginalDst') } },
-        { name: 'envoy.filters.listener.tls_inspector', typedConfig: { '@type': t('extensions.filters.listener.tls_inspector.v3.TlsInspector') }, ...disabled(off) },
-        { name: 'envoy.filters.listener.http_inspector', typedConfig: { '@type': t('extensions.filters.listener.http_inspector.v3.HttpInspector') }, ...disabled(noHttp) },
+        ...inspector('tls_inspector', 'TlsInspector', (p) => p.mode !== 'DISABLE'),
+        ...inspector('http_inspector', 'HttpInspector', (p) => p.kind === 'auto' && p.mode !== 'STRICT'),
       ],
       listenerFiltersTimeout: '0s',
       continueOnListenerFiltersTimeout: true,

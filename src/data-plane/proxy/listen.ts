@@ -7,21 +7,25 @@ import { originalDestination } from '#netlink'
 import { accept, type Accepting } from './accept.ts'
 
 export interface Listening {
-  readonly server: Server
   readonly port: number
+  /** Stops listening; ends what it has accepted, in whatever state it is. */
+  close(): Promise<void>
 }
 
 /** @throws KithError LISTEN_FAILED */
 export function listen(host: string | undefined, port: number, onSocket: (socket: Socket) => void): Promise<Listening> {
   return new Promise((resolve, reject) => {
+    const open = new Set<Socket>()
     const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: true }, (socket) => {
       socket.on('error', () => {})
+      open.add(socket)
+      socket.on('close', () => open.delete(socket))
       onSocket(socket)
     })
     server.once('error', (cause) => reject(new KithError('LISTEN_FAILED', `cannot listen on ${host ?? '*'}:${port}: ${cause.message}`, { cause })))
     server.listen({ port, ...(host === undefined ? {} : { host }), backlog: 4096 }, () => {
       const address = server.address()
-      resolve({ server, port: typeof address === 'object' && address !== null ? address.port : port })
+      resolve({ port: typeof address === 'object' && address !== null ? address.port : port, close: () => closeAll(server, open) })
     })
   })
 }
@@ -50,8 +54,9 @@ export function standsFor(accepting: Accepting, original: SocketAddress): (socke
   return (socket) => accept(accepting, socket, true, original)
 }
 
-export function closeServer(server: Server): Promise<void> {
+function closeAll(server: Server, open: ReadonlySet<Socket>): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve())
+    for (const socket of open) socket.destroy()
   })
 }

@@ -7,7 +7,7 @@ import { startAdmin, startPrometheus, type HttpFace } from './admin.ts'
 import type { Core } from './core.ts'
 import { createDialler, parseAddress } from './dial.ts'
 import { proxyRequests } from './http-proxy.ts'
-import { closeServer, listen, redirected, standsFor, type Listening } from './listen.ts'
+import { listen, redirected, standsFor, type Listening } from './listen.ts'
 import { Metrics } from './metrics.ts'
 import type { Proxy, ProxyOptions, ProxyUpdate } from './options.ts'
 import { encodeMetadata } from './peer-metadata.ts'
@@ -70,7 +70,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const stop = async (): Promise<void> => {
     clearInterval(sweeper)
     core.draining = true
-    const closing = [...listening.map((l) => closeServer(l.server)), ...faces.map((f) => f.close())]
+    const closing = [...listening.map((l) => l.close()), ...faces.map((f) => f.close())]
     for (const live of core.live) live.destroy()
     upstreams.destroy()
     await Promise.all(closing)

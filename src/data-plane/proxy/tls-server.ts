@@ -8,7 +8,7 @@ import type { TlsFacts } from './transport.ts'
 
 export type ServerTlsAnswer = (error: Error | undefined, socket: TLSSocket | undefined, facts: TlsFacts | undefined) => void
 
-const handshakeTimeoutMs = 15_000
+const handshakeTimeoutMs = 10_000
 
 /** One never-listening tls.Server per context and ALPN list; connections are injected, as node documents for `connection`. */
 export class TlsServers {
