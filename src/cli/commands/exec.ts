@@ -22,7 +22,6 @@ export function build(): Command {
     .option('-i, --stdin', 'pass standard input on')
     .option('-t, --tty', 'taken for kubectl’s sake: no terminal is made')
     .option('--dir <folder>', 'the mesh of this folder, where several run')
-    .passThroughOptions()
     .addHelpText('after', `
 Examples:
   kith exec -n foo deploy/sleep -- curl -s http://httpbin.bar:8000/headers

@@ -22,7 +22,6 @@ export function build(): Command {
     .addOption(new Option('--proxy <proxy>', 'what runs as sidecar').choices(['kith', 'envoy']))
     .option('--timeout <seconds>', 'how long to wait for all pods before COMMAND', '120')
     .addOption(new Option('-o, --output <format>', 'json: one event a line').choices(['json']))
-    .passThroughOptions()
     .addHelpText('after', `
 Examples:
   kith up examples/walkthrough

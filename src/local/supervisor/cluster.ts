@@ -95,10 +95,11 @@ export class Cluster {
     return runner
   }
 
-  async #place({ desired: pod, uid, injected, address }: PodRunner): Promise<PodPlace> {
+  async #place(runner: PodRunner): Promise<PodPlace> {
+    const { desired: pod, uid, injected, address } = runner
     const token = injected ? await this.#options.tokens.issue({ namespace: pod.namespace, name: pod.name, uid, serviceAccount: serviceAccountOf(pod) }) : undefined
     return this.#options.sandbox.placePod({
-      uid, namespace: pod.namespace, name: pod.name, hostname: pod.hostname, address, injected, annotations: pod.annotations, ports: (pod.spec.containers ?? []).flatMap((c) => (c.ports ?? []).map((p) => p.containerPort)),
+      uid, namespace: pod.namespace, name: pod.name, hostname: pod.hostname, address, injected, onStale: () => runner.restartSidecar('the addresses of the mesh have changed'), annotations: pod.annotations, ports: (pod.spec.containers ?? []).flatMap((c) => (c.ports ?? []).map((p) => p.containerPort)),
       ...(token === undefined ? {} : { token }),
     })
   }

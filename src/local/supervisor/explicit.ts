@@ -89,6 +89,7 @@ class ExplicitPod implements PodPlace {
   readonly #local = new Map<number, { readonly app: number; readonly inbound: number }>()
   readonly #children = new Set<ChildProcess>()
   #written = ''
+  #started = false
 
   constructor(what: PlaceRequest, ports: PodPorts) {
     this.#what = what
@@ -121,9 +122,11 @@ class ExplicitPod implements PodPlace {
     this.#written = text
     writeFileSync(`${this.#ports.dir}/.dial.json`, text)
     renameSync(`${this.#ports.dir}/.dial.json`, `${this.#ports.dir}/dial.json`)
+    if (this.#started) this.#what.onStale?.()
   }
 
-  spawn(_role: Role, what: Spawn): ChildProcess {
+  spawn(role: Role, what: Spawn): ChildProcess {
+    if (role === 'sidecar') this.#started = true
     const child = this.#ports.start(what)
     this.#children.add(child)
     child.once('exit', () => this.#children.delete(child))

@@ -41,6 +41,8 @@ export interface PlaceRequest {
   readonly ports: readonly number[]
   /** The pod's service-account token, for the sidecar's eyes alone. */
   readonly token?: string
+  /** What the sidecar was told at its start holds no longer (explicit mode: others' ports). */
+  onStale?(): void
 }
 
 export interface Sandbox {
