@@ -36,19 +36,22 @@ export function virtualOutbound(plan: ProxyPlan): Obj {
   })
 }
 
-/** HTTP ports: one connection manager. The others: a chain for each route; ports that declare nothing: both, told apart by the first bytes. */
+/**
+ * HTTP ports: one connection manager. The others: a chain for each route; ports that declare nothing: both, told apart by the first bytes.
+ * What matches everything is the default chain: Envoy goes criterion by criterion and never back, and takes the default where that leads nowhere.
+ */
 export function outboundListener(plan: ProxyPlan, listener: OutboundListener): Obj {
   const head = { name: listener.name, trafficDirection: 'OUTBOUND', address: socketAddress(listener.address, listener.port), bindToPort: false }
   if (listener.protocol === 'http') return { ...head, filterChains: [{ filters: [routed(plan, listener)] }] }
   const chains = outboundTcpChains(plan, listener.tcpRoutes)
-  const catchAll = chains.some((c) => c['filterChainMatch'] === undefined)
-  const tail = some({ defaultFilterChain: catchAll ? undefined : passthrough(plan, 'egress-fallback') })
+  const specific = chains.filter((c) => c['filterChainMatch'] !== undefined)
+  const defaultFilterChain = chains.find((c) => c['filterChainMatch'] === undefined) ?? passthrough(plan, 'egress-fallback')
   if (listener.protocol === 'auto') {
     const http: Obj = { name: 'detected-http', filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: ['http/1.1', 'h2c'] }, filters: [routed(plan, listener)] }
-    return { ...head, listenerFilters: [tlsInspector, httpInspector], ...inspecting(plan), filterChains: [http, ...chains], ...tail }
+    return { ...head, listenerFilters: [tlsInspector, httpInspector], ...inspecting(plan), filterChains: [http, ...specific], defaultFilterChain }
   }
-  const bySni = listener.tcpRoutes.some((r) => r.match.sniHosts !== undefined)
-  return { ...head, ...(bySni ? { listenerFilters: [tlsInspector], ...inspecting(plan) } : {}), filterChains: chains, ...tail }
+  const bySni = specific.some((c) => (c['filterChainMatch'] as Obj)['serverNames'] !== undefined)
+  return { ...head, ...(bySni ? { listenerFilters: [tlsInspector], ...inspecting(plan) } : {}), ...(specific.length === 0 ? {} : { filterChains: specific }), defaultFilterChain }
 }
 
 function routed(plan: ProxyPlan, listener: OutboundListener): Obj {
