@@ -15,7 +15,7 @@ import type { MeshEvent, PodView } from '../types.ts'
 import type { PodPlace, Sandbox } from './place.ts'
 import { newPodUid, PodRunner } from './pod-runner.ts'
 import type { SidecarProgram } from './sidecar.ts'
-import type { TokenIssuer } from './tokens.ts'
+import { tokenLifetimeSeconds, type TokenIssuer } from './tokens.ts'
 
 export type EventBody = MeshEvent extends infer E ? (E extends { readonly at: string } ? Omit<E, 'at'> : never) : never
 
@@ -47,11 +47,21 @@ export class Cluster {
   #written = ''
   #addresses = 10
   #timer: NodeJS.Timeout | undefined
+  readonly #renewal: NodeJS.Timeout
   #stopping = false
 
   constructor(options: ClusterOptions) {
     this.#options = options
     mkdirSync(options.objectsDir, { recursive: true })
+    this.#renewal = setInterval(() => void this.#renewTokens(), tokenLifetimeSeconds * 800)
+    this.#renewal.unref()
+  }
+
+  /** At four fifths of their life, as kubelet does. */
+  async #renewTokens(): Promise<void> {
+    for (const { desired, uid, injected, place } of this.#pods.values()) {
+      if (injected) place.renewToken(await this.#options.tokens.issue({ namespace: desired.namespace, name: desired.name, uid, serviceAccount: serviceAccountOf(desired) }))
+    }
   }
 
   /**
@@ -207,6 +217,7 @@ export class Cluster {
   async stop(): Promise<void> {
     this.#stopping = true
     clearTimeout(this.#timer)
+    clearInterval(this.#renewal)
     await Promise.all([...[...this.#pods.values()].map((p) => p.stop(graceMs)), ...this.#leaving])
   }
 }

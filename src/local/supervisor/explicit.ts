@@ -137,6 +137,10 @@ class ExplicitPod implements PodPlace {
     return connect({ host: '127.0.0.1', port: this.#local.get(port)?.app ?? port })
   }
 
+  renewToken(token: string): void {
+    writeToken(this.#ports.dir, token, 0)
+  }
+
   release(): void {
     for (const child of this.#children) {
       try {

@@ -9,7 +9,7 @@ import type { Names } from '../names.ts'
 import { resolvConf } from '../names.ts'
 import { serviceRules } from '../service-rules.ts'
 import { DnsServer } from './dns-server.ts'
-import { arrangeContainer, writeContainerFiles } from './mounts.ts'
+import { arrangeContainer, writeContainerFiles, writeToken } from './mounts.ts'
 import type { PlaceRequest, PodPlace, Role, Sandbox, Spawn } from './place.ts'
 import { track } from './process-world.ts'
 
@@ -99,6 +99,7 @@ class NamespacedPod implements PodPlace {
   readonly #link: number
   readonly #mounts: Partial<Record<Role, number>> = {}
   readonly #exemption: Exemption
+  readonly #dir: string
 
   constructor(what: PlaceRequest, network: number, link: number, options: NamespacedOptions) {
     this.address = what.address
@@ -109,6 +110,7 @@ class NamespacedPod implements PodPlace {
     this.sidecarEnv = options.exemption.by === 'mark' ? { KITH_PROXY_MARK: String(sidecarMark) } : {}
     const dir = `${options.podsDir}/${what.uid}`
     mkdirSync(dir, { recursive: true })
+    this.#dir = dir
     const files = writeContainerFiles(dir, {
       resolvConf: resolvConf(what.namespace, gateway, options.domain), hostname: what.hostname, address: what.address,
       ...(what.token === undefined ? {} : { token: what.token, tokenOwner: options.exemption.by === 'owner' ? options.exemption.uid : 0 }),
@@ -131,6 +133,10 @@ class NamespacedPod implements PodPlace {
 
   connect(port: number): Socket {
     return inNamespaces({ network: this.#network }, () => markedSocket({ family: 4 })).connect({ host: this.address, port })
+  }
+
+  renewToken(token: string): void {
+    writeToken(this.#dir, token, this.#exemption.by === 'owner' ? this.#exemption.uid : 0)
   }
 
   release(): void {

@@ -25,6 +25,8 @@ export interface PodPlace {
   spawn(role: Role, what: Spawn): ChildProcess
   /** A connection from inside the pod to one of its ports, for probes. */
   connect(port: number): Socket
+  /** A newer token in place of the old one. */
+  renewToken(token: string): void
   /** Ends what is left of the pod's processes and lets go of its namespaces. */
   release(): void
 }
