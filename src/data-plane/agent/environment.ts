@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { KithError } from '#lib/errors.ts'
 import type { DialMap } from '#proxy'
+import type { XdsNode } from '#xds'
 
 export interface AgentSettings {
   readonly pod: string
@@ -23,6 +24,8 @@ export interface AgentSettings {
   /** Asked of the CA; 0 = what the CA gives. */
   readonly certificateSeconds: number
   readonly proxy: 'kith' | 'envoy'
+  /** '' = `envoy` in PATH. */
+  readonly envoyPath: string
   readonly dialMap: DialMap | undefined
   readonly mark: number | undefined
   /** Explicit mode: admin ports are counted from here. */
@@ -51,7 +54,7 @@ export function readEnvironment(env: Environment): AgentSettings {
     labels: parseLabels(env['ISTIO_METAJSON_LABELS']), cluster: env['ISTIO_META_CLUSTER_ID'] ?? 'Kubernetes', trustDomain: env['TRUST_DOMAIN'] ?? 'cluster.local',
     caAddress, discoveryAddress: env['KITH_DISCOVERY_ADDRESS'] ?? caAddress, discoveryName: env['KITH_DISCOVERY_NAME'] ?? 'istiod.istio-system.svc',
     tokenPath: env['KITH_TOKEN_PATH'] ?? '/var/run/secrets/tokens/istio-token', rootPath: env['KITH_ROOT_CERT_PATH'] ?? '/var/run/secrets/istio/root-cert.pem', certificateSeconds: number('SECRET_TTL_SECONDS') ?? 0,
-    proxy: env['KITH_PROXY'] === 'envoy' ? 'envoy' : 'kith', dialMap: mapFile === undefined ? undefined : (JSON.parse(readFileSync(mapFile, 'utf8')) as DialMap),
+    proxy: env['KITH_PROXY'] === 'envoy' ? 'envoy' : 'kith', envoyPath: env['KITH_ENVOY_PATH'] ?? '', dialMap: mapFile === undefined ? undefined : (JSON.parse(readFileSync(mapFile, 'utf8')) as DialMap),
     mark: number('KITH_PROXY_MARK'), portBase: number('KITH_PORT_BASE'), probers: env['ISTIO_KUBE_APP_PROBERS'] ?? '', drainMs: (number('TERMINATION_DRAIN_DURATION_SECONDS') ?? 5) * 1000,
   }
 }
@@ -68,4 +71,9 @@ function parseLabels(text: string | undefined): Readonly<Record<string, string>>
 /** `sidecar~10.0.0.1~sleep-1.foo~foo.svc.cluster.local` */
 export function nodeId(s: AgentSettings): string {
   return `sidecar~${s.address}~${s.pod}.${s.namespace}~${s.namespace}.svc.cluster.local`
+}
+
+/** What the control plane is told of this proxy, in Istio's words. */
+export function xdsNode(s: AgentSettings): XdsNode {
+  return { id: nodeId(s), cluster: `${s.workload}.${s.namespace}`, metadata: { NAMESPACE: s.namespace, LABELS: s.labels, SERVICE_ACCOUNT: s.serviceAccount, WORKLOAD_NAME: s.workload, OWNER: s.owner, CLUSTER_ID: s.cluster, INTERCEPTION_MODE: s.dialMap === undefined ? 'REDIRECT' : 'NONE', GENERATOR: 'kith' } }
 }

@@ -7,8 +7,8 @@ export interface HealthOptions {
   /** `host:port` pairs. */
   readonly health: { readonly host: string; readonly port: number }
   readonly agent: { readonly host: string; readonly port: number }
-  readonly ready: () => boolean
-  readonly metrics: () => string
+  readonly ready: () => Promise<boolean> | boolean
+  readonly metrics: () => Promise<string>
   readonly probers: ReadonlyMap<string, Prober>
   readonly podAddress: string
   readonly onQuit: () => void
@@ -16,13 +16,13 @@ export interface HealthOptions {
 
 export async function serveHealth(options: HealthOptions): Promise<{ close(): void }> {
   const health = await listen(options.health, (request, response) => {
-    if (path(request) === '/healthz/ready') return readiness(options, response)
+    if (path(request) === '/healthz/ready') return void readiness(options, response)
     response.writeHead(404).end()
   })
   const agent = await listen(options.agent, (request, response) => {
     const asked = path(request)
-    if (asked === '/healthz/ready') return readiness(options, response)
-    if (asked === '/stats/prometheus' || asked === '/metrics') return void response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(options.metrics())
+    if (asked === '/healthz/ready') return void readiness(options, response)
+    if (asked === '/stats/prometheus' || asked === '/metrics') return void options.metrics().then((text) => response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(text), () => response.writeHead(500).end())
     const prober = options.probers.get(asked)
     if (prober !== undefined) return void probe(prober, options.podAddress).then(({ status, body }) => response.writeHead(status).end(body))
     if (asked === '/quitquitquit') {
@@ -47,8 +47,8 @@ const path = (request: IncomingMessage): string => (request.url ?? '').split('?'
 /** 127.0.0.6 is what the sidecar's own inbound connections come from: a peer's, so not one of the pod's. */
 const isLoopback = (request: IncomingMessage): boolean => /^(::ffff:127\.0\.0\.1|127\.0\.0\.1|::1)$/.test(request.socket.remoteAddress ?? '')
 
-function readiness(options: HealthOptions, response: ServerResponse): void {
-  const ready = options.ready()
+async function readiness(options: HealthOptions, response: ServerResponse): Promise<void> {
+  const ready = await options.ready()
   response.writeHead(ready ? 200 : 503).end(ready ? '' : 'not ready: waiting for certificates and configuration\n')
 }
 

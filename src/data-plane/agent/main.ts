@@ -12,7 +12,7 @@ const end = (): void => {
   if (ending) process.exit(1)
   ending = true
   log.info({}, 'draining')
-  void (sidecar?.stop() ?? Promise.resolve()).then(() => process.exit(0), () => process.exit(1))
+  void (sidecar?.stop() ?? Promise.resolve()).then(() => process.exit(), () => process.exit(1))
 }
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, end)
 // One request's bug must not end the pod's network: it is logged as what it is, and the proxy goes on.

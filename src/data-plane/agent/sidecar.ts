@@ -1,75 +1,54 @@
 // What stands beside the application, built by hand: certificate first, then configuration into the proxy, then ready.
 import type { Logger } from '#lib/log.ts'
-import { startProxy, type Proxy } from '#proxy'
+import { formatSpiffeId } from '#identity'
 import { requestCertificate } from './ca-client.ts'
-import { DiscoveryClient } from './discovery-client.ts'
-import { nodeId, type AgentSettings } from './environment.ts'
+import type { DataPlane } from './data-plane.ts'
+import type { AgentSettings } from './environment.ts'
 import { serveHealth } from './health-ports.ts'
 import { makeKeyAndRequest } from './key-pair.ts'
 import { parseProbers } from './probes.ts'
 import { Rotation, type WorkloadCertificate } from './rotation.ts'
 
 export interface Sidecar {
-  readonly proxy: Proxy
-  ready(): boolean
+  ready(): Promise<boolean> | boolean
   /** Lets open work end, at most `drainMs`, then closes everything. */
   stop(): Promise<void>
 }
 
 export async function startSidecar(settings: AgentSettings, log: Logger, onQuit: () => void): Promise<Sidecar> {
-  const identity = `spiffe://${settings.trustDomain}/ns/${settings.namespace}/sa/${settings.serviceAccount}`
-  const proxy = await startProxy({
-    identity: {
-      nodeId: nodeId(settings), pod: settings.pod, namespace: settings.namespace, workload: settings.workload, serviceAccount: settings.serviceAccount, labels: settings.labels, cluster: settings.cluster, trustDomain: settings.trustDomain,
-      addresses: [settings.address], owner: settings.owner,
-    },
-    interception: settings.dialMap === undefined ? { mode: 'REDIRECT' } : { mode: 'NONE', dialMap: settings.dialMap },
-    ...(settings.portBase === undefined ? {} : { ports: { admin: settings.portBase, prometheus: settings.portBase + 3 } }), ...(settings.mark === undefined ? {} : { mark: settings.mark }), log: log.child({ part: 'proxy' }), onQuit,
-  })
-  let configured = false
-  let discovery: DiscoveryClient | undefined
-  const onCertificate = (c: WorkloadCertificate): void => {
-    proxy.setSecret('ROOTCA', { kind: 'trust', roots: c.roots })
-    proxy.setSecret('default', { kind: 'certificate', chain: c.chain, key: c.key })
-    discovery?.reconnect()
-  }
+  const identity = formatSpiffeId(settings)
+  const plane = await startDataPlane(settings, log, onQuit)
   const rotation = new Rotation({
     identity, trustDomain: settings.trustDomain,
     fetch: async () => {
       const { key, csr } = await makeKeyAndRequest(identity)
       return { key, chain: await requestCertificate(settings, csr) }
     },
-    onCertificate, now: Date.now, pick: Math.random, log,
+    onCertificate: (c) => plane.certificate(c), now: Date.now, pick: Math.random, log,
   })
-  const ready = (): boolean => configured && proxy.ready()
-  const [healthHost, base] = settings.portBase === undefined ? ['0.0.0.0', undefined] : ['127.0.0.1', settings.portBase]
+  let ending = false
+  const ready = (): Promise<boolean> | boolean => !ending && rotation.current !== undefined && plane.ready()
+  const [host, base] = settings.portBase === undefined ? ['0.0.0.0', 15019] : ['127.0.0.1', settings.portBase]
   const health = await serveHealth({
-    health: { host: healthHost, port: base === undefined ? 15021 : base + 2 }, agent: { host: healthHost, port: base === undefined ? 15020 : base + 1 }, ready, metrics: () => proxy.metrics() + agentMetrics(rotation.current), probers: parseProbers(settings.probers),
-    podAddress: settings.address, onQuit,
+    agent: { host, port: base + 1 }, health: { host, port: base + 2 }, ready, metrics: async () => (await plane.metrics()) + agentMetrics(rotation.current), probers: parseProbers(settings.probers), podAddress: settings.address, onQuit,
   })
   await rotation.start()
-  discovery = new DiscoveryClient({
-    address: settings.discoveryAddress, serverName: settings.discoveryName, node: node(settings), certificate: () => rotation.current as WorkloadCertificate, proxy, onConfigured: () => {
-      configured = true
-      log.info({ identity }, 'ready')
-    }, log, pick: Math.random,
-  })
-  discovery.start()
+  await plane.begin()
   return {
-    proxy, ready,
+    ready,
     async stop() {
-      configured = false
+      ending = true
       rotation.stop()
-      discovery.stop()
-      await proxy.drain(settings.drainMs)
+      await plane.end(settings.drainMs)
       health.close()
-      await proxy.stop()
     },
   }
 }
 
-function node(s: AgentSettings): { id: string; cluster: string; metadata: Record<string, unknown> } {
-  return { id: nodeId(s), cluster: `${s.workload}.${s.namespace}`, metadata: { NAMESPACE: s.namespace, LABELS: s.labels, SERVICE_ACCOUNT: s.serviceAccount, WORKLOAD_NAME: s.workload, CLUSTER_ID: s.cluster, INTERCEPTION_MODE: s.dialMap === undefined ? 'REDIRECT' : 'NONE', GENERATOR: 'kith' } }
+/** Each data plane is loaded only where it runs: a sidecar shall be small. */
+async function startDataPlane(settings: AgentSettings, log: Logger, onQuit: () => void): Promise<DataPlane> {
+  if (settings.proxy === 'envoy') return (await import('./envoy/envoy-data-plane.ts')).startEnvoyDataPlane(settings, log, onQuit)
+  return (await import('./kith-data-plane.ts')).startKithDataPlane(settings, log, onQuit)
 }
 
 function agentMetrics(certificate: WorkloadCertificate | undefined): string {

@@ -1,0 +1,42 @@
+// Our own proxy as a sidecar's data plane: configuration over delta ADS, secrets handed over in memory.
+import type { Logger } from '#lib/log.ts'
+import { startProxy } from '#proxy'
+import type { DataPlane } from './data-plane.ts'
+import { DiscoveryClient } from './discovery-client.ts'
+import { nodeId, xdsNode, type AgentSettings } from './environment.ts'
+import type { WorkloadCertificate } from './rotation.ts'
+
+export async function startKithDataPlane(settings: AgentSettings, log: Logger, onQuit: () => void): Promise<DataPlane> {
+  const { pod, namespace, workload, serviceAccount, labels, cluster, trustDomain, owner, address, portBase, dialMap, mark } = settings
+  const proxy = await startProxy({
+    identity: { nodeId: nodeId(settings), pod, namespace, workload, serviceAccount, labels, cluster, trustDomain, addresses: [address], owner },
+    interception: dialMap === undefined ? { mode: 'REDIRECT' } : { mode: 'NONE', dialMap },
+    ...(portBase === undefined ? {} : { ports: { admin: portBase, prometheus: portBase + 3 } }), ...(mark === undefined ? {} : { mark }), log: log.child({ part: 'proxy' }), onQuit,
+  })
+  let configured = false
+  let current: WorkloadCertificate | undefined
+  const discovery = new DiscoveryClient({
+    address: settings.discoveryAddress, serverName: settings.discoveryName, node: xdsNode(settings), certificate: () => current as WorkloadCertificate, proxy, log, pick: Math.random,
+    onConfigured() {
+      configured = true
+      log.info({ identity: `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}` }, 'ready')
+    },
+  })
+  return {
+    certificate(c) {
+      current = c
+      proxy.setSecret('ROOTCA', { kind: 'trust', roots: c.roots })
+      proxy.setSecret('default', { kind: 'certificate', chain: c.chain, key: c.key })
+      discovery.reconnect()
+    },
+    begin: () => discovery.start(),
+    ready: () => configured && proxy.ready(),
+    metrics: () => proxy.metrics(),
+    async end(timeoutMs) {
+      configured = false
+      discovery.stop()
+      await proxy.drain(timeoutMs)
+      await proxy.stop()
+    },
+  }
+}
