@@ -1,11 +1,12 @@
 // STRICT, PERMISSIVE and DISABLE over real sockets: plaintext, mesh mTLS, foreign TLS, strangers' certificates; what the log and the counters say of it.
 import assert from 'node:assert/strict'
+import { connect } from 'node:net'
 import { connect as tlsConnect } from 'node:tls'
 import { test } from 'node:test'
 import { createAuthority } from './authority.ts'
 import { clientId, serverId, startPair, type Pair } from './pair.ts'
-import type { Mode } from './resources.ts'
-import { httpApp, talk, until, whole } from './talk.ts'
+import { inboundResources, type Mode } from './resources.ts'
+import { exchange, httpApp, talk, until, whole } from './talk.ts'
 
 const echo = () => httpApp((req, res) => res.end(JSON.stringify(req.headers)))
 const plain = 'GET / HTTP/1.1\r\nhost: httpbin\r\nconnection: close\r\n\r\n'
@@ -107,6 +108,27 @@ test('never negotiates one of Istio’s own ALPN names', async () => {
       })
       assert.equal(got, chosen, offered.join())
     }
+  } finally {
+    await pair.stop()
+    app.close()
+  }
+})
+
+test('a change of mode ends the connections that it no longer allows, and only those', async () => {
+  const app = await echo()
+  const pair = await startPair({ appPort: app.port, inbound: [{ port: 80, kind: 'http', mode: 'PERMISSIVE' }, { port: 81, kind: 'http', mode: 'PERMISSIVE' }] })
+  try {
+    const keepAlive = 'GET / HTTP/1.1\r\nhost: httpbin\r\n\r\n'
+    const plaintext = connect(pair.inboundPort, '127.0.0.1')
+    assert.match(await exchange(plaintext, keepAlive, whole), /^HTTP\/1.1 200 /)
+    const other = connect(pair.inboundPorts[1] as number, '127.0.0.1')
+    assert.match(await exchange(other, keepAlive, whole), /^HTTP\/1.1 200 /)
+    const gone = new Promise((resolve) => plaintext.on('close', resolve))
+    pair.server.update(inboundResources([{ port: 80, kind: 'http', mode: 'STRICT' }, { port: 81, kind: 'http', mode: 'PERMISSIVE' }], 'STRICT'))
+    await gone
+    assert.match(await exchange(other, keepAlive, whole), /^HTTP\/1.1 200 /)
+    other.destroy()
+    assert.equal(await talk(pair.inboundPort, plain), '')
   } finally {
     await pair.stop()
     app.close()

@@ -55,6 +55,7 @@ export interface Pair {
   readonly proxyPort: number
   /** Where the server's sidecar listens for the pod's first port. */
   readonly inboundPort: number
+  readonly inboundPorts: readonly number[]
   readonly authority: Authority
   readonly clientLog: string[]
   readonly serverLog: string[]
@@ -157,6 +158,7 @@ export async function startPair(options: PairOptions): Promise<Pair> {
     server,
     proxyPort,
     inboundPort: Number(entries[0]?.listen.split(':')[1]),
+    inboundPorts: entries.map((e) => Number(e.listen.split(':')[1])),
     authority,
     clientLog,
     serverLog,

@@ -85,6 +85,7 @@ export function compileCluster(cluster: Cluster, notes: Notes): RuntimeCluster |
       return compiled === undefined ? [] : [{ name: m.name, match: Object.fromEntries(Object.entries(m.match ?? {}).map(([k, v]) => [k, String(v)])), tls: compiled }]
     }),
   )
+  nestedFields(cluster, notes)
   const options = compileOptions(cluster, notes)
   const service = istioService(cluster.metadata)
   const bind = cluster.upstreamBindConfig?.sourceAddress?.address
@@ -115,6 +116,14 @@ export function compileCluster(cluster: Cluster, notes: Notes): RuntimeCluster |
     dnsFamily: cluster.dnsLookupFamily === 1 ? 'V4_ONLY' : cluster.dnsLookupFamily === 2 ? 'V6_ONLY' : 'ALL',
     dnsRefreshMs: durationMs(cluster.dnsRefreshRate, 5000),
   }
+}
+
+/** What stands one level deeper and is not served. */
+function nestedFields(cluster: Cluster, notes: Notes): void {
+  const lb = cluster.lbConfig
+  if (lb.case !== undefined) notes.at(lb.case, () => notes.onlyServes(lb.value, fields('choice_count minimum_ring_size maximum_ring_size hash_function table_size upstream_port_override use_http_header')))
+  if (cluster.commonLbConfig !== undefined) notes.at('common_lb_config', () => notes.onlyServes(cluster.commonLbConfig as NonNullable<Cluster['commonLbConfig']>, fields('healthy_panic_threshold update_merge_window')))
+  if (cluster.upstreamConnectionOptions !== undefined) notes.at('upstream_connection_options', () => notes.onlyServes(cluster.upstreamConnectionOptions as NonNullable<Cluster['upstreamConnectionOptions']>, fields('tcp_keepalive')))
 }
 
 type HttpSide = Pick<RuntimeCluster, 'http' | 'autoSni' | 'autoSanValidation' | 'idleTimeoutMs' | 'maxRequestsPerConnection' | 'maxConnectionMs'>

@@ -1,4 +1,7 @@
 // Listeners, compiled: where connections arrive, what is looked at before a byte is consumed, and the chains that may take them.
+import { createHash } from 'node:crypto'
+import { toBinary } from '@bufbuild/protobuf'
+import { message } from '#proto'
 import { compileAccessLogs, type AccessLog } from './access-log.ts'
 import { compileAddress, type SocketAddress } from './address.ts'
 import { compileChainMatch, duplicateCriteria, matchChain, type ChainEntry, type ConnectionFacts } from './filter-chain-match.ts'
@@ -13,6 +16,8 @@ import type { FilterChain } from '../../../generated/types/envoy/config/listener
 
 export interface RuntimeChain {
   readonly name: string
+  /** Hash of the chain as it came: an equal one in a later version is the same chain, and its connections stay. */
+  readonly fingerprint: string
   readonly metadata: KithMetadata
   /** null: plaintext (or TLS that passes through). */
   readonly tls: DownstreamTls | null
@@ -134,7 +139,11 @@ function compileChain(chain: FilterChain, notes: Notes): RuntimeChain | undefine
     notes.error('no network filter that ends the chain (http_connection_manager or tcp_proxy)')
     return undefined
   }
-  return tls === undefined ? undefined : { name: chain.name, metadata: kithMetadata(chain.metadata), tls, rbac, terminal }
+  return tls === undefined ? undefined : { name: chain.name, fingerprint: fingerprintOf(chain), metadata: kithMetadata(chain.metadata), tls, rbac, terminal }
+}
+
+function fingerprintOf(chain: FilterChain): string {
+  return createHash('sha256').update(toBinary(message<FilterChain>('envoy.config.listener.v3.FilterChain'), chain)).digest('base64')
 }
 
 /** The chain that takes a connection, the default chain, or undefined: close it. */

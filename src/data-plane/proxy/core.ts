@@ -10,9 +10,12 @@ import type { Upstreams } from './upstreams.ts'
 
 /** A connection that the sweeper looks after. */
 export interface Live {
+  readonly facts: ConnectionFactsSeen
   sweep(nowMs: number): void
   /** Ends it as soon as what is under way is done. */
   drain(): void
+  /** The chain that let it in stands no more: what is under way may end, nothing new begins. */
+  chainGone(): void
   destroy(): void
 }
 

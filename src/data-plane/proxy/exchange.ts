@@ -230,7 +230,7 @@ export class Exchange {
     this.details = details
     this.ownBodyBytes = Buffer.byteLength(body)
     const { connection } = this
-    const close = !connection.body.done || connection.head.close || connection.core.draining || connection.facts.oneShot
+    const close = !connection.body.done || connection.head.close || connection.leaving
     connection.transport.write(ownResponse(connection.http, { status, body, close, headOnly: connection.head.method === 'HEAD', headers }))
     this.end(close)
   }

@@ -28,6 +28,7 @@ export class HttpServerConnection implements TransportEvents, Live {
   #ended = false
   #closing = false
   #working = false
+  #leaving = false
 
   constructor(core: Core, facts: ConnectionFactsSeen, http: HttpConnection, transport: Transport) {
     this.core = core
@@ -105,9 +106,14 @@ export class HttpServerConnection implements TransportEvents, Live {
   exchangeDone(close: boolean): void {
     this.#exchange = undefined
     this.touched = true
-    if (close || this.#ended || this.core.draining || this.facts.oneShot) return this.finish()
+    if (close || this.#ended || this.leaving) return this.finish()
     this.transport.resume()
     if (this.#held !== undefined) queueMicrotask(() => this.#work())
+  }
+
+  /** No request follows the one under way. */
+  get leaving(): boolean {
+    return this.#leaving || this.core.draining || this.facts.oneShot
   }
 
   /** Bytes that came behind the head of a request that turned into a tunnel. */
@@ -170,7 +176,12 @@ export class HttpServerConnection implements TransportEvents, Live {
   }
 
   drain(): void {
+    this.#leaving = true
     if (this.#exchange === undefined) this.finish()
+  }
+
+  chainGone(): void {
+    this.drain()
   }
 
   destroy(): void {

@@ -3,6 +3,7 @@
 import type { X509Certificate } from 'node:crypto'
 import type { SanMatch, Validation } from '#engine'
 import { altNamesOf, verifyPeer } from '#identity'
+import { isMeshSecret } from './secret-names.ts'
 
 export interface PeerIdentity {
   readonly uriSans: readonly string[]
@@ -47,7 +48,7 @@ export function checkPeer(certificate: X509Certificate, validation: Validation, 
   if (names === undefined) return { code: 'no-identity', expected: 'names that can be read', presented }
   const uris = names.filter((n) => n.type === 'URI')
   // Roots that come by SDS are the mesh's: whoever they vouch for names exactly one SPIFFE id. Which trust domains count, the SAN matchers say.
-  if (validation.roots !== null && validation.roots !== 'none' && 'sds' in validation.roots && !validation.roots.sds.startsWith('file-')) {
+  if (validation.roots !== null && validation.roots !== 'none' && 'sds' in validation.roots && isMeshSecret(validation.roots.sds)) {
     const domain = /^spiffe:\/\/([^/]+)\//.exec(uris[0]?.value ?? '')?.[1] ?? ''
     const check = verifyPeer(certificate, { trustDomains: [domain], nowMs })
     if ('refused' in check) return { code: 'no-identity', expected: 'one SPIFFE id', presented: `${presented} (${check.refused})` }

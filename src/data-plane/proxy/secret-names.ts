@@ -1,5 +1,10 @@
-// Which SDS secrets a configuration names. Law: files that Istio names as secrets (`file-root:…`) are none.
+// Which SDS secrets a configuration names. Law: what a user's rule names (files, Kubernetes secrets) breaks that one cluster, never the proxy's readiness.
 import type { RuntimeConfig, TlsSettings } from '#engine'
+
+/** The mesh's own: `default`, `ROOTCA`; not `file-root:…`, `file-cert:…`, `kubernetes://…`. */
+export function isMeshSecret(name: string): boolean {
+  return !/^(?:file-root|file-cert|kubernetes):/.test(name)
+}
 
 export function secretsNamed(config: RuntimeConfig): string[] {
   const names = new Set<string>()
@@ -17,5 +22,5 @@ export function secretsNamed(config: RuntimeConfig): string[] {
     of(cluster.tls)
     for (const choice of cluster.matches) of(choice.tls)
   }
-  return [...names].filter((n) => !n.startsWith('file-')).sort()
+  return [...names].filter(isMeshSecret).sort()
 }

@@ -55,6 +55,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     core.config = kept
     configured ||= kept.listeners.size > 0
     upstreams.update(kept)
+    endGoneChains(core)
     for (const problem of compiled.unserved) sayOnce(problem)
     for (const problem of compiled.errors) log.error({ type: problem.type, name: problem.name, error: problem.message }, 'resource refused')
     return { errors: compiled.errors, unserved: compiled.unserved }
@@ -142,6 +143,16 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     throw error
   }
   return proxy
+}
+
+/** A chain that stands in the new version as it stood keeps its connections; those of the others end. */
+function endGoneChains(core: Core): void {
+  const standing = new Set<string>()
+  for (const { name, chains, defaultChain } of core.config.listeners.values()) {
+    for (const { chain } of chains) standing.add(`${name}|${chain.fingerprint}`)
+    if (defaultChain !== undefined) standing.add(`${name}|${defaultChain.fingerprint}`)
+  }
+  for (const live of core.live) if (!standing.has(`${live.facts.listener.name}|${live.facts.chain.fingerprint}`)) live.chainGone()
 }
 
 /** The new set, but for broken resources the version that stood before. */

@@ -8,9 +8,12 @@ import { splice, type Splice } from './splice.ts'
 import type { Transport } from './transport.ts'
 import type { Host, UpstreamCluster } from './upstream-cluster.ts'
 
+/** How long a connection outlives the chain that let it in: Istio's drain time. */
+const drainMs = 45_000
+
 export class TcpConnection implements Live {
   readonly #core: Core
-  readonly #facts: ConnectionFactsSeen
+  readonly facts: ConnectionFactsSeen
   readonly #proxy: TcpProxy
   readonly #transport: Transport
   #cluster: UpstreamCluster | undefined
@@ -26,7 +29,7 @@ export class TcpConnection implements Live {
 
   constructor(core: Core, facts: ConnectionFactsSeen, proxy: TcpProxy, transport: Transport) {
     this.#core = core
-    this.#facts = facts
+    this.facts = facts
     this.#proxy = proxy
     this.#transport = transport
     core.live.add(this)
@@ -46,7 +49,7 @@ export class TcpConnection implements Live {
   }
 
   #connect(cluster: UpstreamCluster): void {
-    const { original, inbound } = this.#facts
+    const { original, inbound } = this.facts
     const { config, counts } = cluster
     const host = config.discovery === 'ORIGINAL_DST' ? cluster.original(original.address, original.port, performance.now()) : cluster.pick(undefined, undefined)
     if (host === undefined) return this.#fail('UH', '')
@@ -55,7 +58,7 @@ export class TcpConnection implements Live {
     this.#attempts++
     counts.connections++
     host.active++
-    this.#core.upstreams.open(cluster, host, { authority: this.#facts.serverName, alpn: undefined, inbound }, (failure, upstream) => {
+    this.#core.upstreams.open(cluster, host, { authority: this.facts.serverName, alpn: undefined, inbound }, (failure, upstream) => {
       if (upstream === undefined) {
         this.#release()
         cluster.report(host, 'local', performance.now())
@@ -112,7 +115,7 @@ export class TcpConnection implements Live {
 
   #seriesOf(upstream: Transport | undefined): TcpSeries {
     const { identity, metrics } = this.#core
-    const facts = this.#facts
+    const facts = this.facts
     const own = metadataOf(identity)
     const principal = upstream?.tls?.peer?.principal ?? ''
     const common = { protocol: 'tcp', code: '', grpcStatus: '', flags: upstream === undefined ? 'UF' : '' } as const
@@ -144,7 +147,7 @@ export class TcpConnection implements Live {
   #lookup(operator: FormatOperator): string | undefined {
     switch (operator.op) {
       case 'START_TIME':
-        return new Date(this.#facts.openedAt).toISOString()
+        return new Date(this.facts.openedAt).toISOString()
       case 'RESPONSE_CODE':
         return '0'
       case 'RESPONSE_FLAGS':
@@ -156,7 +159,7 @@ export class TcpConnection implements Live {
       case 'BYTES_SENT':
         return String(this.#splice?.received ?? 0)
       case 'DURATION':
-        return String(Math.round(performance.now() - this.#facts.openedMs))
+        return String(Math.round(performance.now() - this.facts.openedMs))
       case 'UPSTREAM_HOST':
       case 'UPSTREAM_REMOTE_ADDRESS':
         return this.#host?.key
@@ -170,7 +173,7 @@ export class TcpConnection implements Live {
       case 'UPSTREAM_TLS_VERSION':
         return this.#upstream?.tls?.version
       default:
-        return connectionOperators(this.#facts, this.#core, operator)
+        return connectionOperators(this.facts, this.#core, operator)
     }
   }
 
@@ -183,6 +186,10 @@ export class TcpConnection implements Live {
 
   drain(): void {
     // A TCP connection is never between two requests: it ends by itself, or when the time for draining is over.
+  }
+
+  chainGone(): void {
+    setTimeout(() => this.destroy(), drainMs).unref()
   }
 
   destroy(): void {

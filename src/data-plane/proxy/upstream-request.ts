@@ -191,7 +191,7 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
       head,
       inbound: facts.inbound,
       chunked: head.chunked || this.#rechunk,
-      close: !tunnel && (core.draining || facts.oneShot || connection.head.close || !connection.body.done),
+      close: !tunnel && (connection.leaving || connection.head.close || !connection.body.done),
       upgrade: status === 101,
       serviceTimeMs: exchange.serviceTimeMs,
       metadata: facts.inbound && facts.tls?.peer !== undefined && connection.head.byId(H.peerMetadata) >= 0 ? core.ownMetadata : undefined,
