@@ -21,6 +21,15 @@ export function usesMeshTls(u: Upstream): boolean {
   return u.tls.value.mode === 'AUTO' || u.tls.value.mode === 'ISTIO_MUTUAL'
 }
 
+const byName = new WeakMap<ProxyPlan, ReadonlyMap<string, Upstream>>()
+
+/** The plan's upstreams by name. */
+export function upstreamsOf(plan: ProxyPlan): ReadonlyMap<string, Upstream> {
+  let found = byName.get(plan)
+  if (found === undefined) byName.set(plan, (found = new Map(plan.upstreams.map((u) => [u.name, u]))))
+  return found
+}
+
 export function upstreamCluster(plan: ProxyPlan, u: Upstream): Obj {
   const pool = u.connectionPool
   return some({

@@ -1,6 +1,7 @@
 // Filter chains. Inbound: one set a port, as Istio lays them out for STRICT, PERMISSIVE and DISABLE (the table stands in filter-chains.test.ts).
 // Outbound TCP and TLS: one a route, first match wins. Istio: pilot/pkg/networking/core/filterchain_options.go.
 import type { InboundPort, ProxyPlan, TcpRoute } from '#plan'
+import { upstreamsOf } from './clusters.ts'
 import { connectionManager, tcpProxy } from './http-filters.ts'
 import { seconds, some, type Obj } from './json.ts'
 import { metadata } from './reasons.ts'
@@ -133,7 +134,7 @@ function tcpTarget(route: TcpRoute): Obj {
 
 /** Of the rule for the first destination, as in Istio. */
 function idleTimeout(plan: ProxyPlan, route: TcpRoute): Obj {
-  const ms = plan.upstreams.find((u) => u.name === route.targets[0]?.upstream)?.connectionPool.idleTimeoutMs
+  const ms = upstreamsOf(plan).get(route.targets[0]?.upstream ?? '')?.connectionPool.idleTimeoutMs
   return ms === undefined ? {} : { idleTimeout: seconds(ms) }
 }
 

@@ -1,6 +1,6 @@
 // RouteTable → RouteConfiguration; and the one route of each inbound port.
 import type { HttpAction, HttpRoute, InboundPort, ProxyPlan, RouteTable, Upstream, WeightedTarget } from '#plan'
-import { httpProtocolOf, usesMeshTls } from './clusters.ts'
+import { httpProtocolOf, upstreamsOf, usesMeshTls } from './clusters.ts'
 import { alpnOverride } from './http-filters.ts'
 import { seconds, some, typed, type Obj } from './json.ts'
 import { metadata } from './reasons.ts'
@@ -11,7 +11,7 @@ type RouteAction = Extract<HttpAction, { kind: 'route' }>
 type Upstreams = ReadonlyMap<string, Upstream>
 
 export function routeConfiguration(plan: ProxyPlan, table: RouteTable): Obj {
-  const upstreams: Upstreams = new Map(plan.upstreams.map((u) => [u.name, u]))
+  const upstreams = upstreamsOf(plan)
   return {
     name: table.name, validateClusters: false, maxDirectResponseBodySizeBytes: 1_048_576,
     virtualHosts: table.virtualHosts.map((v) => ({ name: v.name, domains: [...v.domains], routes: v.routes.map((r) => route(r, upstreams)), includeRequestAttemptCount: true })),
