@@ -13,6 +13,8 @@ export interface StatusSources {
 
 export async function serveStatus(port: number, sources: StatusSources): Promise<Server> {
   const server = createServer((request, response) => {
+    // A web page may point a name of its own at 127.0.0.1: whoever asks by another name than this machine's is not from here.
+    if (!/^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/i.test(request.headers.host ?? '')) return void response.writeHead(403).end('only for localhost\n')
     const json = (value: unknown): void => void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value, null, 2) + '\n')
     switch ((request.url ?? '').split('?')[0]) {
       case '/ready':

@@ -16,11 +16,15 @@ export interface Prober {
 /** `/app-health/httpbin/readyz` → prober. Throws ENV_INVALID. */
 export function parseProbers(json: string): ReadonlyMap<string, Prober> {
   if (json === '') return new Map()
+  const odd = (cause?: unknown): KithError => new KithError('ENV_INVALID', 'ISTIO_KUBE_APP_PROBERS is no JSON object', { cause })
+  let value: unknown
   try {
-    return new Map(Object.entries(JSON.parse(json) as Record<string, Prober>))
+    value = JSON.parse(json)
   } catch (cause) {
-    throw new KithError('ENV_INVALID', 'ISTIO_KUBE_APP_PROBERS is no JSON object', { cause })
+    throw odd(cause)
   }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw odd()
+  return new Map(Object.entries(value as Record<string, Prober>))
 }
 
 export interface ProbeAnswer {
@@ -71,7 +75,7 @@ function probeTcp(port: number, host: string, timeoutMs: number): Promise<ProbeA
 function probeGrpc(spec: NonNullable<Prober['grpc']>, host: string, timeoutMs: number): Promise<ProbeAnswer> {
   const client = new Client(`${host}:${spec.port}`, credentials.createInsecure())
   const service = Buffer.from(spec.service ?? '')
-  const body = service.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from([0x0a, service.length]), service])
+  const body = service.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from(service.length < 0x80 ? [0x0a, service.length] : [0x0a, (service.length & 0x7f) | 0x80, service.length >> 7]), service])
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest('/grpc.health.v1.Health/Check', (b: Buffer) => b, (b: Buffer) => b, body, { deadline: Date.now() + timeoutMs } as never, ((error: Error | null, answer?: Buffer) => {
       client.close()
