@@ -93,10 +93,14 @@ function supervise(options: Pick<SupervisorOptions, 'dir' | 'stateDir' | 'proxy'
     if (child.stdout !== null) createInterface({ input: child.stdout }).on('line', (line) => {
       const message = JSON.parse(line) as { event: string; code?: string; message?: string }
       if (message.event === 'listening') resolve(child)
+      else if (options.mode === 'namespaced' && machineRefuses.has(message.code ?? '')) reject(new KithError('NAMESPACES_REFUSED', `this machine refuses part of a pod's network (${message.message})`))
       else reject(new KithError(message.code === 'UNEXPECTED' ? 'SUPERVISOR_FAILED' : (message.code ?? 'SUPERVISOR_FAILED'), message.message ?? 'the supervisor failed'))
     })
   })
 }
+
+/** What the inside says where the kernel or the machine lacks something. */
+const machineRefuses = new Set(['SYSTEM_CALL_FAILED', 'FFI_UNAVAILABLE', 'INTERCEPTION_UNAVAILABLE', 'NETLINK_SILENT', 'NAMESPACES_REFUSED', 'EACCES', 'EPERM', 'EROFS'])
 
 function failure(mode: LocalMode, said: string, how: number | string | null): KithError {
   if (mode === 'namespaced' && /^unshare: /m.test(said)) return new KithError('NAMESPACES_REFUSED', `this machine refuses namespaces (${said.split('\n')[0]})`)

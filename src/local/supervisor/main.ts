@@ -23,7 +23,7 @@ try {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => end(signal))
   process.stdout.write('{"event":"listening"}\n')
 } catch (error) {
-  const failure = { event: 'failed', code: error instanceof KithError ? error.code : 'UNEXPECTED', message: error instanceof Error ? (error instanceof KithError ? error.message : (error.stack ?? error.message)) : String(error) }
+  const failure = { event: 'failed', code: error instanceof KithError ? error.code : ((error as NodeJS.ErrnoException).syscall === undefined ? 'UNEXPECTED' : ((error as NodeJS.ErrnoException).code ?? 'UNEXPECTED')), message: error instanceof Error ? (error instanceof KithError ? error.message : (error.stack ?? error.message)) : String(error) }
   writeFileSync(1, JSON.stringify(failure) + '\n')
   process.exit(1)
 }

@@ -1,9 +1,11 @@
 // The mesh put together by hand, top to bottom: sandbox, objects, control plane, external servers, pods, control socket.
+import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { dump } from 'js-yaml'
 import { KithError } from '#lib/errors.ts'
-import { decodeMeshConfig } from '#api'
+import type { Problem } from '#lib/problem.ts'
+import { decodeMeshConfig, refTo, type ApiObject } from '#api'
 import { sidecarMark, type Exemption } from '#redirect'
 import { readFiles, watchFiles } from '#sources'
 import { readMeshFile } from '../mesh-file.ts'
@@ -19,7 +21,7 @@ import { explicitSandbox } from './explicit.ts'
 import { privateRun } from './mounts.ts'
 import { namespacedSandbox } from './namespaced.ts'
 import type { SupervisorOptions } from './options.ts'
-import { othersCanRead, reapForever } from './process-world.ts'
+import { othersCanRead, ownerOf, reapForever } from './process-world.ts'
 import { sidecarProgram } from './sidecar.ts'
 import { createTokenIssuer } from './tokens.ts'
 
@@ -54,12 +56,15 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   const trustDomain = meshConfig.trustDomain ?? 'cluster.local'
 
   if (options.mode === 'namespaced') {
+    if (spawnSync('setpriv', ['--version']).error !== undefined) throw new KithError('NAMESPACES_REFUSED', 'setpriv is missing; it comes with util-linux')
     privateRun([options.stateDir, options.dir])
     if (process.pid === 1) reapForever()
   }
   const exemption: Exemption = options.ownUsers && othersCanRead([process.execPath, options.programs.agent]) ? { by: 'owner', uid: 1337, gid: 1337 } : { by: 'mark', mark: sidecarMark }
+  // Under sudo, programs of a user's folder run as that user: without capabilities, root could not even read it.
+  const applicationUser = options.ownUsers && othersCanRead([process.execPath]) ? ownerOf(options.dir) : undefined
   const cacheShared = options.mode === 'namespaced' && exemption.by === 'owner' && shareCompileCache(process.env['NODE_COMPILE_CACHE'], exemption.uid)
-  const sandbox = options.mode === 'namespaced' ? namespacedSandbox({ stateDir: options.stateDir, podsDir: paths.pods, domain, exemption }) : await explicitSandbox({ stateDir: options.stateDir, podsDir: paths.pods, domain })
+  const sandbox = options.mode === 'namespaced' ? namespacedSandbox({ rootCertDir: paths.rootCert, podsDir: paths.pods, domain, exemption, ...(applicationUser === undefined ? {} : { applicationUser }) }) : await explicitSandbox({ stateDir: options.stateDir, podsDir: paths.pods, domain })
 
   const tokens = await createTokenIssuer()
   const userPaths = file.resources === undefined ? [options.dir] : file.resources.map((r) => resolve(options.dir, r))
@@ -80,6 +85,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   })
   const watch = watchFiles([...userPaths, paths.applied], (now) => void cluster.update(now.objects))
   // The pods' objects are written before the control plane reads for the first time, and it starts up while the pods get their places.
+  reportUnusual(watch.current().objects, options.dir, emit)
   const first = cluster.plan(watch.current().objects)
   const plane = startControlPlane({
     sandbox, program: options.programs.controlPlane, stateDir: options.stateDir, configPaths, tokenKeys: tokens.keys, inherited: inheritedEnv(), ...(meshConfigFile === undefined ? {} : { meshConfigFile }),
@@ -140,6 +146,13 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
       server.close()
     },
   }
+}
+
+/** What the user may wonder about: nothing to run, or something that does not run here. */
+function reportUnusual(objects: readonly ApiObject[], dir: string, emit: (event: EventBody) => void): void {
+  const warn = (problem: Omit<Problem, 'severity'>): void => emit({ event: 'problem', problem: { ...problem, severity: 'warning' } })
+  if (objects.length === 0) warn({ code: 'KITH0204', ref: { kind: '', namespace: '', name: '', path: '', file: dir }, message: 'no object was found: nothing runs', help: 'kith up takes a folder with Kubernetes YAML; kith.yaml maps images to commands' })
+  for (const o of objects) if (o.kind === 'CronJob') warn({ code: 'KITH0205', ref: refTo(o, 'spec.schedule'), message: 'schedules of CronJobs are not kept here; the CronJob starts nothing', help: 'apply a Job to run it once' })
 }
 
 /** Every connected sidecar has what follows from the newest files: twice in a row, since two changes may have crossed. */

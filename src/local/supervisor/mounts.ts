@@ -36,6 +36,8 @@ export function privateRun(kept: readonly string[]): void {
   }
   if (existsSync('/var/run') && !lstatSync('/var/run').isSymbolicLink()) mount('/run', '/var/run', { flags: ['bind', 'recursive'] })
   for (const name of ['tokens', 'istio']) mkdirSync(`${secretsDir}/${name}`, { recursive: true })
+  // Servers outside the mesh leave their CA's certificate here for the sidecars.
+  chmodSync(secretsDir, 0o1777)
   for (const path of ['/etc/resolv.conf', '/etc/hosts']) keepLinkTarget(path)
 }
 

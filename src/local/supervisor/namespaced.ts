@@ -22,11 +22,14 @@ const statusPort = 15014
 const firstLink = 10
 
 export interface NamespacedOptions {
-  readonly stateDir: string
+  /** The folder in which sidecars find root-cert.pem. */
+  readonly rootCertDir: string
   readonly podsDir: string
   readonly domain: string
   /** uid 1337 where users other than our own exist and can read the programs; a mark else. */
   readonly exemption: Exemption
+  /** Who applications run as; default: whoever we are. */
+  readonly applicationUser?: { readonly uid: number; readonly gid: number }
 }
 
 export function namespacedSandbox(options: NamespacedOptions): Sandbox {
@@ -61,7 +64,8 @@ export function namespacedSandbox(options: NamespacedOptions): Sandbox {
       if (text !== rules) replaceTable(table, rules === '')
       rules = text
     },
-    spawnSystem: (what) => start(['--bounding-set=-all', '--inh-caps=-all', '--no-new-privs'], what),
+    // Under sudo it reads a folder that is not root's.
+    spawnSystem: (what) => start(['--bounding-set=-all,+dac_read_search', '--inh-caps=-all', '--no-new-privs'], what),
     close: () => dns.close(),
   }
 }
@@ -100,6 +104,7 @@ class NamespacedPod implements PodPlace {
   readonly #mounts: Partial<Record<Role, number>> = {}
   readonly #exemption: Exemption
   readonly #dir: string
+  readonly #user: NamespacedOptions['applicationUser']
 
   constructor(what: PlaceRequest, network: number, link: number, options: NamespacedOptions) {
     this.address = what.address
@@ -111,12 +116,13 @@ class NamespacedPod implements PodPlace {
     const dir = `${options.podsDir}/${what.uid}`
     mkdirSync(dir, { recursive: true })
     this.#dir = dir
+    this.#user = options.applicationUser
     const files = writeContainerFiles(dir, {
       resolvConf: resolvConf(what.namespace, gateway, options.domain), hostname: what.hostname, address: what.address,
       ...(what.token === undefined ? {} : { token: what.token, tokenOwner: options.exemption.by === 'owner' ? options.exemption.uid : 0 }),
     })
     this.#mounts.application = newMountNamespace(() => arrangeContainer(files, undefined))
-    if (what.injected) this.#mounts.sidecar = newMountNamespace(() => arrangeContainer(files, `${options.stateDir}/root-cert`))
+    if (what.injected) this.#mounts.sidecar = newMountNamespace(() => arrangeContainer(files, options.rootCertDir))
   }
 
   spawn(role: Role, what: Spawn): ChildProcess {
@@ -126,7 +132,7 @@ class NamespacedPod implements PodPlace {
 
   #rights(role: Role): string[] {
     const none = ['--inh-caps=-all', '--no-new-privs']
-    if (role === 'application') return ['--bounding-set=-all', ...none]
+    if (role === 'application') return [...(this.#user === undefined ? [] : [`--reuid=${this.#user.uid}`, `--regid=${this.#user.gid}`, '--clear-groups']), '--bounding-set=-all', ...none]
     if (this.#exemption.by === 'mark') return ['--bounding-set=-all,+net_admin', ...none]
     return [`--reuid=${this.#exemption.uid}`, `--regid=${this.#exemption.gid}`, '--clear-groups', '--bounding-set=-all', ...none]
   }

@@ -57,7 +57,7 @@ export interface Sandbox {
   placeExternal(name: string, address: string, ports: readonly number[]): PodPlace
   /** Names and virtual addresses follow what the mesh looks like now. */
   publish(view: import('../names.ts').Names): void
-  /** Runs a program of the mesh itself (the control plane), without any capability. */
+  /** Runs a program of the mesh itself (the control plane): no capability but reading files. */
   spawnSystem(what: Spawn): ChildProcess
   close(): void
 }

@@ -15,6 +15,12 @@ export function othersCanRead(files: readonly string[]): boolean {
   })
 }
 
+/** The user and group that a folder belongs to; undefined for root's own. */
+export function ownerOf(dir: string): { readonly uid: number; readonly gid: number } | undefined {
+  const { uid, gid } = statSync(dir)
+  return uid === 0 ? undefined : { uid, gid }
+}
+
 const lookEveryMs = 5000
 const own = new Set<number>()
 
