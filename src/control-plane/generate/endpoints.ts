@@ -1,9 +1,11 @@
 // EndpointsPlan → ClusterLoadAssignment; the mark that automatic mTLS goes by stands on each endpoint.
+import { isIP } from 'node:net'
 import type { Endpoint, EndpointsPlan } from '#plan'
 import { some, type Obj } from './json.ts'
 
 export function clusterLoadAssignment(plan: EndpointsPlan): Obj {
-  return { clusterName: plan.upstream, endpoints: localityEndpoints(plan.endpoints) }
+  // EDS takes addresses only; one host name among them and Envoy refuses all.
+  return { clusterName: plan.upstream, endpoints: localityEndpoints(plan.endpoints.filter((e) => isIP(e.address) !== 0)) }
 }
 
 /** Grouped by locality `region/zone/subzone`, sorted. */

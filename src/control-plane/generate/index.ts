@@ -1,7 +1,7 @@
 // In: ProxyPlan, EndpointsPlan, and nothing else. Out: Envoy v3 resources with Istio's names, versioned by their content.
 // Law: pure, deterministic; one argument. Stock Envoy accepts all of it.
 // Read first: filter-chains.ts, listeners.ts, clusters.ts, routes.ts, http-filters.ts.
-import type { EndpointsPlan, ProxyPlan } from '#plan'
+import type { EndpointsPlan, OutboundListener, ProxyPlan } from '#plan'
 import { typeUrls, type Resource } from '#xds'
 import { fixedClusters, upstreamCluster } from './clusters.ts'
 import { clusterLoadAssignment } from './endpoints.ts'
@@ -19,13 +19,18 @@ export function generate(plan: ProxyPlan): Resource[] {
 /** The same as Envoy's documentation writes it: for dumps and goldens. */
 export function generateJson(plan: ProxyPlan): { readonly type: string; readonly json: Obj }[] {
   const clusters = [...fixedClusters(plan), ...plan.upstreams.map((u) => upstreamCluster(plan, u))]
-  const listeners = [virtualInbound(plan), virtualOutbound(plan), ...plan.outbound.map((l) => outboundListener(plan, l))]
+  const listeners = [virtualInbound(plan), virtualOutbound(plan), ...plan.outbound.filter(standsAlone).map((l) => outboundListener(plan, l))]
   const routes = plan.routeTables.map((t) => routeConfiguration(plan, t))
   return [
     ...clusters.map((json) => ({ type: typeUrls.cluster, json })),
     ...listeners.map((json) => ({ type: typeUrls.listener, json })),
     ...routes.map((json) => ({ type: typeUrls.route, json })),
   ]
+}
+
+/** The two interception ports are taken on the address of all. */
+function standsAlone(l: OutboundListener): boolean {
+  return l.address !== '0.0.0.0' || (l.port !== 15001 && l.port !== 15006)
 }
 
 export function generateEndpoints(plan: EndpointsPlan): Resource {

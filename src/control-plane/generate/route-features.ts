@@ -16,9 +16,27 @@ export function headerFields(...ops: readonly (HeaderOps | undefined)[]): Obj {
 }
 
 function headersToAdd(side: Side): Obj[] {
-  const option = (appendAction: string) => ([key, value]: [string, string]): Obj => ({ header: { key, value }, appendAction })
+  const option = (appendAction: string) => ([key, value]: [string, string]): Obj => ({ header: { key, value: headerValue(value) }, appendAction })
   const sorted = (of: Record<string, string> | undefined): [string, string][] => Object.entries(of ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
   return [...sorted(side?.set).map(option('OVERWRITE_IF_EXISTS_OR_ADD')), ...sorted(side?.add).map(option('APPEND_IF_EXISTS_OR_ADD'))]
+}
+
+/** What Envoy fills in; anything else between percent signs would make it refuse the whole table. */
+const fillIns = new Set(
+  `REQ REQ_WITHOUT_QUERY RESP PROTOCOL UPSTREAM_PROTOCOL START_TIME REQUESTED_SERVER_NAME ROUTE_NAME HOSTNAME CONNECTION_ID STREAM_ID VIRTUAL_CLUSTER_NAME RESPONSE_CODE RESPONSE_CODE_DETAILS RESPONSE_FLAGS DYNAMIC_METADATA
+  CLUSTER_METADATA UPSTREAM_METADATA FILTER_STATE FILTER_CHAIN_NAME UPSTREAM_HOST UPSTREAM_CLUSTER UPSTREAM_REMOTE_ADDRESS UPSTREAM_LOCAL_ADDRESS UPSTREAM_REQUEST_ATTEMPT_COUNT
+  DOWNSTREAM_REMOTE_ADDRESS DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT DOWNSTREAM_REMOTE_PORT DOWNSTREAM_DIRECT_REMOTE_ADDRESS DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT DOWNSTREAM_LOCAL_ADDRESS
+  DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT DOWNSTREAM_LOCAL_PORT DOWNSTREAM_LOCAL_URI_SAN DOWNSTREAM_PEER_URI_SAN DOWNSTREAM_LOCAL_SUBJECT DOWNSTREAM_PEER_SUBJECT DOWNSTREAM_PEER_ISSUER DOWNSTREAM_PEER_SERIAL
+  DOWNSTREAM_PEER_FINGERPRINT_256 DOWNSTREAM_TLS_SESSION_ID DOWNSTREAM_TLS_CIPHER DOWNSTREAM_TLS_VERSION`.trim().split(/\s+/),
+)
+
+/** A percent sign that begins no fill-in stands for itself: `50%` → `50%%`. Those written twice already stay. */
+export function headerValue(value: string): string {
+  return value.replace(/%%|%([A-Z][A-Z0-9_]*)(?:\([^()%]*\))?(?::\d+)?%|%/g, (found, name: string | undefined) => {
+    if (found === '%') return '%%'
+    if (found === '%%' || (name !== undefined && fillIns.has(name))) return found
+    return found.replaceAll('%', '%%')
+  })
 }
 
 function list(items: Json[]): Json[] | undefined {

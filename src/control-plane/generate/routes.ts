@@ -1,5 +1,5 @@
 // RouteTable → RouteConfiguration; and the one route of each inbound port.
-import type { HttpAction, HttpRoute, InboundPort, ProxyPlan, RouteTable, Upstream, WeightedTarget } from '#plan'
+import type { HttpAction, HttpRoute, InboundPort, ProxyPlan, RouteTable, Upstream, VirtualHost, WeightedTarget } from '#plan'
 import { httpProtocolOf, upstreamsOf, usesMeshTls } from './clusters.ts'
 import { alpnOverride } from './http-filters.ts'
 import { seconds, some, typed, type Obj } from './json.ts'
@@ -14,8 +14,19 @@ export function routeConfiguration(plan: ProxyPlan, table: RouteTable): Obj {
   const upstreams = upstreamsOf(plan)
   return {
     name: table.name, validateClusters: false, maxDirectResponseBodySizeBytes: 1_048_576,
-    virtualHosts: table.virtualHosts.map((v) => ({ name: v.name, domains: [...v.domains], routes: v.routes.map((r) => route(r, upstreams)), includeRequestAttemptCount: true })),
+    virtualHosts: distinct(table).map((v) => ({ name: v.name, domains: [...v.domains], routes: v.routes.map((r) => route(r, upstreams)), includeRequestAttemptCount: true })),
   }
+}
+
+/** A domain belongs to the first host that names it: Envoy refuses a table in which it stands twice. */
+function distinct(table: RouteTable): VirtualHost[] {
+  const seen = new Set<string>()
+  const fresh = (domain: string): boolean => {
+    const known = seen.has(domain.toLowerCase())
+    seen.add(domain.toLowerCase())
+    return !known
+  }
+  return table.virtualHosts.map((v) => ({ ...v, domains: v.domains.filter(fresh) })).filter((v) => v.domains.length > 0)
 }
 
 /** Everything goes to the application; a request that was reset before it was sent is tried again, as Istio does (not for gRPC, whose client decides). */
@@ -91,7 +102,7 @@ function retryPolicy(r: NonNullable<RouteAction['retries']>, hashed: boolean): O
   const elsewhere = !hashed && r.ignorePreviousHosts !== false
   return some({
     retryOn: r.retryOn.join(','), numRetries: r.attempts, retriableStatusCodes: r.retriableStatusCodes.length === 0 ? undefined : [...r.retriableStatusCodes],
-    perTryTimeout: r.perTryTimeoutMs === undefined ? undefined : seconds(r.perTryTimeoutMs), retryBackOff: r.backoffMs === undefined ? undefined : { baseInterval: seconds(r.backoffMs) },
+    perTryTimeout: r.perTryTimeoutMs === undefined ? undefined : seconds(r.perTryTimeoutMs), retryBackOff: r.backoffMs === undefined || r.backoffMs <= 0 ? undefined : { baseInterval: seconds(r.backoffMs) },
     retryHostPredicate: elsewhere ? [{ name: 'envoy.retry_host_predicates.previous_hosts', typedConfig: typed('envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate') }] : undefined,
     hostSelectionRetryMaxAttempts: elsewhere ? '5' : undefined,
   })

@@ -6,6 +6,17 @@ const tlsType = 'envoy.extensions.transport_sockets.tls.v3'
 /** Istio's TLS 1.2 ciphers. */
 const cipherSuites = ['ECDHE-ECDSA-AES256-GCM-SHA384', 'ECDHE-RSA-AES256-GCM-SHA384', 'ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-RSA-AES128-GCM-SHA256', 'AES256-GCM-SHA384', 'AES128-GCM-SHA256']
 
+/** What else BoringSSL knows; a name that it does not know would close every inbound port. */
+const otherSuites = [
+  'ECDHE-ECDSA-CHACHA20-POLY1305', 'ECDHE-RSA-CHACHA20-POLY1305', 'ECDHE-ECDSA-AES128-SHA', 'ECDHE-RSA-AES128-SHA', 'ECDHE-ECDSA-AES256-SHA', 'ECDHE-RSA-AES256-SHA', 'AES128-SHA', 'AES256-SHA',
+]
+
+/** The mesh's choice without names that nobody knows, as Istio filters it; Istio's list where nothing is left. */
+function ciphersOf(mesh: MeshSettings): string[] {
+  const known = mesh.cipherSuites.filter((c) => cipherSuites.includes(c) || otherSuites.includes(c))
+  return known.length > 0 ? [...new Set(known)] : [...cipherSuites]
+}
+
 function sdsSecret(name: string): Obj {
   return {
     name,
@@ -27,14 +38,14 @@ function meshContext(sans: readonly Obj[], alpn: readonly string[], params: Obj)
 /** Server side: a certificate of one of the mesh's trust domains is asked for, always. */
 export function downstreamMtls(mesh: MeshSettings, alpn: readonly string[]): Obj {
   const sans = uriSans([mesh.trustDomain, ...mesh.trustDomainAliases].map((d) => ({ prefix: `spiffe://${d}/` })))
-  const params = some({ tlsMinimumProtocolVersion: mesh.minTlsVersion === 'TLSV1_3' ? 'TLSv1_3' : 'TLSv1_2', tlsMaximumProtocolVersion: 'TLSv1_3', cipherSuites: mesh.minTlsVersion === 'TLSV1_3' ? undefined : [...(mesh.cipherSuites.length > 0 ? mesh.cipherSuites : cipherSuites)] })
+  const params = some({ tlsMinimumProtocolVersion: mesh.minTlsVersion === 'TLSV1_3' ? 'TLSv1_3' : 'TLSv1_2', tlsMaximumProtocolVersion: 'TLSv1_3', cipherSuites: mesh.minTlsVersion === 'TLSV1_3' ? undefined : ciphersOf(mesh) })
   return { name: 'envoy.transport_sockets.tls', typedConfig: typed(`${tlsType}.DownstreamTlsContext`, { commonTlsContext: meshContext(sans, alpn, params), requireClientCertificate: true }) }
 }
 
 /** Client side, mesh certificates: the server must show one of the expected ids. Without any known, its chain alone is checked. */
 export function upstreamMtls(tls: { readonly sni: string; readonly sans: readonly string[] }, alpn: readonly string[]): Obj {
   const context = meshContext(uriSans(tls.sans.map((exact) => ({ exact }))), alpn, { tlsMinimumProtocolVersion: 'TLSv1_2', tlsMaximumProtocolVersion: 'TLSv1_3' })
-  return { name: 'envoy.transport_sockets.tls', typedConfig: typed(`${tlsType}.UpstreamTlsContext`, { commonTlsContext: context, sni: tls.sni }) }
+  return { name: 'envoy.transport_sockets.tls', typedConfig: typed(`${tlsType}.UpstreamTlsContext`, some({ commonTlsContext: context, sni: tls.sni.length > 255 ? undefined : tls.sni })) }
 }
 
 type UserTls = Extract<UpstreamTls, { mode: 'SIMPLE' | 'MUTUAL' }>
