@@ -64,7 +64,7 @@ function service(u: Upstream, plan: ProxyPlan): Obj {
 
 function balancing(u: Upstream): Obj {
   const { warmupMs, ringSize } = u.balancing
-  const slowStart = warmupMs === undefined || warmupMs <= 0 ? undefined : { slowStartConfig: { slowStartWindow: seconds(warmupMs) } }
+  const slowStart = warmupMs === undefined ? undefined : { slowStartConfig: { slowStartWindow: seconds(warmupMs) } }
   switch (u.discovery === 'ORIGINAL_DST' ? 'PASSTHROUGH' : u.balancing.policy) {
     case 'PASSTHROUGH':
       return { lbPolicy: 'CLUSTER_PROVIDED' }
@@ -75,25 +75,10 @@ function balancing(u: Upstream): Obj {
     case 'RANDOM':
       return { lbPolicy: 'RANDOM' }
     case 'RING_HASH':
-      return { lbPolicy: 'RING_HASH', ringHashLbConfig: { minimumRingSize: String(Math.min(ringSize ?? 1024, mostRing)) } }
+      return { lbPolicy: 'RING_HASH', ringHashLbConfig: { minimumRingSize: String(ringSize ?? 1024) } }
     case 'MAGLEV':
-      return some({ lbPolicy: 'MAGLEV', maglevLbConfig: ringSize === undefined ? undefined : { tableSize: String(primeFrom(ringSize)) } })
+      return some({ lbPolicy: 'MAGLEV', maglevLbConfig: ringSize === undefined ? undefined : { tableSize: String(ringSize) } })
   }
-}
-
-/** Envoy's limits of a ring and of a Maglev table (the latter a prime). */
-const mostRing = 8_388_608
-const mostMaglev = 5_000_011
-
-/** The smallest prime that is not less: Envoy takes no other size of a Maglev table. */
-export function primeFrom(size: number): number {
-  const isPrime = (n: number): boolean => {
-    for (let d = 2; d * d <= n; d++) if (n % d === 0) return false
-    return n >= 2
-  }
-  let n = Math.max(2, Math.min(Math.ceil(size), mostMaglev))
-  while (!isPrime(n)) n++
-  return n
 }
 
 /** AUTO: each endpoint's mark decides between mesh mTLS and plaintext. */

@@ -41,13 +41,8 @@ export function outlierDetection(o: OutlierDetection): Obj {
   return some({
     consecutive5xx: consecutive5xx === 0 ? undefined : consecutive5xx, enforcingConsecutive5xx: consecutive5xx === undefined ? undefined : consecutive5xx > 0 ? 100 : 0,
     consecutiveGatewayFailure: gateway === 0 ? undefined : gateway, enforcingConsecutiveGatewayFailure: gateway === undefined ? undefined : gateway > 0 ? 100 : 0,
-    // Zero stands for Envoy's default, which takes none.
-    interval: positive(o.intervalMs), baseEjectionTime: positive(o.baseEjectionMs), maxEjectionPercent: o.maxEjectionPercent,
+    interval: o.intervalMs === undefined ? undefined : seconds(o.intervalMs), baseEjectionTime: o.baseEjectionMs === undefined ? undefined : seconds(o.baseEjectionMs), maxEjectionPercent: o.maxEjectionPercent,
     enforcingSuccessRate: 0, splitExternalLocalOriginErrors: o.splitExternalLocalOriginErrors,
     consecutiveLocalOriginFailure: o.consecutiveLocalOriginFailures, enforcingConsecutiveLocalOriginFailure: o.consecutiveLocalOriginFailures === undefined ? undefined : 100,
   })
-}
-
-function positive(ms: number | undefined): string | undefined {
-  return ms === undefined || ms <= 0 ? undefined : seconds(ms)
 }

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { byDefault } from '#lib/decided.ts'
 import type { HttpAction, PortProtocol, ProxyPlan, Upstream, UpstreamTls } from '#plan'
-import { primeFrom } from './clusters.ts'
 import { generate, generateEndpoints, generateJson } from './index.ts'
 import { headerValue } from './route-features.ts'
 
@@ -102,8 +101,4 @@ test('a percent sign that begins no fill-in stands for itself', () => {
   for (const [value, expected] of [
     ['50%', '50%%'], ['%REQ(x-a)% and %PROTOCOL%', '%REQ(x-a)% and %PROTOCOL%'], ['%OURS%', '%%OURS%%'], ['a%%b', 'a%%b'], ['%START_TIME(%s)%', '%%START_TIME(%%s)%%'], ['%RESP(A?B):10%', '%RESP(A?B):10%'], ['plain', 'plain'],
   ] as const) assert.equal(headerValue(value), expected)
-})
-
-test('sizes of a Maglev table are primes', () => {
-  assert.deepEqual([1, 1000, 65_537, 9_000_000].map(primeFrom), [2, 1009, 65_537, 5_000_011])
 })

@@ -102,7 +102,7 @@ function retryPolicy(r: NonNullable<RouteAction['retries']>, hashed: boolean): O
   const elsewhere = !hashed && r.ignorePreviousHosts !== false
   return some({
     retryOn: r.retryOn.join(','), numRetries: r.attempts, retriableStatusCodes: r.retriableStatusCodes.length === 0 ? undefined : [...r.retriableStatusCodes],
-    perTryTimeout: r.perTryTimeoutMs === undefined ? undefined : seconds(r.perTryTimeoutMs), retryBackOff: r.backoffMs === undefined || r.backoffMs <= 0 ? undefined : { baseInterval: seconds(r.backoffMs) },
+    perTryTimeout: r.perTryTimeoutMs === undefined ? undefined : seconds(r.perTryTimeoutMs), retryBackOff: r.backoffMs === undefined ? undefined : { baseInterval: seconds(r.backoffMs) },
     retryHostPredicate: elsewhere ? [{ name: 'envoy.retry_host_predicates.previous_hosts', typedConfig: typed('envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate') }] : undefined,
     hostSelectionRetryMaxAttempts: elsewhere ? '5' : undefined,
   })
