@@ -34,7 +34,7 @@ export async function startEnvoyDataPlane(settings: AgentSettings, log: Logger, 
   return {
     certificate: (c) => secrets.set(c),
     begin() {
-      child = spawn(binary, ['-c', bootstrapPath, '--concurrency', '1', '--use-dynamic-base-id', '--drain-time-s', String(Math.max(1, Math.round(settings.drainMs / 1000))), '--log-format', logFormat, '--log-level', 'warning'], { stdio: ['ignore', 'inherit', 'inherit'] })
+      child = spawn(binary, ['-c', bootstrapPath, '--concurrency', '1', '--disable-hot-restart', '--drain-time-s', String(Math.max(1, Math.round(settings.drainMs / 1000))), '--log-format', logFormat, '--log-level', 'warning'], { stdio: ['ignore', 'inherit', 'inherit'] })
       const own = child
       process.once('exit', () => own.kill('SIGKILL'))
       child.once('error', (error) => log.error({ binary, reason: error.message }, 'envoy could not be started'))
