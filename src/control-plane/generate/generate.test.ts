@@ -49,8 +49,9 @@ test('the mesh’s ALPN goes to clusters of the mesh, by their protocol, and to 
 })
 
 test('weighted: what all have in common stands on the route, else each says its own', () => {
-  const all = [upstream('a', mesh), upstream('b', mesh), upstream('c', simple), upstream('d', mesh, 'grpc')]
+  const all = [upstream('a', mesh), upstream('b', mesh), upstream('c', simple), upstream('d', mesh, 'grpc'), upstream('e', { mode: 'DISABLE' })]
   assert.deepEqual(alpn(planWith(all, to('a', 'b'))), { route: http1, weights: [undefined, undefined] })
+  assert.deepEqual(alpn(planWith(all, to('e', 'a'))), { route: http1, weights: [undefined, undefined] }, 'plaintext names nothing anyway')
   assert.deepEqual(alpn(planWith(all, to('a', 'c', 'd'))), { route: undefined, weights: [http1, undefined, http2] })
 })
 

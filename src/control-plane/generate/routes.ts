@@ -64,16 +64,22 @@ function weighed(targets: readonly WeightedTarget[]): readonly WeightedTarget[] 
   return targets.length > 1 ? targets.filter((t) => t.weight > 0) : targets
 }
 
-/** The ALPN that requests to this upstream name; undefined: not the mesh's TLS, so not the mesh's names. */
+/** The ALPN that requests to this upstream name; {}: TLS, but not the mesh's, so not the mesh's names; undefined: no TLS, so it does not matter. */
 function alpnOf(target: WeightedTarget, upstreams: Upstreams): Obj | undefined {
   const upstream = upstreams.get(target.upstream)
-  return upstream !== undefined && usesMeshTls(upstream) ? alpnOverride(httpProtocolOf(upstream)) : undefined
+  if (upstream === undefined || upstream.tls.value.mode === 'DISABLE') return undefined
+  return usesMeshTls(upstream) ? alpnOverride(httpProtocolOf(upstream)) : {}
 }
 
-/** What all destinations have in common stands on the route; where they differ, each has its own. */
+/** What all destinations have in common stands on the route; where they differ (undefined), each has its own. */
 function sharedAlpn(targets: readonly WeightedTarget[], upstreams: Upstreams): Obj | undefined {
-  const [first, ...others] = targets.map((t) => alpnOf(t, upstreams))
+  const [first = {}, ...others] = targets.map((t) => alpnOf(t, upstreams)).filter((a) => a !== undefined)
   return others.every((o) => JSON.stringify(o) === JSON.stringify(first)) ? first : undefined
+}
+
+function ownAlpnOf(target: WeightedTarget, upstreams: Upstreams): Obj {
+  const typedPerFilterConfig = alpnOf(target, upstreams)
+  return typedPerFilterConfig === undefined || Object.keys(typedPerFilterConfig).length === 0 ? {} : { typedPerFilterConfig }
 }
 
 function forward(a: RouteAction, targets: readonly WeightedTarget[], ownAlpn: boolean, upstreams: Upstreams): Obj {
@@ -94,7 +100,7 @@ function clusterSpecifier(targets: readonly WeightedTarget[], ownAlpn: boolean, 
   const [only] = targets
   if (only === undefined) return { cluster: 'BlackHoleCluster' }
   if (targets.length === 1) return { cluster: only.upstream }
-  return { weightedClusters: { clusters: targets.map((t) => some({ name: t.upstream, weight: t.weight, ...headerFields(t.headers), typedPerFilterConfig: ownAlpn ? alpnOf(t, upstreams) : undefined })) } }
+  return { weightedClusters: { clusters: targets.map((t) => some({ name: t.upstream, weight: t.weight, ...headerFields(t.headers), ...(ownAlpn ? ownAlpnOf(t, upstreams) : {}) })) } }
 }
 
 /** With consistent hashing a retry may meet the same host again: it is the one that the hash names. */
