@@ -7,6 +7,7 @@ import { formatProblem } from './problems.ts'
 export class LiveView {
   readonly #startedMs = Date.now()
   readonly #shown = new Map<string, string>()
+  readonly #said = new Set<string>()
   readonly #print: (line: string) => void
 
   constructor(print: (line: string) => void = (line) => process.stdout.write(line + '\n')) {
@@ -31,7 +32,7 @@ export class LiveView {
       case 'control-plane':
         return [event.status === 'failed' ? paint('red', `control plane failed: ${event.detail ?? ''}`) : `control plane ${event.status}`]
       case 'control-plane-log':
-        return logLines(event.level, event.message, event.fields)
+        return this.#log(event.level, event.message, event.fields)
       case 'pod':
         return this.#pod(event.pod, event.detail)
       case 'ready':
@@ -41,6 +42,18 @@ export class LiveView {
       case 'stopping':
         return [`going down: ${event.why}`]
     }
+  }
+
+  /** The control plane repeats what is wrong each time it reads; once is enough, until something changes. */
+  #log(level: string, message: string, fields: Readonly<Record<string, unknown>>): string[] {
+    const lines = logLines(level, message, fields)
+    if (message === 'change pushed') {
+      if (lines.length > 0) this.#said.clear()
+      return lines
+    }
+    const fresh = lines.filter((l) => !this.#said.has(l))
+    for (const l of fresh) this.#said.add(l)
+    return fresh
   }
 
   #pod(pod: PodView, detail: string | undefined): string[] {

@@ -1,7 +1,7 @@
 // kith up DIR [-- COMMAND…]: the mesh of a folder, on this machine, until Ctrl-C or until COMMAND has ended.
 import { spawn } from 'node:child_process'
 import { Command, Option } from 'commander'
-import { startMesh, type LocalMode, type MeshHandle } from '#local'
+import { startMesh, type LocalMode, type MeshEvent, type MeshHandle } from '#local'
 import { ExitError } from '../failure.ts'
 import { LiveView } from '../live-view.ts'
 
@@ -36,12 +36,18 @@ async function run(dir: string, rest: readonly string[], options: Options): Prom
   const interrupted = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(signal))
   })
+  let told = false
+  const onEvent = (event: MeshEvent): void => {
+    told ||= event.event === 'stopping'
+    if (options.output === 'json') process.stdout.write(JSON.stringify(event) + '\n')
+    else view.show(event)
+  }
   const mesh = await startMesh({
     dir, mode: options.mode, ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
-    onEvent: (event) => (options.output === 'json' ? void process.stdout.write(JSON.stringify(event) + '\n') : view.show(event)),
+    onEvent,
   })
   try {
-    const code = command.length > 0 ? await runCommand(mesh, command, Number(options.timeout) * 1000, interrupted) : await Promise.race([interrupted.then(() => 0), mesh.ended.then(() => 1)])
+    const code = command.length > 0 ? await runCommand(mesh, command, Number(options.timeout) * 1000, interrupted) : await Promise.race([interrupted.then(() => 0), mesh.ended.then(() => (told ? 0 : 1))])
     if (code === 1 && command.length === 0) throw new ExitError(1, 'kith: the mesh has ended by itself')
     if (code !== 0) throw new ExitError(code)
   } finally {

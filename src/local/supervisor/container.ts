@@ -18,6 +18,7 @@ export interface ContainerOptions {
 
 const firstPauseMs = 500
 const longestPauseMs = 30_000
+const restartGraceMs = 2000
 /** A run this long clears the pause, as kubelet's ten minutes do. */
 const steadyMs = 60_000
 
@@ -35,6 +36,7 @@ export class ContainerRunner {
   #child: ChildProcess | undefined
   #timer: NodeJS.Timeout | undefined
   #pauseMs = firstPauseMs
+  #restartReason: string | undefined
   #stopping = false
   #ended: Promise<void> = Promise.resolve()
 
@@ -90,8 +92,13 @@ export class ContainerRunner {
     this.#child = undefined
     this.ready = false
     const { restartPolicy, onFinished, onChange } = this.#options
+    const asked = this.#restartReason
+    this.#restartReason = undefined
     if (this.#stopping) this.status = 'Completed'
-    else if (restartPolicy === 'Never' || (restartPolicy === 'OnFailure' && code === 0)) {
+    else if (asked !== undefined) {
+      this.detail = asked
+      this.#again()
+    } else if (restartPolicy === 'Never' || (restartPolicy === 'OnFailure' && code === 0)) {
       this.status = code === 0 ? 'Completed' : 'Error'
       this.detail = code === 0 ? undefined : (detail ?? this.#lastWords(code))
       onChange()
@@ -119,9 +126,12 @@ export class ContainerRunner {
 
   /** Ends the process and starts it again, as a failed liveness probe does. */
   restart(why: string): void {
-    this.detail = why
+    const child = this.#child
+    if (child === undefined || this.#stopping) return
+    this.#restartReason = why
     this.signal('SIGTERM')
-    setTimeout(() => this.signal('SIGKILL'), 2000).unref()
+    const timer = setTimeout(() => this.#child === child && this.signal('SIGKILL'), restartGraceMs)
+    child.once('exit', () => clearTimeout(timer))
   }
 
   /** To the whole group: a shell's children get it too. */
