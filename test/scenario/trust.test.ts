@@ -1,7 +1,7 @@
 // Certificates and configuration from end to end: who is let in, what renews by itself, what a lost control plane leaves standing.
 import 'reflect-metadata'
 import { Client, credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js'
-import { Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509'
+import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension, SubjectKeyIdentifierExtension, X509CertificateGenerator } from '@peculiar/x509'
 import assert from 'node:assert/strict'
 import { KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -19,7 +19,7 @@ interface Proof {
 }
 
 /** A key, a CSR that asks for `name`, and what the CA makes of it. */
-async function askCa(mesh: TrustMesh, token: string, name: string): Promise<Proof & { readonly certificate: X509Certificate; readonly count: number }> {
+async function askCa(mesh: TrustMesh, token: string, name: string): Promise<Proof & { readonly certificate: X509Certificate; readonly roots: string; readonly count: number }> {
   const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
   const csr = (await Pkcs10CertificateRequestGenerator.create({ name: 'CN=admin', keys, signingAlgorithm: algorithm, extensions: [new SubjectAlternativeNameExtension([{ type: 'url', value: name }])] })).toString('pem')
   const client = new Client(mesh.address, credentials.createSsl(readFileSync(mesh.rootPath)), { 'grpc.ssl_target_name_override': serverName })
@@ -29,7 +29,7 @@ async function askCa(mesh: TrustMesh, token: string, name: string): Promise<Proo
     const pems = await new Promise<readonly string[]>((resolve, reject) => {
       client.makeUnaryRequest(caMethod.path, caMethod.requestSerialize, caMethod.responseDeserialize, { csr, validitySeconds: 0 }, metadata, (error, value) => (error === null ? resolve(value ?? []) : reject(error)))
     })
-    return { chain: pems.slice(0, -1).join(''), key: pem(keys.privateKey), certificate: new X509Certificate(pems[0] as string), count: pems.length }
+    return { chain: pems.slice(0, -1).join(''), key: pem(keys.privateKey), certificate: new X509Certificate(pems[0] as string), roots: pems.at(-1) ?? '', count: pems.length }
   } finally {
     client.close()
   }
@@ -61,6 +61,22 @@ function presentedSerial(port: number): Promise<string> {
       socket.destroy()
     })
     socket.on('error', reject)
+  })
+}
+
+/** A request over a new mTLS connection straight to a sidecar's inbound port: each end must trust the other's chain. The status line. */
+function freshCall(port: number, proof: Proof & { readonly roots: string }): Promise<string> {
+  return new Promise((resolve, reject) => {
+    // The name is a SPIFFE id, which is looked at by the scenario's other tests; here it is the chain.
+    const socket = connect({ host: '127.0.0.1', port, ALPNProtocols: ['istio'], ca: proof.roots, cert: proof.chain, key: proof.key, checkServerIdentity: () => undefined }, () => {
+      socket.write('GET /headers HTTP/1.1\r\nhost: httpbin.foo:8000\r\nconnection: close\r\n\r\n')
+    })
+    socket.once('data', (d) => {
+      resolve(d.toString('latin1').split('\r\n', 1)[0] ?? '')
+      socket.destroy()
+    })
+    socket.on('error', reject)
+    socket.on('end', () => reject(new Error('closed without an answer')))
   })
 }
 
@@ -176,4 +192,52 @@ test('certificates renew under traffic, a saved policy arrives, a broken one doe
   await renewed(2)
   assert.equal(mesh.lines.filter((l) => l.message.startsWith('unexpected')).length, 0)
   assert.doesNotMatch(JSON.stringify(mesh.lines), /PRIVATE KEY|eyJhbGciOi/)
+})
+
+async function newRoot(name: string): Promise<{ readonly certificate: string; readonly key: string }> {
+  const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
+  const root = await X509CertificateGenerator.createSelfSigned({ name, notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 3_600_000), keys, signingAlgorithm: algorithm, extensions: [new BasicConstraintsExtension(true, undefined, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign, true), await SubjectKeyIdentifierExtension.create(keys.publicKey)] })
+  return { certificate: root.toString('pem') + '\n', key: pem(keys.privateKey as CryptoKey) }
+}
+
+test('one root takes over from another of the same name without a failed request', async (t) => {
+  const mesh = await TrustMesh.create(3000)
+  t.after(() => mesh.close())
+  const [old, young] = [await newRoot('O=cluster.local'), await newRoot('O=cluster.local')]
+  mesh.plugIn({ ...old, roots: old.certificate })
+  await mesh.startPlane()
+  const app = await mesh.startApplication()
+  const [inbound, outbound] = [await freePorts(1), await freePorts(1)]
+  const server = await mesh.startSidecar('httpbin', '10.244.0.5', { dial: {}, inbound: [{ listen: `127.0.0.1:${inbound}`, originalDestination: '10.244.0.5:80', app: `127.0.0.1:${app}` }], hosts: {} })
+  const client = await mesh.startSidecar('sleep', '10.244.0.4', { dial: { '10.244.0.5:80': `127.0.0.1:${inbound}` }, inbound: [], httpProxy: `127.0.0.1:${outbound}`, hosts: { 'httpbin.foo': '10.96.0.7' } })
+  await eventually('both ready', () => server.ready() && client.ready(), (ready) => ready)
+  const received = (): number => mesh.lines.filter((l) => l.message === 'certificate received').length
+  /** Calls until both sidecars have renewed since the authority changed, each call on whatever connection there is. */
+  const everybodyRenewed = async (step: string): Promise<void> => {
+    await eventually('the authority changed', () => mesh.lines.filter((l) => l.message === 'certificate authority changed').length, (n) => n >= changes, 10_000)
+    const from = received()
+    await eventually(step, async () => {
+      assert.equal((await get(outbound, 'http://httpbin.foo:8000/headers', 'httpbin.foo:8000')).status, 200)
+      return received() - from
+    }, (n) => n >= 4, 20_000)
+    // Pooled connections outlive the change; a new one must stand too.
+    assert.equal(await freshCall(inbound, await askCa(mesh, await mesh.token('sleep'), 'spiffe://x/ns/y/sa/z')), 'HTTP/1.1 200 OK', step)
+  }
+  let changes = 0
+  const steps: [string, Parameters<TrustMesh['plugIn']>[0]][] = [
+    ['both roots are trusted', { ...old, roots: old.certificate + young.certificate }],
+    ['the young one signs', { ...young, roots: old.certificate + young.certificate }],
+    ['the old one is gone', { ...young, roots: young.certificate }],
+  ]
+  for (const [what, files] of steps) {
+    changes++
+    mesh.plugIn(files)
+    await everybodyRenewed(what)
+  }
+  assert.equal(readFileSync(mesh.rootPath, 'utf8'), young.certificate)
+  // A pair that does not belong together is refused, and the young one goes on.
+  mesh.plugIn({ certificate: old.certificate, key: young.key, roots: old.certificate })
+  await eventually('the refusal is said', () => mesh.lines.find((l) => l.message === 'certificate authority refused, the last one goes on'), (l) => l !== undefined)
+  const { certificate } = await askCa(mesh, await mesh.token('sleep'), 'spiffe://x/ns/y/sa/z')
+  assert.ok(certificate.verify(new X509Certificate(young.certificate).publicKey))
 })

@@ -1,15 +1,16 @@
 // The control plane, built by hand from top to bottom: sources → mesh → plan → generate → delta ADS; the CA beside it.
 import { Server, experimental } from '@grpc/grpc-js'
-import { mkdirSync, writeFileSync, existsSync } from 'node:fs'
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Counter, Gauge, Registry } from 'prom-client'
 import { KithError } from '#lib/errors.ts'
 import type { Logger } from '#lib/log.ts'
 import { formatRef, type Problem } from '#lib/problem.ts'
 import type { MeshConfigSpec } from '#api'
-import { createCertificateHandler, keptAuthority, pluggedInAuthority, selfSignedAuthority, type TokenReviewer } from '#ca'
+import { createCertificateHandler, type Authority, type TokenReviewer } from '#ca'
 import { watchFiles, type Objects } from '#sources'
 import { createCertificateMethod, deltaMethod, sotwMethod } from '#xds'
+import { authoritySource } from './authority-source.ts'
 import { Discovery } from './discovery.ts'
 import { ServingCertificate } from './serving-certificate.ts'
 import { nextSnapshot, type Snapshot } from './snapshot.ts'
@@ -50,11 +51,22 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const pushes = new Counter({ name: 'pilot_xds_events_total', help: 'Pushes, ACKs, NACKs and refusals of proxies.', labelNames: ['event'], registers: [registry] })
   const issued = new Counter({ name: 'citadel_server_csr_count', help: 'Certificate requests by outcome.', labelNames: ['outcome'], registers: [registry] })
   const trustDomain = options.meshConfig.trustDomain ?? 'cluster.local'
-  const plugged = join(options.stateDir, 'cacerts')
-  const authority = existsSync(plugged) ? await pluggedInAuthority(plugged, Date.now()) : options.keepRoot === true ? await keptAuthority(join(options.stateDir, 'root'), trustDomain, Date.now()) : await selfSignedAuthority(trustDomain, Date.now())
   mkdirSync(options.stateDir, { recursive: true })
-  writeFileSync(join(options.stateDir, 'root-cert.pem'), authority.roots)
-  new Gauge({ name: 'citadel_server_root_cert_expiry_timestamp', help: 'Unix time at which the root ends.', registers: [registry] }).set(authority.certificate.notAfter.getTime() / 1000)
+  const rootExpiry = new Gauge({ name: 'citadel_server_root_cert_expiry_timestamp', help: 'Unix time at which the signing certificate ends.', registers: [registry] })
+  const announce = (authority: Authority): void => {
+    writeWhole(join(options.stateDir, 'root-cert.pem'), authority.roots)
+    rootExpiry.set(authority.certificate.notAfter.getTime() / 1000)
+  }
+  const authority = await authoritySource({
+    stateDir: options.stateDir, keepRoot: options.keepRoot === true, trustDomain, now: Date.now, log,
+    async onChange(next) {
+      announce(next)
+      await serving.renew()
+    },
+  })
+  const serving = new ServingCertificate(authority.current, serverNames, Date.now, log)
+  announce(authority.current())
+  await serving.renew()
 
   const discovery = new Discovery({ trustDomains: [trustDomain, ...(options.meshConfig.trustDomainAliases ?? [])], now: Date.now, log, count: (event) => pushes.inc({ event }) })
   let snapshot: Snapshot | undefined
@@ -72,12 +84,10 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const watch = watchFiles(options.config, take)
   take(watch.current())
 
-  const serving = new ServingCertificate(() => authority, serverNames, Date.now, log)
-  await serving.renew()
   const server = new Server({ 'grpc.keepalive_time_ms': 30_000, 'grpc.max_receive_message_length': 16 * 1024 * 1024 })
   server.addService({ delta: deltaMethod, sotw: sotwMethod }, { delta: discovery.handle, sotw: discovery.handleSotw })
   server.addService({ create: createCertificateMethod }, {
-    create: createCertificateHandler({ authority: () => authority, reviewer: options.reviewer, trustDomain, defaultLifetimeMs: options.certificateLifetimeMs ?? 86_400_000, maxLifetimeMs, now: Date.now, log, count: (outcome) => issued.inc({ outcome }) }),
+    create: createCertificateHandler({ authority: authority.current, reviewer: options.reviewer, trustDomain, defaultLifetimeMs: options.certificateLifetimeMs ?? 86_400_000, maxLifetimeMs, now: Date.now, log, count: (outcome) => issued.inc({ outcome }) }),
   })
   const port = await bind(server, options.listen, serving)
   const status = await serveStatus(options.statusPort, { registry, snapshot: () => snapshot?.number ?? 0, proxies: () => discovery.status(), ready: () => snapshot !== undefined })
@@ -85,6 +95,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     port, statusPort: (status.address() as { port: number }).port, snapshot: () => snapshot,
     async stop() {
       watch.close()
+      authority.close()
       serving.close()
       server.forceShutdown()
       await new Promise((resolve) => status.close(resolve))
@@ -100,6 +111,13 @@ function bind(server: Server, listen: string, serving: ServingCertificate): Prom
       else reject(new KithError('PORT_IN_USE', `${listen} can't be opened: ${error.message}`, { cause: error }))
     })
   })
+}
+
+/** In one step: whoever reads sees the old file or the new one. */
+function writeWhole(path: string, text: string): void {
+  const aside = `${path}.${process.pid}`
+  writeFileSync(aside, text)
+  renameSync(aside, path)
 }
 
 /** What a user must hear of, once each time it is read. */

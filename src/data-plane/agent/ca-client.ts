@@ -7,12 +7,12 @@ import type { AgentSettings } from './environment.ts'
 
 const deadlineMs = 5000
 
-/** Throws CA_UNREACHABLE or CA_REFUSED with the CA's own words. */
-export async function requestCertificate(settings: AgentSettings, csr: string): Promise<CertificateChain> {
-  const [token, roots] = await Promise.all([readFile(settings.tokenPath, 'utf8'), readFile(settings.rootPath)]).catch((cause: unknown) => {
+/** `trusted`: roots that came with an earlier certificate, PEM; they count beside the mounted ones, which may lag behind. Throws CA_UNREACHABLE or CA_REFUSED with the CA's own words. */
+export async function requestCertificate(settings: AgentSettings, csr: string, trusted = ''): Promise<CertificateChain> {
+  const [token, mounted] = await Promise.all([readFile(settings.tokenPath, 'utf8'), readFile(settings.rootPath, 'utf8')]).catch((cause: unknown) => {
     throw new KithError('TOKEN_UNREADABLE', `the pod’s token or the mesh’s root can’t be read: ${(cause as Error).message}`, { cause })
   })
-  const client = new Client(settings.caAddress, credentials.createSsl(roots), { 'grpc.ssl_target_name_override': settings.discoveryName, 'grpc.enable_retries': 0 })
+  const client = new Client(settings.caAddress, credentials.createSsl(Buffer.from(`${mounted}\n${trusted}`)), { 'grpc.ssl_target_name_override': settings.discoveryName, 'grpc.enable_retries': 0 })
   const metadata = new Metadata()
   metadata.set('authorization', `Bearer ${token.trim()}`)
   metadata.set('clusterid', settings.cluster)

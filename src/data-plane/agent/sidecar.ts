@@ -18,11 +18,11 @@ export interface Sidecar {
 export async function startSidecar(settings: AgentSettings, log: Logger, onQuit: () => void): Promise<Sidecar> {
   const identity = formatSpiffeId(settings)
   const plane = await startDataPlane(settings, log, onQuit)
-  const rotation = new Rotation({
+  const rotation: Rotation = new Rotation({
     identity, trustDomain: settings.trustDomain,
     fetch: async () => {
       const { key, csr } = await makeKeyAndRequest(identity)
-      return { key, chain: await requestCertificate(settings, csr) }
+      return { key, chain: await requestCertificate(settings, csr, rotation.current?.roots) }
     },
     onCertificate: (c) => plane.certificate(c), now: Date.now, pick: Math.random, log,
   })
