@@ -35,6 +35,8 @@ async function run(dir: string, rest: readonly string[], options: Options): Prom
   const view = new LiveView(command.length > 0 ? (line) => process.stderr.write(line + '\n') : undefined)
   const interrupted = new Promise<NodeJS.Signals>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve(signal))
+    // Whoever read our output has gone: the mesh goes too.
+    process.stdout.on('error', () => resolve('SIGHUP'))
   })
   let told = false
   const onEvent = (event: MeshEvent): void => {
