@@ -36,9 +36,11 @@ export async function intercepted(proxyPort: number, target = 'httpbin.bar:8000'
 export function exchange(socket: Socket, bytes: string | Buffer, enough: (text: string) => boolean): Promise<string> {
   return new Promise((resolve) => {
     let text = ''
+    const onEnd = (): void => void socket.end()
     const done = (): void => {
       socket.off('data', onData)
       socket.off('close', done)
+      socket.off('end', onEnd)
       resolve(text)
     }
     const onData = (chunk: Buffer): void => {
@@ -47,7 +49,7 @@ export function exchange(socket: Socket, bytes: string | Buffer, enough: (text: 
     }
     socket.on('data', onData)
     socket.on('close', done)
-    socket.once('end', () => socket.end())
+    socket.once('end', onEnd)
     socket.resume()
     socket.write(bytes)
   })

@@ -1,5 +1,6 @@
 // StringMatcher and RegexMatcher as functions. Law: users' regular expressions run on RE2's rules, in linear time, never on JavaScript's RegExp.
-import { RE2JS } from 're2js'
+import { createRequire } from 'node:module'
+import type { RE2JS } from 're2js'
 import type { Notes } from './notes.ts'
 import type { StringMatcher } from '../../../generated/types/envoy/type/matcher/v3/string_pb.ts'
 import type { RegexMatchAndSubstitute } from '../../../generated/types/envoy/type/matcher/v3/regex_pb.ts'
@@ -8,6 +9,12 @@ export interface CompiledString {
   readonly test: (value: string) => boolean
   /** For log lines: `exact "spiffe://…"`. */
   readonly text: string
+}
+
+/** Loaded by the first regular expression: most proxies never see one, and it's three megabytes. */
+let engine: typeof RE2JS | undefined
+function re2(): typeof RE2JS {
+  return (engine ??= (createRequire(import.meta.url)('re2js') as { RE2JS: typeof RE2JS }).RE2JS)
 }
 
 const never: CompiledString = { test: () => false, text: 'nothing' }
@@ -58,7 +65,7 @@ function compileRe2(regex: string, notes: Notes): RE2JS | undefined {
     return undefined
   }
   try {
-    return RE2JS.compile(regex)
+    return re2().compile(regex)
   } catch (cause) {
     notes.error(`regular expression "${regex}": ${(cause as Error).message}`)
     return undefined

@@ -10,6 +10,9 @@ import { refusedRequest } from './refused.ts'
 import { ownResponse } from './response-head.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 
+/** To a client that begins with HTTP/2: SETTINGS, then GOAWAY with HTTP_1_1_REQUIRED and the reason (RFC 9113 sections 6.8 and 7). */
+const http2Refusal = goAway(failures.http2.body)
+
 const maxHeldBytes = 256 * 1024
 const lingerMs = 1000
 
@@ -66,7 +69,8 @@ export class HttpServerConnection implements TransportEvents, Live {
       if (at === 0) break
       this.#held = undefined
       if (at < 0) {
-        this.#refuse(buf.length >= 14 && buf.toString('latin1', 0, 14) === 'PRI * HTTP/2.0' ? failures.http2 : headFailure(this.head.error))
+        if (buf.length >= 14 && buf.toString('latin1', 0, 14) === 'PRI * HTTP/2.0') this.#refuse(failures.http2, http2Refusal)
+        else this.#refuse(headFailure(this.head.error))
         break
       }
       if (this.head.minor === 0) {
@@ -133,9 +137,9 @@ export class HttpServerConnection implements TransportEvents, Live {
     else setTimeout(() => this.transport.destroy(), lingerMs).unref()
   }
 
-  #refuse(failure: Failure): void {
+  #refuse(failure: Failure, bytes?: Buffer): void {
     refusedRequest(this, failure)
-    this.transport.write(ownResponse(this.http, { status: failure.status, body: failure.body, close: true, headOnly: false, headers: [] }))
+    this.transport.write(bytes ?? ownResponse(this.http, { status: failure.status, body: failure.body, close: true, headOnly: false, headers: [] }))
     this.finish()
   }
 
@@ -187,4 +191,14 @@ export class HttpServerConnection implements TransportEvents, Live {
   destroy(): void {
     this.transport.destroy()
   }
+}
+
+function goAway(reason: string): Buffer {
+  const settings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])
+  const text = Buffer.from(reason, 'latin1')
+  const head = Buffer.alloc(17)
+  head.writeUIntBE(8 + text.length, 0, 3)
+  head[3] = 7
+  head.writeUInt32BE(13, 13)
+  return Buffer.concat([settings, head, text])
 }

@@ -37,9 +37,14 @@ export class Secrets {
   #generation = 0
   readonly #files = new Map<string, { readonly mtimeMs: number; readonly size: number; readonly text: string }>()
 
+  /** @throws KithError SECRET_BROKEN, or node's error for a certificate that can't be read */
   set(name: string, secret: ProxySecret): void {
-    if (secret.kind === 'certificate') void new X509Certificate(secret.chain)
-    this.#byName.set(name, { secret, generation: ++this.#generation })
+    // Whatever stands between the certificates of a bundle (nothing, comments), OpenSSL gets them clean; one that can't be read throws here.
+    const pems = splitPem(secret.kind === 'certificate' ? secret.chain : secret.roots)
+    if (pems.length === 0) throw new KithError('SECRET_BROKEN', `the ${secret.kind} "${name}" holds no PEM certificate`)
+    for (const pem of pems) void new X509Certificate(pem)
+    const clean = `${pems.join('\n')}\n`
+    this.#byName.set(name, { secret: secret.kind === 'certificate' ? { ...secret, chain: clean } : { ...secret, roots: clean }, generation: ++this.#generation })
   }
 
   has(name: string): boolean {
