@@ -16,13 +16,19 @@ export interface NoCommand {
   readonly problem: string
 }
 
-/** As Kubernetes does it: `command` takes the place of the image's entry point, `args` follow; `$(NAME)` is replaced from the environment. */
-export function containerCommand(container: Container, images: Readonly<Record<string, LocalImage>>, given: Readonly<Record<string, string>> = {}): LocalCommand | NoCommand {
+/**
+ * As Kubernetes does it: `command` takes the place of the image's entry point, `args` follow; `$(NAME)` is replaced from the environment.
+ * `fields`: the pod's own, for `valueFrom.fieldRef` (`status.podIP`).
+ */
+export function containerCommand(container: Container, images: Readonly<Record<string, LocalImage>>, given: Readonly<Record<string, string>> = {}, fields: Readonly<Record<string, string>> = {}): LocalCommand | NoCommand {
   const image = container.image ?? ''
   const local = imageFor(image, images)
   const entry = container.command ?? local?.command
   if (entry === undefined) return { problem: noCommand(image, images) }
-  const literal = Object.fromEntries((container.env ?? []).flatMap((e) => (e.value === undefined ? [] : [[e.name, e.value]])))
+  const literal = Object.fromEntries((container.env ?? []).flatMap((e) => {
+    const value = e.value ?? fields[(e.valueFrom as { fieldRef?: { fieldPath?: string } } | undefined)?.fieldRef?.fieldPath ?? '']
+    return value === undefined ? [] : [[e.name, value]]
+  }))
   const env = { ...given, ...(local?.env ?? {}), ...literal }
   const expand = (text: string): string => text.replace(/\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)/g, (whole, name: string | undefined) => (name === undefined ? '$' : (env[name] ?? whole)))
   const argv = [...entry, ...(container.args ?? [])].map(expand)

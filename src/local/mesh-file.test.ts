@@ -50,6 +50,8 @@ test('a container’s command, as Kubernetes puts it together', () => {
   assert.equal(argv({ image: 'reg:5000/web:2@sha256:abc', args: ['$(PORT_80)', '$$(A)', '$(NO)', '$(B)'], env: [{ name: 'B', value: '3' }] }, { PORT_80: '8080' }), './web --port 8080 $(A) $(NO) 3')
   assert.equal(argv({ image: 'client:1', command: ['node', 'x.js'] }), `${process.execPath} x.js`)
   assert.equal(argv({ image: 'unknown', command: ['true'] }), 'true')
+  const own = containerCommand({ name: 'c', command: ['x', '$(IP)'], env: [{ name: 'IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }] }, {}, {}, { 'status.podIP': '10.244.0.9' })
+  assert.deepEqual(own, { argv: ['x', '10.244.0.9'], env: { IP: '10.244.0.9' } })
   assert.match(argv({ image: 'client:2' }), /maps no command to the image "client:2"; did you mean "client:1"\?/)
   assert.match(argv({}), /neither an image nor a command/)
 })

@@ -90,7 +90,7 @@ export class PodRunner {
     this.#place = place
     if (this.#terminating) return place.release()
     for (const c of [...(this.desired.spec.initContainers ?? []), ...(this.desired.spec.containers ?? [])]) {
-      const command = containerCommand(c, this.#options.images, place.variables)
+      const command = containerCommand(c, this.#options.images, place.variables, this.#fields())
       if ('argv' in command) this.#commands.set(c.name, command)
     }
     if (this.#sidecar !== undefined) {
@@ -166,6 +166,16 @@ export class PodRunner {
     this.#stopWatching?.()
     void this.#sidecar?.stop(2000).then(() => this.#options.onChange(this))
     this.#options.onChange(this)
+  }
+
+  /** What the downward API offers. */
+  #fields(): Record<string, string> {
+    const { name, namespace, labels, annotations } = this.desired
+    const maps = [['labels', labels], ['annotations', annotations]] as const
+    return {
+      'metadata.name': name, 'metadata.namespace': namespace, 'metadata.uid': this.uid, 'spec.nodeName': node, 'spec.serviceAccountName': serviceAccountOf(this.desired), 'status.podIP': this.address, 'status.hostIP': this.address,
+      ...Object.fromEntries(maps.flatMap(([what, map]) => Object.entries(map).map(([k, v]) => [`metadata.${what}['${k}']`, v]))),
+    }
   }
 
   /** A program beside the container's own, with its environment and rights. */
