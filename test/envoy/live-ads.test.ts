@@ -8,7 +8,6 @@ import { test, type TestContext } from 'node:test'
 import { fromJson, toJson, type JsonObject } from '@bufbuild/protobuf'
 import { canonicalHash } from '#lib/canonical.ts'
 import { silentLogger } from '#lib/log.ts'
-import { isRecord } from '#api'
 import type { Mesh } from '#mesh'
 import { message, registry } from '#proto'
 import { Discovery } from '#server'
@@ -45,20 +44,19 @@ function bootstrap(id: string, sockets: { readonly xds: string; readonly sds: st
  * (source/common/listener_manager/listener_impl.cc, newListenerWithFilterChain).
  */
 async function held(envoy: RunningEnvoy): Promise<Record<string, string>> {
-  const dump = JSON.parse(await envoy.admin('/config_dump')) as { configs: Record<string, unknown>[] }
-  const found: Record<string, string> = {}
-  const take = (type: string, list: unknown, read: (item: any) => { readonly name: string; readonly version: string } | undefined): void => {
-    for (const item of Array.isArray(list) ? list : []) {
-      const one = read(item)
-      if (one !== undefined) found[`${type} ${one.name}`] = one.version
-    }
-  }
-  for (const config of dump.configs.filter(isRecord)) {
-    take(typeUrls.listener, config['dynamic_listeners'], (l) => (l.active_state === undefined ? undefined : { name: l.name, version: contentOf(l.active_state.listener) }))
-    take(typeUrls.cluster, config['dynamic_active_clusters'], (c) => ({ name: c.cluster.name, version: c.version_info }))
-    take(typeUrls.route, config['dynamic_route_configs'], (r) => ({ name: r.route_config.name, version: r.version_info }))
-  }
-  return found
+  const dump = JSON.parse(await envoy.admin('/config_dump')) as { readonly configs: readonly Dump[] }
+  return Object.fromEntries(dump.configs.flatMap((config) => [
+    ...(config.dynamic_listeners ?? []).flatMap((l) => (l.active_state === undefined ? [] : [[`${typeUrls.listener} ${l.name}`, contentOf(l.active_state.listener)]])),
+    ...(config.dynamic_active_clusters ?? []).map((c) => [`${typeUrls.cluster} ${c.cluster.name}`, c.version_info]),
+    ...(config.dynamic_route_configs ?? []).map((r) => [`${typeUrls.route} ${r.route_config.name}`, r.version_info]),
+  ]))
+}
+
+/** What is read of envoy.admin.v3.ConfigDump. */
+interface Dump {
+  readonly dynamic_listeners?: readonly { readonly name: string; readonly active_state?: { readonly listener: JsonObject } }[]
+  readonly dynamic_active_clusters?: readonly { readonly version_info: string; readonly cluster: { readonly name: string } }[]
+  readonly dynamic_route_configs?: readonly { readonly version_info: string; readonly route_config: { readonly name: string } }[]
 }
 
 const listenerSchema = message<Listener>('envoy.config.listener.v3.Listener')

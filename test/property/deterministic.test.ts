@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { canonicalJson } from '#lib/canonical.ts'
+import { isRecord } from '#api'
 import { buildMesh } from '#mesh'
 import { decodeObjects, parseYaml, type RawDocument } from '#sources'
 import { configOf, goldenFolders } from '../golden/golden-case.ts'
@@ -18,7 +19,7 @@ interface Input {
 
 const inputs: readonly Input[] = goldenFolders().map((folder) => {
   const [head, ...documents] = parseYaml(readFileSync(join(folder, 'in.yaml'), 'utf8'), 'in.yaml').documents
-  return { name: folder, proxy: (head?.value as { proxy: string }).proxy, documents }
+  return { name: folder, proxy: isRecord(head?.value) ? String(head.value['proxy']) : '', documents }
 })
 
 /** Plan, names, versions and bytes of all that the proxy is told. */

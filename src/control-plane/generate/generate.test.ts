@@ -28,12 +28,21 @@ function planWith(upstreams: readonly Upstream[], action: HttpAction, more: Part
 
 const to = (...names: readonly string[]): HttpAction => ({ kind: 'route', targets: names.map((upstream) => ({ upstream, weight: 1 })), timeoutMs: 0 })
 
+/** What stands at a path inside JSON; undefined where the path ends early. */
+function dig(value: unknown, ...path: readonly (string | number)[]): unknown {
+  return path.reduce<unknown>((at, step) => (at === null || typeof at !== 'object' ? undefined : (at as Record<string | number, unknown>)[step]), value)
+}
+
+function jsonOf(plan: ProxyPlan, name: string): unknown {
+  return generateJson(plan).find((r) => r.json['name'] === name)?.json
+}
+
 /** ALPN that the first route sets: on itself, and on each weighted cluster. */
-function alpn(plan: ProxyPlan): { route: string | undefined; weights: (string | undefined)[] } {
-  const table = generateJson(plan).find((r) => r.json['name'] === '80')?.json as any
-  const route = table.virtualHosts[0].routes[0]
-  const of = (config: any): string | undefined => config?.['envoy.filters.http.set_filter_state'].onRequestHeaders[0].formatString.textFormatSource.inlineString
-  return { route: of(route.typedPerFilterConfig), weights: (route.route.weightedClusters?.clusters ?? []).map((c: any) => of(c.typedPerFilterConfig)) }
+function alpn(plan: ProxyPlan): { route: unknown; weights: unknown[] } {
+  const route = dig(jsonOf(plan, '80'), 'virtualHosts', 0, 'routes', 0)
+  const of = (holder: unknown): unknown => dig(holder, 'typedPerFilterConfig', 'envoy.filters.http.set_filter_state', 'onRequestHeaders', 0, 'formatString', 'textFormatSource', 'inlineString')
+  const clusters = dig(route, 'route', 'weightedClusters', 'clusters')
+  return { route: of(route), weights: Array.isArray(clusters) ? clusters.map(of) : [] }
 }
 
 const simple: UpstreamTls = { mode: 'SIMPLE' }
@@ -61,18 +70,19 @@ test('no cluster but the mesh’s own names the mesh’s ALPN', () => {
 })
 
 test('TLS to servers outside is verified: the roots of the system where none are named, the name from Host or, without requests, from the host', () => {
-  const json = (u: Upstream): any => generateJson(planWith([u], to('a'))).find((r) => r.json['name'] === u.name)?.json
-  const context = (u: Upstream): any => json(u).transportSocket.typedConfig
-  const options = (u: Upstream): any => json(u).typedExtensionProtocolOptions?.['envoy.extensions.upstreams.http.v3.HttpProtocolOptions'].upstreamHttpProtocolOptions
-  const roots = (u: Upstream): unknown => context(u).commonTlsContext.combinedValidationContext?.validationContextSdsSecretConfig.name
+  const json = (u: Upstream): unknown => jsonOf(planWith([u], to('a')), u.name)
+  const context = (u: Upstream, ...path: readonly string[]): unknown => dig(json(u), 'transportSocket', 'typedConfig', ...path)
+  const options = (u: Upstream): unknown => dig(json(u), 'typedExtensionProtocolOptions', 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions', 'upstreamHttpProtocolOptions')
+  const validation = (u: Upstream, ...path: readonly string[]): unknown => context(u, 'commonTlsContext', 'combinedValidationContext', ...path)
+  const roots = (u: Upstream): unknown => validation(u, 'validationContextSdsSecretConfig', 'name')
   const db = upstream('db', simple, 'tcp', { host: 'db.example.com' })
   assert.equal(roots(upstream('a', simple)), 'file-root:system')
   assert.equal(roots(upstream('a', { mode: 'SIMPLE', caCertificates: '/ca.pem' })), 'file-root:/ca.pem')
   assert.deepEqual(options(upstream('a', simple)), { autoSni: true, autoSanValidation: true })
   assert.deepEqual(options(upstream('a', { mode: 'SIMPLE', sans: ['b'] })), { autoSni: true })
   assert.equal(options(upstream('a', { mode: 'SIMPLE', sni: 'b', sans: ['b'] })), undefined)
-  assert.equal(context(db).sni, 'db.example.com')
-  assert.deepEqual(context(db).commonTlsContext.combinedValidationContext.defaultValidationContext, { matchTypedSubjectAltNames: [{ sanType: 'DNS', matcher: { exact: 'db.example.com' } }] })
+  assert.equal(context(db, 'sni'), 'db.example.com')
+  assert.deepEqual(validation(db, 'defaultValidationContext'), { matchTypedSubjectAltNames: [{ sanType: 'DNS', matcher: { exact: 'db.example.com' } }] })
   assert.equal(roots(upstream('a', { mode: 'SIMPLE', insecureSkipVerify: true })), undefined)
 })
 

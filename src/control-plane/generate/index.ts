@@ -19,8 +19,10 @@ export function generate(plan: ProxyPlan): Resource[] {
 /** The same as Envoy's documentation writes it: for dumps and goldens. */
 export function generateJson(plan: ProxyPlan): { readonly type: string; readonly json: Obj }[] {
   const clusters = [...fixedClusters(plan), ...plan.upstreams.map((u) => upstreamCluster(plan, u))]
-  const listeners = [virtualInbound(plan), virtualOutbound(plan), ...plan.outbound.filter(standsAlone).map((l) => outboundListener(plan, l))]
-  const routes = plan.routeTables.map((t) => routeConfiguration(plan, t))
+  const outbound = plan.outbound.filter(standsAlone)
+  const asked = new Set(outbound.map((l) => l.routeTable))
+  const listeners = [virtualInbound(plan), virtualOutbound(plan), ...outbound.map((l) => outboundListener(plan, l))]
+  const routes = plan.routeTables.filter((t) => asked.has(t.name)).map((t) => routeConfiguration(plan, t))
   return [
     ...clusters.map((json) => ({ type: typeUrls.cluster, json })),
     ...listeners.map((json) => ({ type: typeUrls.listener, json })),
