@@ -3,6 +3,7 @@ import type { ApiObject, CronJob, DestinationRule, Gateway, MeshConfigSpec, PodS
 import type { Mesh } from '#mesh'
 import { buildMesh } from '#mesh'
 import { assumedIngressGateway } from './ingress-gateway.ts'
+import { MtlsView } from './mtls-view.ts'
 import { ServiceIndex } from './service-index.ts'
 
 interface Kinds {
@@ -31,6 +32,8 @@ export class AnalysisContext {
   readonly #byKind = new Map<string, ApiObject[]>()
   #services: ServiceIndex | undefined
   #mesh: Mesh | undefined
+  #mtls: MtlsView | undefined
+  #namespaces: ReadonlyMap<string, Labels> | undefined
 
   constructor(objects: readonly ApiObject[], meshConfig: MeshConfigSpec = {}) {
     this.objects = objects
@@ -64,8 +67,13 @@ export class AnalysisContext {
     return (this.#mesh ??= buildMesh(this.objects, { meshConfig: this.meshConfig }))
   }
 
+  /** What each workload takes, in that snapshot. */
+  get mtls(): MtlsView {
+    return (this.#mtls ??= new MtlsView(this.mesh))
+  }
+
   namespaceLabels(name: string): Labels | undefined {
-    return this.all('Namespace').find((n) => n.metadata.name === name)?.metadata.labels
+    return (this.#namespaces ??= new Map(this.all('Namespace').map((n) => [n.metadata.name, n.metadata.labels]))).get(name)
   }
 
   /** Whether a pod (or what a template makes) has a sidecar, or will get one. */

@@ -20,11 +20,18 @@ export function rulesInForce(mesh: Mesh): readonly RuleInForce[] {
   const index = indexDestinationRules(mesh)
   const found: RuleInForce[] = []
   const clients = speakers(mesh)
+  const ids = new Map<DestinationRule, number>()
+  const idOf = (rule: DestinationRule): number => ids.get(rule) ?? (ids.set(rule, ids.size).size - 1)
   for (const service of servicesWithRules(mesh)) {
+    // Several namespaces that use the same rules make one case.
+    const seen = new Set<string>()
     for (const client of clients) {
       if (!isVisible(service.exportTo, service.namespace, client.namespace, mesh.options.config.defaultServiceExportTo ?? [])) continue
       const rule = destinationRuleFor(mesh, index, client, service)
-      if (rule !== undefined) found.push({ client, service, rule })
+      const key = rule?.from.map(idOf).join(',')
+      if (rule === undefined || key === undefined || seen.has(key)) continue
+      seen.add(key)
+      found.push({ client, service, rule })
     }
   }
   known.set(mesh, found)

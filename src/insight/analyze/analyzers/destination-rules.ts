@@ -1,7 +1,8 @@
 // IST0128, IST0129: TLS that verifies nobody. IST0173, IST0174: hosts that nobody knows, subsets without pods.
 import type { ClientTls } from '#api'
 import type { Problem } from '#lib/problem.ts'
-import { covers, type AnalysisContext, type Labels } from '../context.ts'
+import type { AnalysisContext, Labels } from '../context.ts'
+import { LabelIndex } from '../label-index.ts'
 import { say } from '../problem.ts'
 
 export function destinationRuleCertificates(context: AnalysisContext): Problem[] {
@@ -23,15 +24,15 @@ export function destinationRuleCertificates(context: AnalysisContext): Problem[]
 const topology = ['topology.kubernetes.io/region', 'topology.kubernetes.io/zone', 'topology.istio.io/subzone']
 
 export function destinationRuleHosts(context: AnalysisContext): Problem[] {
-  let pods: Labels[] | undefined
+  let pods: LabelIndex | undefined
   return context.all('DestinationRule').flatMap((rule): Problem[] => {
     const { spec, metadata } = rule
     const service = context.services.find(metadata.namespace, spec.exportTo, spec.host ?? '')
     if (service === undefined) return [say('IST0174', 'warning', rule, 'spec.host', `The host ${spec.host ?? ''} defined in the DestinationRule does not match any services in the mesh`)]
     return (spec.subsets ?? []).flatMap((subset, i): Problem[] => {
-      pods ??= podLabels(context)
+      pods ??= new LabelIndex(podLabels(context))
       const selector = { ...service.selector, ...(subset.labels ?? {}) }
-      return pods.some((labels) => covers(selector, labels)) ? [] : [say('IST0173', 'error', rule, `spec.subsets[${i}]`, `The Subset ${subset.name ?? ''} defined in the DestinationRule does not select any pods`)]
+      return pods.has(selector) ? [] : [say('IST0173', 'error', rule, `spec.subsets[${i}]`, `The Subset ${subset.name ?? ''} defined in the DestinationRule does not select any pods`)]
     })
   })
 }

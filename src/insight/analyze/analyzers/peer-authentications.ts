@@ -32,7 +32,7 @@ export function peerAuthentications(context: AnalysisContext): Problem[] {
     else lose(policy, winner, namespace === root ? 'in the mesh' : `in ${namespace}`)
   }
   for (const workload of mesh.workloads) {
-    const [winner, ...rivals] = policiesFor(mesh, workload).workload
+    const [winner, ...rivals] = policiesFor(context.mtls.policiesOf(workload.namespace), workload).workload
     for (const rival of rivals) lose(rival, winner as PeerAuthentication, `for ${workload.namespace}/${workload.name}`)
   }
   return [...problems, ...lost.values()]

@@ -1,8 +1,8 @@
 // KITH0104: what a DestinationRule puts on the wire against what each endpoint takes. KITH0106: STRICT ports that a workload without sidecar can't reach.
 import { refTo } from '#api'
 import { formatRef, type Problem } from '#lib/problem.ts'
-import { endpointsOf, type MeshEndpoint, type MeshService, type ServicePort, type Workload } from '#mesh'
-import { decideMtls, effectivePolicy, type MtlsMode } from '#plan'
+import type { MeshEndpoint, MeshService, ServicePort, Workload } from '#mesh'
+import { effectivePolicy, type MtlsMode } from '#plan'
 import type { AnalysisContext } from '../context.ts'
 import { say } from '../problem.ts'
 import { rulesInForce } from '../rules-in-force.ts'
@@ -18,7 +18,7 @@ export function tlsConflicts(context: AnalysisContext): Problem[] {
         if (tls === undefined) continue
         const mode = tls.value.mode ?? 'DISABLE'
         const labels = rule.subsets.find((s) => s.value.name === subset)?.value.labels ?? {}
-        for (const endpoint of endpointsOf(mesh, service, port)) {
+        for (const endpoint of context.mtls.endpoints(service, port)) {
           if (!Object.entries(labels).every(([k, v]) => endpoint.labels[k] === v)) continue
           const conflict = conflictOf(context, mode, endpoint, service, port)
           const key = `${refTo(tls.from, tls.path).path}\0${tls.from.metadata.namespace}/${tls.from.metadata.name}\0${service.host}\0${endpoint.workload?.name ?? endpoint.address}`
@@ -40,7 +40,7 @@ function conflictOf(context: AnalysisContext, mode: string, endpoint: MeshEndpoi
   if (!workload.sidecar.value) {
     return mode === 'ISTIO_MUTUAL' ? { message: `use mutual TLS (ISTIO_MUTUAL), but ${name} has no sidecar to take it`, help: 'leave tls out: each endpoint then gets what it takes' } : undefined
   }
-  const server = decideMtls(context.mesh, workload, endpoint.port)
+  const server = context.mtls.mode(workload, endpoint.port)
   const source = server.because[0]?.source
   const by = source === undefined || source === 'default' ? '' : ` by ${formatRef(source)}`
   const fix = 'leave tls out: each endpoint then gets what it takes; or set mode: ISTIO_MUTUAL'
@@ -73,8 +73,8 @@ export function plaintextToStrict(context: AnalysisContext): Problem[] {
 }
 
 function onlyStrict(context: AnalysisContext, service: MeshService, port: ServicePort): boolean {
-  const endpoints = endpointsOf(context.mesh, service, port)
-  return endpoints.length > 0 && endpoints.every((e) => e.workload?.sidecar.value === true && decideMtls(context.mesh, e.workload, e.port).value === 'STRICT')
+  const endpoints = context.mtls.endpoints(service, port)
+  return endpoints.length > 0 && endpoints.every((e) => e.workload?.sidecar.value === true && context.mtls.mode(e.workload, e.port).value === 'STRICT')
 }
 
 const reason = (workload: Workload): string => workload.sidecar.because[0]?.rule ?? 'sidecar.absent'
