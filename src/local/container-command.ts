@@ -29,7 +29,7 @@ export function containerCommand(container: Container, images: Readonly<Record<s
     const value = e.value ?? fields[(e.valueFrom as { fieldRef?: { fieldPath?: string } } | undefined)?.fieldRef?.fieldPath ?? '']
     return value === undefined ? [] : [[e.name, value]]
   }))
-  const env = { ...given, ...(local?.env ?? {}), ...literal }
+  const env = { ...given, ...local?.env, ...literal }
   const expand = (text: string): string => text.replace(/\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)/g, (whole, name: string | undefined) => (name === undefined ? '$' : (env[name] ?? whole)))
   const argv = [...entry, ...(container.args ?? [])].map(expand)
   const workingDir = container.workingDir ?? local?.workingDir

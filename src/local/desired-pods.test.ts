@@ -44,7 +44,8 @@ test('the Pod as the API server would hold it', () => {
   assert.deepEqual(podLabels(pod, true), { 'security.istio.io/tlsMode': 'istio', 'service.istio.io/canonical-name': 'web', 'service.istio.io/canonical-revision': 'latest', app: 'web', 'pod-template-hash': pod.labels['pod-template-hash'] })
   const facts = { uid: 'u', address: '10.244.0.9', node: 'local', createdAt: '2026-01-01T00:00:00Z', phase: 'Running', ready: true, terminating: false, containers: [] } as const
   const injected = decode(podObject(pod, { ...facts, injected: true }), {}).object
-  assert.deepEqual((injected?.spec as { containers: { name: string }[] }).containers.map((c) => c.name), ['c', 'istio-proxy'])
-  assert.ok(injected?.metadata.annotations['sidecar.istio.io/status'])
+  assert.ok(injected)
+  assert.deepEqual((injected.spec as { containers: { name: string }[] }).containers.map((c) => c.name), ['c', 'istio-proxy'])
+  assert.ok(injected.metadata.annotations['sidecar.istio.io/status'])
   assert.deepEqual((podObject(pod, { ...facts, injected: false })['spec'] as { containers: { name: string }[] }).containers.map((c) => c.name), ['c'])
 })

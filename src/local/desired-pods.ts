@@ -66,7 +66,7 @@ function fromTemplate(object: ApiObject): DesiredPod[] {
     const pod = kind === 'StatefulSet' ? `${name}-${i}` : `${kind === 'Deployment' ? replicaSet : name}-${suffix(`${slot}/${hash}`)}`
     const ordinal = kind === 'StatefulSet' ? { 'statefulset.kubernetes.io/pod-name': pod, 'apps.kubernetes.io/pod-index': String(i) } : {}
     return {
-      slot, namespace, name: pod, templateHash: hash, labels: { ...(template.metadata?.labels ?? {}), ...added, ...ordinal }, annotations: template.metadata?.annotations ?? {},
+      slot, namespace, name: pod, templateHash: hash, labels: { ...template.metadata?.labels, ...added, ...ordinal }, annotations: template.metadata?.annotations ?? {},
       spec: kind === 'StatefulSet' && spec.serviceName !== undefined ? { subdomain: spec.serviceName, ...template.spec } : (template.spec as PodSpec),
       object, metadataPath: 'spec.template.metadata', owner, workload: { apiVersion, kind, name }, finishes: kind === 'Job', backoffLimit: spec.backoffLimit ?? 6, hostname: template.spec?.hostname ?? pod,
     }

@@ -50,8 +50,8 @@ test('a virtual address leads to each ready endpoint with equal chance; none wit
   const table = serviceRules(names.mesh)
   const [http, dns] = table.chains
   assert.deepEqual(http?.rules, [
-    { match: [{ match: 'protocol', protocol: 'tcp' }, { match: 'chance', of: 2 }], then: [{ do: 'dnat', address: '10.244.0.10', port: 8080 }] },
-    { match: [{ match: 'protocol', protocol: 'tcp' }], then: [{ do: 'dnat', address: '10.244.0.9', port: 8080 }] },
+    { match: [{ match: 'protocol', protocol: 'tcp' }, { match: 'chance', of: 2 }], statements: [{ do: 'dnat', address: '10.244.0.10', port: 8080 }] },
+    { match: [{ match: 'protocol', protocol: 'tcp' }], statements: [{ do: 'dnat', address: '10.244.0.9', port: 8080 }] },
   ])
   assert.deepEqual(dns?.rules[0]?.match[0], { match: 'protocol', protocol: 'udp' })
   const jumps = table.chains.find((c) => c.name === 'services')?.rules ?? []

@@ -40,8 +40,9 @@ test('pods: READY, addresses, service accounts', async (t) => {
   assert.equal(new Set(pods.map((p) => p.ip)).size, 5)
   const objects = await m.objects()
   const echo = objects.find((o) => o.kind === 'Service' && o.metadata.namespace === 'foo')
-  assert.match((echo?.spec as { clusterIP: string }).clusterIP, /^10\.96\./)
-  assert.ok(echo?.origin.file?.endsWith('mesh.yaml'))
+  assert.ok(echo)
+  assert.match((echo.spec as { clusterIP: string }).clusterIP, /^10\.96\./)
+  assert.ok(echo.origin.file?.endsWith('mesh.yaml'))
 })
 
 test('names resolve as in a cluster', async (t) => {

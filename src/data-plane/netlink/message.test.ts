@@ -48,7 +48,7 @@ test('a port is compared as on the wire, a network by its mask', () => {
 })
 
 test('a table is declared, deleted and declared again between begin and end', () => {
-  const batch = tableBatch({ family: 'inet', name: 'kith', chains: [{ name: 'output', hook: { type: 'nat', hook: 'output', priority: -100 }, rules: [{ match: [], then: [{ do: 'return' }] }] }] })
+  const batch = tableBatch({ family: 'inet', name: 'kith', chains: [{ name: 'output', hook: { type: 'nat', hook: 'output', priority: -100 }, rules: [{ match: [], statements: [{ do: 'return' }] }] }] })
   assert.deepEqual(batch.map((m) => m.type), [16, 0xa00, 0xa02, 0xa00, 0xa03, 0xa06, 17])
   assert.equal(hex(batch[0]?.body as Buffer), '0000000a')
   assert.equal(hex(batch[1]?.body as Buffer), hex(bytes('01000000' + '0900 0100 6b697468 00 000000')))

@@ -34,8 +34,8 @@ const networkHeader = 1
 const transportHeader = 2
 const interfaceNameBytes = 16
 
-export function expressions(match: readonly Match[], then: readonly Statement[]): Buffer[] {
-  return [...match.flatMap(matchExpressions), ...then.flatMap(statementExpressions)]
+export function expressions(match: readonly Match[], statements: readonly Statement[]): Buffer[] {
+  return [...match.flatMap(matchExpressions), ...statements.flatMap(statementExpressions)]
 }
 
 /** NFTA_LIST_ELEM { NFTA_EXPR_NAME, NFTA_EXPR_DATA } */

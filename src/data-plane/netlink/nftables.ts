@@ -9,7 +9,7 @@ export interface NftRule {
   /** All must hold, in this order. */
   readonly match: readonly Match[]
   /** Carried out in this order; a verdict ends the rule. */
-  readonly then: readonly Statement[]
+  readonly statements: readonly Statement[]
 }
 
 export interface NftChain {
@@ -87,7 +87,7 @@ function chainMessage(family: number, table: string, chain: NftChain): Message {
 }
 
 function ruleMessage(family: number, table: string, chain: string, rule: NftRule, index: number): Message {
-  const body = [text(NFTA_RULE_TABLE, table), text(NFTA_RULE_CHAIN, chain), nested(NFTA_RULE_EXPRESSIONS, ...expressions(rule.match, rule.then))]
+  const body = [text(NFTA_RULE_TABLE, table), text(NFTA_RULE_CHAIN, chain), nested(NFTA_RULE_EXPRESSIONS, ...expressions(rule.match, rule.statements))]
   return message(NFT_MSG_NEWRULE, family, NLM_F_CREATE | NLM_F_APPEND, body, `rule ${index + 1} of chain ${chain}`)
 }
 

@@ -7,7 +7,7 @@ export function formatNft(table: NftTable): string {
   const head = `table ${table.family} ${table.name}`
   const chains = table.chains.map((c) => {
     const hook = c.hook === undefined ? [] : [`    type ${c.hook.type} hook ${c.hook.hook} priority ${c.hook.priority}; policy accept;`]
-    return [`  chain ${c.name} {`, ...hook, ...c.rules.map((r) => `    ${[...r.match.map(nftMatch), ...r.then.map(nftStatement)].join(' ')}`), '  }'].join('\n')
+    return [`  chain ${c.name} {`, ...hook, ...c.rules.map((r) => `    ${[...r.match.map(nftMatch), ...r.statements.map(nftStatement)].join(' ')}`), '  }'].join('\n')
   })
   return [`${head}`, `delete ${head}`, `${head} {`, ...chains, '}', ''].join('\n')
 }
@@ -110,7 +110,7 @@ function iptablesMatch(m: Match): string[] {
 
 /** iptables counts every rule by itself and has one target a rule. */
 function iptablesTarget(rule: NftRule): string {
-  const s = rule.then.find((t) => t.do !== 'count')
+  const s = rule.statements.find((t) => t.do !== 'count')
   if (s === undefined) return ''
   switch (s.do) {
     case 'jump':

@@ -9,8 +9,8 @@ const hbonePort = 15008
 const tcp: Match = { match: 'protocol', protocol: 'tcp' }
 const toPort = (port: number): Match[] => [tcp, { match: 'destination port', port }]
 const loopback: Match = { match: 'out interface', name: 'lo' }
-const returns: NftRule['then'] = [{ do: 'return' }]
-const jump = (chain: string): NftRule['then'] => [{ do: 'jump', chain }]
+const returns: NftRule['statements'] = [{ do: 'return' }]
+const jump = (chain: string): NftRule['statements'] => [{ do: 'jump', chain }]
 /** Where an inbound sidecar speaks to its application from, and what an application calls its own. */
 const passthroughSource = { ip: '127.0.0.6', ip6: '::6' }
 const localhost = { ip: '127.0.0.1', ip6: '::1' }
@@ -19,7 +19,7 @@ const natPriority = -100
 
 export function interceptionRules(options: InterceptionOptions = {}): NftTable {
   const families = options.families ?? ['ip', 'ip6']
-  const redirect = (name: string, port: number): NftChain => ({ name, rules: [{ match: [tcp], then: [{ do: 'count' }, { do: 'redirect', port }] }] })
+  const redirect = (name: string, port: number): NftChain => ({ name, rules: [{ match: [tcp], statements: [{ do: 'count' }, { do: 'redirect', port }] }] })
   return {
     family: families.length === 1 ? (families[0] as 'ip' | 'ip6') : 'inet',
     name: 'kith',
@@ -28,8 +28,8 @@ export function interceptionRules(options: InterceptionOptions = {}): NftTable {
       redirect('istio-in-redirect', options.inboundPort ?? 15006),
       { name: 'istio-inbound', rules: inbound(options) },
       { name: 'istio-output', rules: outbound(options, families) },
-      { name: 'prerouting', hook: { type: 'nat', hook: 'prerouting', priority: natPriority }, rules: wantsInbound(options) ? [{ match: [tcp], then: jump('istio-inbound') }] : [] },
-      { name: 'output', hook: { type: 'nat', hook: 'output', priority: natPriority }, rules: [{ match: [tcp], then: jump('istio-output') }] },
+      { name: 'prerouting', hook: { type: 'nat', hook: 'prerouting', priority: natPriority }, rules: wantsInbound(options) ? [{ match: [tcp], statements: jump('istio-inbound') }] : [] },
+      { name: 'output', hook: { type: 'nat', hook: 'output', priority: natPriority }, rules: [{ match: [tcp], statements: jump('istio-output') }] },
     ],
   }
 }
@@ -40,22 +40,22 @@ function wantsInbound(options: InterceptionOptions): boolean {
 
 function inbound(options: InterceptionOptions): NftRule[] {
   const included = options.includeInboundPorts ?? '*'
-  if (included !== '*') return included.map((port) => ({ match: toPort(port), then: jump('istio-in-redirect') }))
+  if (included !== '*') return included.map((port) => ({ match: toPort(port), statements: jump('istio-in-redirect') }))
   const excluded = [...new Set([...sidecarPorts, ...(options.excludeInboundPorts ?? [])])]
-  return [...[hbonePort, ...excluded].map((port) => ({ match: toPort(port), then: returns })), { match: [tcp], then: jump('istio-in-redirect') }]
+  return [...[hbonePort, ...excluded].map((port) => ({ match: toPort(port), statements: returns })), { match: [tcp], statements: jump('istio-in-redirect') }]
 }
 
 function outbound(options: InterceptionOptions, families: readonly ('ip' | 'ip6')[]): NftRule[] {
   const of = (cidrs: readonly string[]): readonly string[] => cidrs.filter((c) => families.includes(isIPv6(c.split('/')[0] as string) ? 'ip6' : 'ip'))
   const included = options.includeOutboundCidrs ?? '*'
   return [
-    ...(options.excludeOutboundPorts ?? []).map((port) => ({ match: toPort(port), then: returns })),
-    ...families.map((f) => ({ match: [loopback, { match: 'source', cidr: passthroughSource[f] } as const], then: returns })),
+    ...(options.excludeOutboundPorts ?? []).map((port) => ({ match: toPort(port), statements: returns })),
+    ...families.map((f) => ({ match: [loopback, { match: 'source', cidr: passthroughSource[f] } as const], statements: returns })),
     ...sidecarsOwn(options.exemption ?? { by: 'owner', uid: 1337, gid: 1337 }, families),
-    ...families.map((f) => ({ match: [{ match: 'destination', cidr: localhost[f] } as const], then: returns })),
-    ...of(options.excludeOutboundCidrs ?? []).map((cidr) => ({ match: [{ match: 'destination', cidr } as const], then: returns })),
-    ...(options.includeOutboundPorts ?? []).map((port) => ({ match: toPort(port), then: jump('istio-redirect') })),
-    ...(included === '*' ? [{ match: [tcp], then: jump('istio-redirect') }] : of(included).map((cidr) => ({ match: [{ match: 'destination', cidr } as const], then: jump('istio-redirect') }))),
+    ...families.map((f) => ({ match: [{ match: 'destination', cidr: localhost[f] } as const], statements: returns })),
+    ...of(options.excludeOutboundCidrs ?? []).map((cidr) => ({ match: [{ match: 'destination', cidr } as const], statements: returns })),
+    ...(options.includeOutboundPorts ?? []).map((port) => ({ match: toPort(port), statements: jump('istio-redirect') })),
+    ...(included === '*' ? [{ match: [tcp], statements: jump('istio-redirect') }] : of(included).map((cidr) => ({ match: [{ match: 'destination', cidr } as const], statements: jump('istio-redirect') }))),
   ]
 }
 
@@ -64,9 +64,9 @@ function sidecarsOwn(exemption: Exemption, families: readonly ('ip' | 'ip6')[]):
   return owners.flatMap((own) => [
     ...families.map((f): NftRule => ({
       match: [loopback, { match: 'destination', cidr: localhost[f], not: true }, tcp, { match: 'destination port', port: hbonePort, not: true }, own],
-      then: jump('istio-in-redirect'),
+      statements: jump('istio-in-redirect'),
     })),
-    { match: [loopback, { ...own, not: true } as Match], then: returns },
-    { match: [own], then: returns },
+    { match: [loopback, { ...own, not: true } as Match], statements: returns },
+    { match: [own], statements: returns },
   ])
 }

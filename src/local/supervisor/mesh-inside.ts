@@ -50,7 +50,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   for (const problem of file.problems) emit({ event: 'problem', problem })
   const fault = file.problems.find((p) => p.severity === 'error')
   if (fault !== undefined) throw new KithError('MESH_FILE_INVALID', `${fault.ref.file ?? 'kith.yaml'}${fault.ref.line === undefined ? '' : `:${fault.ref.line}`}: ${fault.message}${fault.help === undefined ? '' : `; ${fault.help}`}`)
-  const { config: meshConfig, problems: configProblems } = decodeMeshConfig(file.meshConfig ?? {}, { ...(file.path === undefined ? {} : { file: file.path }) })
+  const { config: meshConfig, problems: configProblems } = decodeMeshConfig(file.meshConfig ?? {}, file.path === undefined ? {} : { file: file.path })
   for (const problem of configProblems) emit({ event: 'problem', problem })
   const domain = 'cluster.local'
   const trustDomain = meshConfig.trustDomain ?? 'cluster.local'

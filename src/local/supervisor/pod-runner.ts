@@ -195,7 +195,7 @@ export class PodRunner {
   #spawnOf(container: string): { argv: readonly string[]; env: Record<string, string>; cwd: string } {
     const command = this.#commands.get(container)
     const inherited = Object.fromEntries(['LANG', 'TZ', 'TERM', 'NODE_COMPILE_CACHE', 'NODE_EXTRA_CA_CERTS'].flatMap((k) => (process.env[k] === undefined ? [] : [[k, process.env[k]]])))
-    const env = { ...inherited, PATH: searchPath(), HOME: this.#options.dir, HOSTNAME: this.desired.hostname, ...(command?.env ?? {}), ...this.place.applicationEnv }
+    const env = { ...inherited, PATH: searchPath(), HOME: this.#options.dir, HOSTNAME: this.desired.hostname, ...command?.env, ...this.place.applicationEnv }
     return { argv: command?.argv ?? [], env, cwd: absolute(this.#options.dir, command?.workingDir) }
   }
 
