@@ -9,6 +9,7 @@ interface CommandEntry {
 }
 
 export const commands: readonly CommandEntry[] = [
+  { name: 'demo', summary: 'the first hour of a mesh, on this machine: measured beside explained', load: () => import('./commands/demo.ts') },
   { name: 'explain', summary: 'both ends of a call: the verdict, and which line of which policy did it', load: () => import('./commands/explain.ts') },
   { name: 'validate', summary: 'whether a cluster would take these files', load: () => import('./commands/validate.ts') },
   { name: 'kube-inject', summary: 'adds the sidecar to the workloads of a file', load: () => import('./commands/kube-inject.ts') },

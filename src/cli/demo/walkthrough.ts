@@ -1,6 +1,6 @@
 // Runs the walkthrough in a mesh of its own: explain first, then the call, then both side by side.
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
@@ -115,9 +115,11 @@ async function key(step: DemoStep): Promise<void> {
   }
 }
 
-/** The walkthrough's files in a folder of this run, so that two demos at once don't meet. */
+/** The walkthrough in a folder of this run, so that two demos at once don't meet. Its programs are links: they find the package's modules. */
 export function makeFolder(): { readonly dir: string; remove(): void } {
   const dir = mkdtempSync(join(tmpdir(), 'kith-demo-'))
   for (const file of ['kith.yaml', meshFile]) cpSync(join(walkthroughDir, file), join(dir, file))
+  for (const program of ['httpbin.ts', 'external.ts']) symlinkSync(join(walkthroughDir, program), join(dir, program))
+  chmodSync(dir, 0o755)
   return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) }
 }
