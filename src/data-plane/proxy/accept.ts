@@ -144,7 +144,7 @@ function serve(accepting: Accepting, socket: Socket, listener: RuntimeListener, 
     socket.destroy()
     return
   }
-  const transport = new SocketTransport(socket, tls)
+  const transport = new SocketTransport(socket, core.onBug, tls)
   if (terminal.kind === 'http') new HttpServerConnection(core, facts, terminal, transport)
   else new TcpConnection(core, facts, terminal, transport)
 }

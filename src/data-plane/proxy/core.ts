@@ -28,6 +28,8 @@ export interface Core {
   readonly live: Set<Live>
   /** Our own `x-envoy-peer-metadata` and `-id`. */
   readonly ownMetadata: { readonly value: string; readonly id: string }
+  /** Our own mistake, caught: logged and counted. */
+  readonly onBug: (error: unknown) => void
   config: RuntimeConfig
   draining: boolean
 }

@@ -51,7 +51,8 @@ export class HttpPool {
       const idle = this.#takeIdle()
       if (idle !== undefined) return user.onConnection(idle, true)
     }
-    if (this.#counts.connections >= this.#config.limits.connections) {
+    // A pool without any connection may always open one, as in Envoy: others' idle ones can't serve it.
+    if (this.size > 0 && this.#counts.connections >= this.#config.limits.connections) {
       if (this.#counts.pending >= this.#config.limits.pending) return user.onNoConnection({ kind: 'overflow' })
       this.#counts.pending++
       this.#waiting.push(user)
@@ -116,7 +117,7 @@ export class HttpPool {
   }
 
   #next(): void {
-    if (this.#waiting.length === 0 || this.#counts.connections >= this.#config.limits.connections) return
+    if (this.#waiting.length === 0 || (this.size > 0 && this.#counts.connections >= this.#config.limits.connections)) return
     const user = this.#waiting.shift()
     this.#counts.pending--
     this.#open(user)

@@ -27,12 +27,18 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const tlsClients = new TlsClients(secrets)
   const tlsServers = new TlsServers(secrets)
   const dialler = createDialler(dialMap, mark, mark === undefined ? undefined : (m, family) => markedSocket({ family, mark: m, allowHalfOpen: true }))
-  const upstreams = new Upstreams(dialler, tlsClients, log)
+  const metrics = new Metrics()
+  const onBug = (error: unknown): void => {
+    metrics.count('kith_bugs_total')
+    log.error({ error: error instanceof Error ? error.stack : String(error) }, 'bug: the connection that met it has been closed')
+  }
+  const upstreams = new Upstreams(dialler, tlsClients, log, onBug)
   const core: Core = {
     identity,
     log,
     upstreams,
-    metrics: new Metrics(),
+    metrics,
+    onBug,
     accessLogs: new AccessLogs(options.accessLog),
     live: new Set(),
     ownMetadata: encodeMetadata(identity),

@@ -49,7 +49,8 @@ export class SocketTransport implements Transport {
   readonly #socket: Socket | TLSSocket
   #error: NodeJS.ErrnoException | undefined
 
-  constructor(socket: Socket | TLSSocket, tls?: TlsFacts) {
+  /** `onBug`: something of ours threw while it handled this stream; the stream ends, the proxy doesn't. */
+  constructor(socket: Socket | TLSSocket, onBug: (error: unknown) => void, tls?: TlsFacts) {
     this.#socket = socket
     this.tls = tls
     this.local = { address: socket.localAddress ?? '', port: socket.localPort ?? 0 }
@@ -57,13 +58,39 @@ export class SocketTransport implements Transport {
     socket.on('error', (error) => {
       this.#error ??= error
     })
-    socket.on('data', (chunk: Buffer) => this.events.onData(chunk))
-    socket.on('end', () => this.events.onEnd())
-    socket.on('drain', () => this.events.onDrain())
+    const broken = (error: unknown): void => {
+      onBug(error)
+      socket.destroy()
+    }
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        this.events.onData(chunk)
+      } catch (error) {
+        broken(error)
+      }
+    })
+    socket.on('end', () => {
+      try {
+        this.events.onEnd()
+      } catch (error) {
+        broken(error)
+      }
+    })
+    socket.on('drain', () => {
+      try {
+        this.events.onDrain()
+      } catch (error) {
+        broken(error)
+      }
+    })
     socket.on('close', () => {
       if (this.closed) return
       this.closed = true
-      this.events.onClose(this.#error)
+      try {
+        this.events.onClose(this.#error)
+      } catch (error) {
+        onBug(error)
+      }
     })
     if (socket.destroyed) queueMicrotask(() => socket.emit('close', false))
   }

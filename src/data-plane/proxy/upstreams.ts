@@ -31,7 +31,10 @@ export class Upstreams {
   readonly #resolvedMs = new Map<string, number>()
   readonly #alpnServed = new WeakMap<readonly string[], readonly string[]>()
 
-  constructor(dialler: Dialler, tls: TlsClients, log: Logger) {
+  readonly #onBug: (error: unknown) => void
+
+  constructor(dialler: Dialler, tls: TlsClients, log: Logger, onBug: (error: unknown) => void) {
+    this.#onBug = onBug
     this.#dialler = dialler
     this.#tls = tls
     this.#log = log
@@ -138,10 +141,10 @@ export class Upstreams {
     this.#dialler.dial({ to: host.endpoint, bindAddress: config.bindAddress, inbound: guise.inbound, timeoutMs: config.connectTimeoutMs, keepaliveMs }, (error, socket) => {
       if (error !== undefined) return fail(error, 'connect')
       const target = this.#target(cluster, host, guise)
-      if (target === undefined) return done(undefined, new SocketTransport(socket))
+      if (target === undefined) return done(undefined, new SocketTransport(socket, this.#onBug))
       this.#handshake(socket, target, Math.max(1, config.connectTimeoutMs - (performance.now() - startMs)), (tlsError, tlsSocket, facts) => {
         if (tlsError !== undefined || tlsSocket === undefined) fail(tlsError as NodeJS.ErrnoException, 'tls')
-        else done(undefined, new SocketTransport(tlsSocket, facts))
+        else done(undefined, new SocketTransport(tlsSocket, this.#onBug, facts))
       })
     })
   }
