@@ -53,14 +53,14 @@ export class Cluster {
   constructor(options: ClusterOptions) {
     this.#options = options
     mkdirSync(options.objectsDir, { recursive: true })
-    this.#renewal = setInterval(() => void this.#renewTokens(), tokenLifetimeSeconds * 800)
+    this.#renewal = setInterval(() => this.#renewTokens(), tokenLifetimeSeconds * 800)
     this.#renewal.unref()
   }
 
   /** At four fifths of their life, as kubelet does. */
-  async #renewTokens(): Promise<void> {
+  #renewTokens(): void {
     for (const { desired, uid, injected, place } of this.#pods.values()) {
-      if (injected) place.renewToken(await this.#options.tokens.issue({ namespace: desired.namespace, name: desired.name, uid, serviceAccount: serviceAccountOf(desired) }))
+      if (injected) place.renewToken(this.#options.tokens.issue({ namespace: desired.namespace, name: desired.name, uid, serviceAccount: serviceAccountOf(desired) }))
     }
   }
 
@@ -84,15 +84,14 @@ export class Cluster {
   }
 
   /** Places first, all of them: in explicit mode each sidecar must know all others' ports before it starts. */
-  async start(created: readonly PodRunner[]): Promise<void> {
-    const placed: (readonly [PodRunner, PodPlace])[] = []
-    for (const runner of created) placed.push([runner, await this.#place(runner)])
+  start(created: readonly PodRunner[]): void {
+    const placed = created.map((runner) => [runner, this.#place(runner)] as const)
     this.#publish()
     for (const [runner, place] of placed) void runner.run(place)
   }
 
-  async update(objects: readonly ApiObject[]): Promise<void> {
-    await this.start(this.plan(objects))
+  update(objects: readonly ApiObject[]): void {
+    this.start(this.plan(objects))
   }
 
   #create(pod: DesiredPod): PodRunner {
@@ -105,9 +104,9 @@ export class Cluster {
     return runner
   }
 
-  async #place(runner: PodRunner): Promise<PodPlace> {
+  #place(runner: PodRunner): PodPlace {
     const { desired: pod, uid, injected, address } = runner
-    const token = injected ? await this.#options.tokens.issue({ namespace: pod.namespace, name: pod.name, uid, serviceAccount: serviceAccountOf(pod) }) : undefined
+    const token = injected ? this.#options.tokens.issue({ namespace: pod.namespace, name: pod.name, uid, serviceAccount: serviceAccountOf(pod) }) : undefined
     return this.#options.sandbox.placePod({
       uid, namespace: pod.namespace, name: pod.name, hostname: pod.hostname, address, injected, onStale: () => runner.restartSidecar('the addresses of the mesh have changed'), annotations: pod.annotations, ports: (pod.spec.containers ?? []).flatMap((c) => (c.ports ?? []).map((p) => p.containerPort)),
       ...(token === undefined ? {} : { token }),

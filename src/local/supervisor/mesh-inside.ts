@@ -66,7 +66,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   const cacheShared = options.mode === 'namespaced' && exemption.by === 'owner' && shareCompileCache(process.env['NODE_COMPILE_CACHE'], exemption.uid)
   const sandbox = options.mode === 'namespaced' ? namespacedSandbox({ rootCertDir: paths.rootCert, podsDir: paths.pods, domain, exemption, ...(applicationUser === undefined ? {} : { applicationUser }) }) : await explicitSandbox({ stateDir: options.stateDir, podsDir: paths.pods, domain })
 
-  const tokens = await createTokenIssuer()
+  const tokens = createTokenIssuer()
   const userPaths = file.resources === undefined ? [options.dir] : file.resources.map((r) => resolve(options.dir, r))
   const unreadable = readFiles(file.resources === undefined ? [] : userPaths).problems.find((p) => p.code === 'KITH0002')
   if (unreadable !== undefined) throw new KithError('MESH_FILE_INVALID', `spec.resources of kith.yaml: ${unreadable.message}`)
@@ -83,7 +83,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
     dir: options.dir, objectsDir: paths.objects, images: file.images, meshConfig, external: external.names, sandbox, tokens, controlPlaneReady, emit,
     sidecar: sidecarProgram({ program: options.programs.agent, proxy: options.proxy ?? file.proxy ?? 'kith', controlPlane: sandbox.controlPlaneAddress, trustDomain, inherited: { ...inheritedEnv(), ...(cacheShared ? { NODE_COMPILE_CACHE: sidecarCacheDir } : {}) } }),
   })
-  const watch = watchFiles([...userPaths, paths.applied], (now) => void cluster.update(now.objects))
+  const watch = watchFiles([...userPaths, paths.applied], (now) => cluster.update(now.objects))
   // The pods' objects are written before the control plane reads for the first time, and it starts up while the pods get their places.
   reportUnusual(watch.current().objects, options.dir, emit)
   const first = cluster.plan(watch.current().objects)
@@ -98,7 +98,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
     onLog: (level, message, fields) => emit({ event: 'control-plane-log', level, message, fields }),
     onEnd: (detail) => emit({ event: 'control-plane', status: 'failed', detail }),
   })
-  await cluster.start(first)
+  cluster.start(first)
 
   const waitReady = async (timeoutMs: number): Promise<void> => {
     const until = Date.now() + timeoutMs

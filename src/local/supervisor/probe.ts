@@ -1,7 +1,6 @@
 // One look at a container, as kubelet takes it: over HTTP, TCP, gRPC, or by a program inside it.
 import type { ChildProcess } from 'node:child_process'
 import { request } from 'node:http'
-import { connect as connectHttp2 } from 'node:http2'
 import { request as secureRequest } from 'node:https'
 import type { Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
@@ -68,7 +67,8 @@ function tcp(port: number, target: ProbeTarget, timeoutMs: number): Promise<void
 }
 
 /** grpc.health.v1.Health/Check by hand: one length-prefixed message each way; field 1 of the answer is 1 for SERVING. */
-function grpc(port: number, service: string, target: ProbeTarget, timeoutMs: number): Promise<void> {
+async function grpc(port: number, service: string, target: ProbeTarget, timeoutMs: number): Promise<void> {
+  const { connect: connectHttp2 } = await import('node:http2')
   const name = Buffer.from(service)
   const message = name.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from([0x0a, name.length]), name])
   const prefix = Buffer.alloc(5)
