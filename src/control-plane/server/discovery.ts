@@ -122,7 +122,8 @@ export class Discovery {
     const left = connection.peer.notAfterMs - this.#options.now()
     connection.end = setTimeout(() => {
       if (left > longestTimerMs) return this.#endWithCertificate(connection)
-      this.#refuse(connection, { code: status.UNAUTHENTICATED, details: 'the certificate has ended' })
+      this.#options.log.info({ proxy: connection.id, identity: connection.peer.uri }, 'certificate of a proxy has ended, its stream too')
+      this.#end(connection, { code: status.UNAUTHENTICATED, details: 'the certificate has ended' })
     }, Math.min(left, longestTimerMs))
     connection.end.unref()
   }
@@ -130,6 +131,10 @@ export class Discovery {
   #refuse(connection: Connection, refusal: Refusal, node = connection.id): void {
     this.#options.count('refused')
     this.#options.log.warn({ node, identity: connection.peer.uri, reason: refusal.details }, 'proxy refused')
+    this.#end(connection, refusal)
+  }
+
+  #end(connection: Connection, refusal: Refusal): void {
     clearTimeout(connection.end)
     this.#connections.delete(connection)
     connection.fail(refusal)
@@ -139,7 +144,7 @@ export class Discovery {
   publish(snapshot: Snapshot, fromMs = performance.now()): void {
     this.#snapshot = snapshot
     const told: Record<string, readonly string[]> = {}
-    for (const connection of [...this.#connections]) {
+    for (const connection of this.#connections) {
       // A pod that is no longer known keeps what it has: it is on its way out, and may still drain.
       const workload = connection.id === '' ? undefined : snapshot.workloadById.get(connection.id)
       if (workload === undefined) continue
@@ -168,8 +173,11 @@ export class Discovery {
     }
   }
 
+  /** A proxy whose pod is gone has nothing more to get: it counts as being at the newest snapshot. */
   status(): ProxyStatus[] {
-    return [...this.#connections].filter((c) => c.id !== '').map((c) => ({ proxy: c.id, identity: c.peer.uri, snapshot: c.config?.snapshot.number ?? 0, settled: c.state.settled(), lastError: c.lastError, types: c.state.status() }))
+    const newest = this.#snapshot?.number ?? 0
+    const numberOf = (c: Connection): number => (this.#snapshot?.workloadById.has(c.id) === true ? (c.config?.snapshot.number ?? 0) : newest)
+    return [...this.#connections].filter((c) => c.id !== '').map((c) => ({ proxy: c.id, identity: c.peer.uri, snapshot: numberOf(c), settled: c.state.settled(), lastError: c.lastError, types: c.state.status() }))
   }
 
   #peerOf(stream: Pick<ServerDuplexStream<never, never>, 'getAuthContext'>): ReturnType<typeof verifyPeer> {
@@ -198,7 +206,6 @@ export class Discovery {
   #identify(connection: Connection, request: AnyRequest): Refusal | undefined {
     const [kind, , id, domain] = (request.node?.id ?? '').split('~')
     if (kind !== 'sidecar' || id === undefined || domain === undefined) return { code: status.INVALID_ARGUMENT, details: 'the node id must be sidecar~ip~pod.namespace~domain' }
-    const snapshot = this.#snapshot
     const workload = this.#snapshot?.workloadById.get(id)
     if (this.#snapshot === undefined || workload === undefined) return { code: status.UNAVAILABLE, details: `the pod ${id} is not known` }
     const refusal = bindingProblem(workload, connection.peer)
