@@ -40,6 +40,7 @@ test('routes: rewrite, redirect, headers, direct answers, weights, time-outs, re
     }),
     to({ prefix: '/slow' }, { timeout: '0.2s' }),
     to({ prefix: '/flaky' }, { retryPolicy: { retryOn: '5xx', numRetries: 3, retryBackOff: { baseInterval: '0.001s' } } }),
+    to({ prefix: '/abort' }, {}, { typedPerFilterConfig: { 'envoy.filters.http.fault': { '@type': 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault', delay: { fixedDelay: '0.01s', percentage: { numerator: 100 } }, abort: { httpStatus: 555, percentage: { numerator: 1000000, denominator: 'MILLION' } } } } }),
     to({ prefix: '/nowhere' }, { cluster: 'missing' }),
     to({ prefix: '/' }, {}),
   ]
@@ -57,6 +58,8 @@ test('routes: rewrite, redirect, headers, direct answers, weights, time-outs, re
     assert.match(headers, /\r\nx-back: yes\r\n/)
     assert.match(await ask('/slow'), /^HTTP\/1.1 504 [\s\S]*upstream request timeout$/)
     assert.match(await ask('/flaky'), /^HTTP\/1.1 200 [\s\S]*\n3\r\n/)
+    assert.match(await ask('/abort'), /^HTTP\/1.1 555 [\s\S]*fault filter abort$/)
+    await until(() => pair.clientLog.some((l) => / 555 DI,FI fault_filter_abort /.test(l)), 'the fault in the log')
     assert.match(await ask('/nowhere'), /^HTTP\/1.1 503 /)
     await until(() => pair.clientLog.some((l) => / 504 UT response_timeout /.test(l)), 'the time-out in the log')
   } finally {

@@ -5,6 +5,7 @@ import { compileFilterState, filterStateUrl } from './filter-state.ts'
 import { durationMs, fields, type Notes } from './notes.ts'
 import { compileHttpRbac, httpRbacType, type Rbac } from './rbac.ts'
 import { compileRouteTable, type RuntimeRoutes } from './routes.ts'
+import type { Message } from '@bufbuild/protobuf'
 import type { Any } from '@bufbuild/protobuf/wkt'
 import type { HttpConnectionManager, HttpFilter } from '../../../generated/types/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.ts'
 
@@ -109,7 +110,7 @@ function compileFilters(filters: readonly HttpFilter[], notes: Notes): Pick<Http
       } else if (type === 'envoy.extensions.filters.http.router.v3.Router' || (filter.name === 'envoy.filters.http.router' && config === undefined)) {
         if (i !== filters.length - 1) notes.error('the router is not the last HTTP filter')
       } else if (builtIn.has(filter.name)) return
-      else if (passive.has(type)) passiveFilter(filter.name, type, notes)
+      else if (passive.has(type)) passiveFilter(config, type, notes)
       else if (filter.isOptional) notes.notServed(`optional HTTP filter ${filter.name} (${type})`)
       else notes.error(`unknown HTTP filter ${filter.name} (${type})`)
     }),
@@ -121,6 +122,7 @@ function compileFilters(filters: readonly HttpFilter[], notes: Notes): Pick<Http
 // Without per-route config these do nothing; a route that configures one is named there.
 const passive = fields('envoy.extensions.filters.http.fault.v3.HTTPFault envoy.extensions.filters.http.cors.v3.Cors')
 
-function passiveFilter(name: string, type: string, notes: Notes): void {
-  if (name === '') notes.error(`HTTP filter of type ${type} has no name`)
+function passiveFilter(config: Any | undefined, type: string, notes: Notes): void {
+  const found = notes.unpack<Message>(config, type)
+  if (found !== undefined) notes.onlyServes(found, fields(''))
 }

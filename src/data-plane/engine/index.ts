@@ -18,6 +18,7 @@ export {
   type RuntimeConfig,
 } from './compile.ts'
 export type { RuntimeEndpoint, RuntimeEndpoints } from './endpoints.ts'
+export { decideFault, type Fault, type FaultDecision } from './fault.ts'
 export type { ConnectionFacts } from './filter-chain-match.ts'
 export { compileFormat, renderFormat, type Format, type FormatOperator } from './format.ts'
 export type { HeaderOp, HeaderOps } from './header-ops.ts'

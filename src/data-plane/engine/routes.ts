@@ -1,6 +1,7 @@
 // A route configuration as a matcher: virtual host by authority, then the first route that matches, as Envoy does.
 // Law: pure; the weighted choice is made with the `pick` that the caller hands in.
 import { fields, type Notes } from './notes.ts'
+import { compileFault, faultUrl, type Fault } from './fault.ts'
 import { filterStateUrl, compileFilterState } from './filter-state.ts'
 import { compileHeaderOps, joinHeaderOps, type HeaderOps } from './header-ops.ts'
 import { kithMetadata, type KithMetadata } from './metadata.ts'
@@ -22,6 +23,8 @@ export interface RuntimeRoute {
   readonly metadata: KithMetadata
   /** ALPN that the upstream connection offers, when a filter's per-route config says so. */
   readonly upstreamAlpn?: readonly string[]
+  /** Delays and aborts on purpose. */
+  readonly fault?: Fault
   /** `x-envoy-attempt-count` goes along. */
   readonly attemptCount: boolean
   /** Overrides of the HTTP filters, by filter name; null = switched off. */
@@ -115,17 +118,19 @@ function compileAction(route: Route, notes: Notes): RuntimeRoute['action'] {
   }
 }
 
-function compilePerFilter(configs: Readonly<Record<string, Any>>, notes: Notes): Pick<RuntimeRoute, 'rbac' | 'upstreamAlpn'> {
+function compilePerFilter(configs: Readonly<Record<string, Any>>, notes: Notes): Pick<RuntimeRoute, 'rbac' | 'upstreamAlpn' | 'fault'> {
   const rbac = new Map<string, Rbac | null>()
   let upstreamAlpn: readonly string[] | undefined
+  let fault: Fault | undefined
   for (const [name, any] of Object.entries(configs)) {
     notes.at(`typed_per_filter_config[${name}]`, () => {
       if (any.typeUrl === filterStateUrl) upstreamAlpn = compileFilterState(any, notes) ?? upstreamAlpn
+      else if (any.typeUrl === faultUrl) fault = compileFault(any, notes)
       else if (any.typeUrl === rbacPerRouteUrl) rbac.set(name, compileRbacPerRoute(any, notes))
       else notes.notServed(any.typeUrl)
     })
   }
-  return { rbac, ...(upstreamAlpn === undefined ? {} : { upstreamAlpn }) }
+  return { rbac, ...(upstreamAlpn === undefined ? {} : { upstreamAlpn }), ...(fault === undefined ? {} : { fault }) }
 }
 
 /** The virtual host of an authority. */

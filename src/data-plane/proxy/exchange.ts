@@ -1,9 +1,11 @@
 // One request and its response: policy, route, then an upstream or an answer of our own. Law: ends exactly once, whoever leaves first.
 import {
+  decideFault,
   decideRbac,
   matchRoute,
   normalizePath,
   redirectLocation,
+  type FaultDecision,
   type ForwardAction,
   type Redirect,
   type RouteMatched,
@@ -59,6 +61,7 @@ export class Exchange {
   over = false
   #upstream: UpstreamRequest | undefined
   #timer: NodeJS.Timeout | undefined
+  #delay: NodeJS.Timeout | undefined
 
   constructor(connection: HttpServerConnection) {
     this.connection = connection
@@ -133,7 +136,20 @@ export class Exchange {
     const upstream = new UpstreamRequest(this, cluster, matched, action)
     this.#upstream = upstream
     if (body !== undefined) upstream.retain(body)
-    const pending = core.upstreams.prepare(cluster)
+    const fault = matched.route.fault === undefined ? undefined : decideFault(matched.route.fault, Math.random(), Math.random())
+    if (fault === undefined || fault.delayMs === 0) return this.#go(upstream, cluster, fault)
+    this.flag('DI')
+    this.#delay = setTimeout(() => this.#go(upstream, cluster, fault), fault.delayMs)
+  }
+
+  #go(upstream: UpstreamRequest, cluster: UpstreamCluster, fault: FaultDecision | undefined): void {
+    if (this.over) return
+    if (fault?.abort !== undefined) {
+      const { httpStatus, grpcStatus } = fault.abort
+      this.flag('FI')
+      return this.answer(httpStatus, grpcStatus === undefined ? 'fault filter abort' : '', grpcStatus === undefined ? [] : [['content-type', 'application/grpc'], ['grpc-status', String(grpcStatus)]], 'fault_filter_abort')
+    }
+    const pending = this.connection.core.upstreams.prepare(cluster)
     if (pending === undefined) upstream.attempt(false)
     else void pending.then(() => (this.over ? undefined : upstream.attempt(false)))
   }
@@ -240,6 +256,7 @@ export class Exchange {
     if (this.over) return
     this.over = true
     clearTimeout(this.#timer)
+    clearTimeout(this.#delay)
     this.#upstream?.leave()
     if (this.host !== undefined) this.host.active--
     if (this.cluster !== undefined) this.cluster.requests--

@@ -1,0 +1,71 @@
+// Circuit breakers, ejection and keep-alive of upstreams: what waits, what overflows, who is left out.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { JsonObject } from '@bufbuild/protobuf'
+import { startPair, type Pair } from './pair.ts'
+import { exchange, httpApp, intercepted, until, whole } from './talk.ts'
+
+const get = 'GET / HTTP/1.1\r\nhost: httpbin.bar:8000\r\n\r\n'
+const plainEndpoints = (...ports: number[]) => ports.map((port) => ({ ip: '127.0.0.1', port, mtls: false }))
+const ask = async (pair: Pair, bytes = get) => exchange(await intercepted(pair.proxyPort), bytes, whole)
+
+test('one connection: the others wait; more than may wait: overflow', async () => {
+  let open = 0
+  let most = 0
+  const held: (() => void)[] = []
+  const app = await httpApp((_req, res) => {
+    most = Math.max(most, ++open)
+    held.push(() => {
+      open--
+      res.end('ok')
+    })
+  })
+  const limits: JsonObject = { circuitBreakers: { thresholds: [{ maxConnections: 1, maxPendingRequests: 2, maxRequests: 100 }] } }
+  const pair = await startPair({ appPort: app.port, outbound: (base) => [{ ...base, endpoints: plainEndpoints(app.port), cluster: limits }] })
+  try {
+    const first = ask(pair)
+    await until(() => held.length === 1, 'the first request')
+    const answers = [first, ask(pair), ask(pair)]
+    await until(() => pair.client.connections().downstream === 3, 'three connections')
+    assert.match(await ask(pair), /^HTTP\/1.1 503 [\s\S]*overflow$/)
+    for (let i = 0; i < 3; i++) {
+      await until(() => held.length > i, `request ${i}`)
+      held[i]?.()
+    }
+    for (const answer of await Promise.all(answers)) assert.match(answer, /ok/)
+    assert.equal(most, 1)
+    await until(() => pair.clientLog.some((l) => / 503 UO /.test(l)), 'UO in the log')
+  } finally {
+    await pair.stop()
+    app.close()
+  }
+})
+
+test('an endpoint that keeps failing is left out', async () => {
+  const bad = await httpApp((_req, res) => void res.writeHead(500).end('bad'))
+  const good = await httpApp((_req, res) => res.end('good'))
+  const outlier: JsonObject = { lbPolicy: 'ROUND_ROBIN', outlierDetection: { consecutive5xx: 2, baseEjectionTime: '60s', maxEjectionPercent: 50 }, commonLbConfig: { healthyPanicThreshold: { value: 0 } } }
+  const pair = await startPair({ appPort: 1, outbound: (base) => [{ ...base, endpoints: plainEndpoints(bad.port, good.port), cluster: outlier }] })
+  try {
+    const statuses: string[] = []
+    for (let i = 0; i < 14; i++) statuses.push((await ask(pair)).slice(9, 12))
+    assert.equal(statuses.filter((s) => s === '500').length, 2, statuses.join())
+    assert.deepEqual(new Set(statuses.slice(5)), new Set(['200']))
+  } finally {
+    await pair.stop()
+    bad.close()
+    good.close()
+  }
+})
+
+test('a connect failure is tried elsewhere where the route says so', async () => {
+  const good = await httpApp((_req, res) => res.end('good'))
+  const routes: JsonObject[] = [{ match: { prefix: '/' }, route: { cluster: 'outbound|8000||httpbin.bar.svc.cluster.local', timeout: '0s', retryPolicy: { retryOn: 'connect-failure', numRetries: 2, retryBackOff: { baseInterval: '0.001s' }, retryHostPredicate: [{ name: 'envoy.retry_host_predicates.previous_hosts', typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate' } }] } } }]
+  const pair = await startPair({ appPort: 1, outbound: (base) => [{ ...base, endpoints: plainEndpoints(1, good.port), cluster: { lbPolicy: 'ROUND_ROBIN' }, routes }] })
+  try {
+    for (let i = 0; i < 6; i++) assert.match(await ask(pair, `POST / HTTP/1.1\r\nhost: httpbin.bar\r\ncontent-length: 3\r\n\r\nabc`), /good$|good\r\n/)
+  } finally {
+    await pair.stop()
+    good.close()
+  }
+})
