@@ -41,6 +41,7 @@ test('routes: rewrite, redirect, headers, direct answers, weights, time-outs, re
     to({ prefix: '/slow' }, { timeout: '0.2s' }),
     to({ prefix: '/flaky' }, { retryPolicy: { retryOn: '5xx', numRetries: 3, retryBackOff: { baseInterval: '0.001s' } } }),
     to({ prefix: '/abort' }, {}, { typedPerFilterConfig: { 'envoy.filters.http.fault': { '@type': 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault', delay: { fixedDelay: '0.01s', percentage: { numerator: 100 } }, abort: { httpStatus: 555, percentage: { numerator: 1000000, denominator: 'MILLION' } } } } }),
+    to({ prefix: '/cors' }, {}, { typedPerFilterConfig: { 'envoy.filters.http.cors': { '@type': 'type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy', allowOriginStringMatch: [{ exact: 'https://good.example' }], allowMethods: 'GET,POST', maxAge: '60', allowCredentials: true, exposeHeaders: 'x-back' } } }),
     to({ prefix: '/nowhere' }, { cluster: 'missing' }),
     to({ prefix: '/' }, {}),
   ]
@@ -60,6 +61,10 @@ test('routes: rewrite, redirect, headers, direct answers, weights, time-outs, re
     assert.match(await ask('/flaky'), /^HTTP\/1.1 200 [\s\S]*\n3\r\n/)
     assert.match(await ask('/abort'), /^HTTP\/1.1 555 [\s\S]*fault filter abort$/)
     await until(() => pair.clientLog.some((l) => / 555 DI,FI fault_filter_abort /.test(l)), 'the fault in the log')
+    assert.match(await ask('/cors', 'origin: https://good.example\r\n'), /^HTTP\/1.1 200 [\s\S]*access-control-allow-origin: https:\/\/good.example\r\naccess-control-allow-credentials: true\r\naccess-control-expose-headers: x-back\r\n/)
+    assert.doesNotMatch(await ask('/cors', 'origin: https://good.example.evil\r\n'), /access-control/)
+    const preflight = await exchange(await intercepted(pair.proxyPort), get('/cors', 'origin: https://good.example\r\naccess-control-request-method: POST\r\n').replace('GET', 'OPTIONS'), whole)
+    assert.match(preflight, /^HTTP\/1.1 200 [\s\S]*access-control-allow-methods: GET,POST\r\naccess-control-max-age: 60\r\n/)
     assert.match(await ask('/nowhere'), /^HTTP\/1.1 503 /)
     await until(() => pair.clientLog.some((l) => / 504 UT response_timeout /.test(l)), 'the time-out in the log')
   } finally {

@@ -18,6 +18,7 @@ export {
   type RuntimeConfig,
 } from './compile.ts'
 export type { RuntimeEndpoint, RuntimeEndpoints } from './endpoints.ts'
+export { decideCors, type Cors, type CorsDecision } from './cors.ts'
 export { decideFault, type Fault, type FaultDecision } from './fault.ts'
 export type { ConnectionFacts } from './filter-chain-match.ts'
 export { compileFormat, renderFormat, type Format, type FormatOperator } from './format.ts'

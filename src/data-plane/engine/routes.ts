@@ -1,6 +1,7 @@
 // A route configuration as a matcher: virtual host by authority, then the first route that matches, as Envoy does.
 // Law: pure; the weighted choice is made with the `pick` that the caller hands in.
 import { fields, type Notes } from './notes.ts'
+import { compileCors, corsUrl, type Cors } from './cors.ts'
 import { compileFault, faultUrl, type Fault } from './fault.ts'
 import { filterStateUrl, compileFilterState } from './filter-state.ts'
 import { compileHeaderOps, joinHeaderOps, type HeaderOps } from './header-ops.ts'
@@ -25,6 +26,7 @@ export interface RuntimeRoute {
   readonly upstreamAlpn?: readonly string[]
   /** Delays and aborts on purpose. */
   readonly fault?: Fault
+  readonly cors?: Cors
   /** `x-envoy-attempt-count` goes along. */
   readonly attemptCount: boolean
   /** Overrides of the HTTP filters, by filter name; null = switched off. */
@@ -118,19 +120,21 @@ function compileAction(route: Route, notes: Notes): RuntimeRoute['action'] {
   }
 }
 
-function compilePerFilter(configs: Readonly<Record<string, Any>>, notes: Notes): Pick<RuntimeRoute, 'rbac' | 'upstreamAlpn' | 'fault'> {
+function compilePerFilter(configs: Readonly<Record<string, Any>>, notes: Notes): Pick<RuntimeRoute, 'rbac' | 'upstreamAlpn' | 'fault' | 'cors'> {
   const rbac = new Map<string, Rbac | null>()
   let upstreamAlpn: readonly string[] | undefined
   let fault: Fault | undefined
+  let cors: Cors | undefined
   for (const [name, any] of Object.entries(configs)) {
     notes.at(`typed_per_filter_config[${name}]`, () => {
       if (any.typeUrl === filterStateUrl) upstreamAlpn = compileFilterState(any, notes) ?? upstreamAlpn
       else if (any.typeUrl === faultUrl) fault = compileFault(any, notes)
+      else if (any.typeUrl === corsUrl) cors = compileCors(any, notes)
       else if (any.typeUrl === rbacPerRouteUrl) rbac.set(name, compileRbacPerRoute(any, notes))
       else notes.notServed(any.typeUrl)
     })
   }
-  return { rbac, ...(upstreamAlpn === undefined ? {} : { upstreamAlpn }), ...(fault === undefined ? {} : { fault }) }
+  return { rbac, ...(upstreamAlpn === undefined ? {} : { upstreamAlpn }), ...(fault === undefined ? {} : { fault }), ...(cors === undefined ? {} : { cors }) }
 }
 
 /** The virtual host of an authority. */

@@ -1,12 +1,15 @@
 // One request and its response: policy, route, then an upstream or an answer of our own. Law: ends exactly once, whoever leaves first.
 import {
+  decideCors,
   decideFault,
   decideRbac,
   matchRoute,
   normalizePath,
   redirectLocation,
+  type Cors,
   type FaultDecision,
   type ForwardAction,
+  type HeaderOps,
   type Redirect,
   type RouteMatched,
   type RuntimeRoutes,
@@ -56,6 +59,8 @@ export class Exchange {
   path = ''
   authority = ''
   pathBefore = ''
+  /** What a browser is told beside the answer. */
+  corsHeaders: HeaderOps | undefined
   /** A response has begun to go back. */
   answered = false
   over = false
@@ -86,7 +91,8 @@ export class Exchange {
     if (denied !== undefined) return this.fail(denied)
     if (routes === undefined) return this.fail(failures.noRouteTable)
     if (this.matched === undefined) return this.fail(failures.routeNotFound)
-    const { action } = this.matched.route
+    const { action, cors } = this.matched.route
+    if (cors !== undefined && this.#preflight(cors)) return
     if (action.kind === 'redirect') this.#redirect(action)
     else if (action.kind === 'direct') this.answer(action.status, action.body, [], 'direct_response')
     else this.#forward(this.matched, action, to > from ? buf.subarray(from, to) : undefined)
@@ -100,6 +106,15 @@ export class Exchange {
     if (token === '' || token === 'h2c' || token.startsWith('h2c,')) return true
     this.upgrade = token
     return http.upgrades.has(token)
+  }
+
+  /** True: answered. */
+  #preflight(cors: Cors): boolean {
+    const decision = decideCors(cors, this.view)
+    if (decision.kind === 'allowed') this.corsHeaders = decision.response
+    if (decision.kind !== 'preflight') return false
+    this.answer(200, '', decision.headers, 'cors_preflight')
+    return true
   }
 
   #denied(): Failure | undefined {

@@ -195,7 +195,7 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
       upgrade: status === 101,
       serviceTimeMs: exchange.serviceTimeMs,
       metadata: facts.inbound && facts.tls?.peer !== undefined && connection.head.byId(H.peerMetadata) >= 0 ? core.ownMetadata : undefined,
-      ops: target === undefined ? [route.responseHeaders] : [target.responseHeaders, route.responseHeaders],
+      ops: [...(target === undefined ? [] : [target.responseHeaders]), route.responseHeaders, ...(exchange.corsHeaders === undefined ? [] : [exchange.corsHeaders])],
       lookup: (operator) => requestLookup(exchange, operator),
     })
     if (!this.#pass(buf, from, to, true)) upstream.transport.pause()
