@@ -1,6 +1,6 @@
 // Where a running mesh keeps its socket, objects and tokens: one folder a mesh folder, private to the user, gone when the mesh is.
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { KithError } from '#lib/errors.ts'
@@ -62,8 +62,9 @@ export function lockState(root: string): StatePaths {
   const paths = statePaths(root)
   mkdirSync(dirname(root), { recursive: true, mode: 0o700 })
   mkdirSync(root, { recursive: true, mode: 0o700 })
-  const uid = process.getuid?.()
-  if (uid !== undefined && uid !== ownerOf(root)) throw new KithError('STATE_NOT_PRIVATE', `${root} belongs to another user; set XDG_RUNTIME_DIR to a folder of your own`)
+  for (const folder of [dirname(root), root]) {
+    if (!isPrivate(folder)) throw new KithError('STATE_NOT_PRIVATE', `${folder} belongs to another user, or others may write to it; remove it, or set XDG_RUNTIME_DIR to a folder of your own`)
+  }
   for (let attempt = 0; ; attempt++) {
     try {
       writeFileSync(paths.lock, `${process.pid} ${startOf(process.pid)}\n`, { flag: 'wx', mode: 0o600 })
@@ -111,6 +112,8 @@ function readText(path: string): string | undefined {
   }
 }
 
-function ownerOf(path: string): number {
-  return statSync(path).uid
+/** A folder of our own (no link to one), that nobody else may write to: the temporary folder is everybody's. */
+function isPrivate(path: string): boolean {
+  const { uid, mode } = lstatSync(path)
+  return lstatSync(path).isDirectory() && (process.getuid === undefined || uid === process.getuid()) && (mode & 0o022) === 0
 }

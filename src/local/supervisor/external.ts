@@ -30,10 +30,17 @@ export async function startExternal(servers: readonly ExternalServer[], sandbox:
     }
     for (const host of server.hosts) names.set(host.toLowerCase().replace(/\.$/, ''), address)
     const place = sandbox.placeExternal(server.name, address, server.ports)
+    let said: string | undefined
     const command = containerCommand({ name: server.name, command: server.command }, {}, { ...server.env, ...place.variables })
     const argv = 'argv' in command ? command.argv : []
     const runner = new ContainerRunner({
-      name: server.name, restartPolicy: 'Always', onChange: () => undefined,
+      name: server.name, restartPolicy: 'Always',
+      onChange() {
+        if (runner.running || runner.detail === undefined || runner.detail === said) return
+        said = runner.detail
+        const ref = { kind: 'LocalMesh', namespace: '', name: 'kith.yaml', path: `spec.external ${server.name}` }
+        options.emit({ event: 'problem', problem: { code: 'KITH0206', severity: 'error', ref, message: `the external server ${server.name} has ended: ${runner.detail}` } })
+      },
       start: () => place.spawn('application', { argv, cwd: options.dir, env: { PATH: searchPath(), HOME: options.dir, ...(process.env['NODE_COMPILE_CACHE'] === undefined ? {} : { NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] }), ...server.env, ...place.applicationEnv } }),
     })
     runner.start()
@@ -41,16 +48,20 @@ export async function startExternal(servers: readonly ExternalServer[], sandbox:
       waiting.add(`${server.name}:${port}`)
       awaitPort(place, port, timers, () => waiting.delete(`${server.name}:${port}`))
     }
-    return { runner, place }
+    return { name: server.name, runner, place }
   })
   return {
-    names, ready: () => waiting.size === 0, waiting: () => [...waiting],
+    names, ready: () => waiting.size === 0, waiting: () => [...waiting].map((w) => `${w}${because(runners.find((r) => w.startsWith(`${r.name}:`))?.runner)}`),
     async stop() {
       for (const t of timers) clearTimeout(t)
       await Promise.all(runners.map(({ runner }) => runner.stop(1000)))
       for (const { place } of runners) place.release()
     },
   }
+}
+
+function because(runner: ContainerRunner | undefined): string {
+  return runner === undefined || runner.running || runner.detail === undefined ? '' : ` (${runner.status}, ${runner.detail})`
 }
 
 function awaitPort(place: PodPlace, port: number, timers: Set<NodeJS.Timeout>, done: () => void): void {

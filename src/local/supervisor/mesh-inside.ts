@@ -170,7 +170,7 @@ function notReady(cluster: Cluster, planeReady: boolean, waiting: readonly strin
     const why = v.containers.filter((c) => !c.ready).map((c) => `${c.name} ${c.status}${c.detail === undefined ? '' : `: ${c.detail}`}`)
     return `pod ${v.namespace}/${v.name} is ${v.status} (${why.join('; ')})`
   })
-  return ['the mesh is not ready', ...(planeReady ? [] : ['the control plane does not serve yet']), ...waiting.map((w) => `external server ${w} does not accept connections`), ...pods].join('\n  ')
+  return ['the mesh is not ready', ...(planeReady ? [] : ['the control plane does not serve yet']), ...waiting.map((w) => `external server does not accept connections: ${w}`), ...pods].join('\n  ')
 }
 
 /** Started programs read compiled code from the same cache as we do. */
