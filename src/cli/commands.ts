@@ -13,6 +13,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'explain', summary: 'both ends of a call: the verdict, and which line of which policy did it', load: () => import('./commands/explain.ts') },
   { name: 'validate', summary: 'whether a cluster would take these files', load: () => import('./commands/validate.ts') },
   { name: 'kube-inject', summary: 'adds the sidecar to the workloads of a file', load: () => import('./commands/kube-inject.ts') },
+  { name: 'check-inject', summary: 'which pods get a sidecar, and why or why not', load: () => import('./commands/check-inject.ts') },
   { name: 'analyze', summary: 'what is wrong with these files, as a mesh', load: () => import('./commands/analyze.ts') },
   { name: 'up', summary: 'the mesh of a folder, on this machine', load: () => import('./commands/up.ts') },
   { name: 'down', summary: 'takes a mesh of this machine down', load: () => import('./commands/down.ts') },

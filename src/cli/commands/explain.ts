@@ -1,6 +1,7 @@
 // kith explain FROM TO: both ends of a call, the verdict, every rule that had a say.
 import { Command, Option } from 'commander'
-import { explain, formatExplanation } from '#insight'
+import { formatRef } from '#lib/problem.ts'
+import { explain, formatExplanation, whyNot } from '#insight'
 import { ExitError } from '../failure.ts'
 import { loadMesh } from '../load-mesh.ts'
 import { formatProblem } from '../problems.ts'
@@ -12,6 +13,8 @@ interface Options {
   readonly method: string
   readonly namespace: string
   readonly meshConfigFile?: string
+  readonly local?: boolean | string
+  readonly whyNot?: boolean
 }
 
 const collect = (value: string, before: string[]): string[] => [...before, value]
@@ -23,9 +26,11 @@ export function build(): Command {
     .argument('<from>', 'the caller: [kind/]name[.namespace]')
     .argument('<to>', 'the target as the application writes it: http://httpbin.bar:8000/get, tcp://db:3306, 10.0.0.7:80')
     .option('-f, --filename <path>', 'file, folder or - (repeatable)', collect, [])
+    .option('--local [folder]', 'the mesh that runs on this machine (the default without -f)')
     .option('-n, --namespace <name>', 'namespace of a caller without one', 'default')
     .option('--header <name: value>', 'a header of the request (repeatable)', collect, [])
     .option('--method <method>', 'the request’s method', 'GET')
+    .option('--why-not', 'also: the rules that did not apply, and which clause ruled each out')
     .option('--meshConfigFile <file>', 'MeshConfig in a file of its own')
     .addOption(new Option('-o, --output <form>', 'text, json or yaml').choices(['text', 'json', 'yaml']).default('text'))
     .addHelpText('after', `
@@ -34,12 +39,18 @@ Examples:
   kith explain sleep.legacy tcp://httpbin.bar:9000 -f mesh.yaml -f policies.yaml -o json
 Exit codes: 0 the call goes through, 1 something can't be read, 2 wrong usage, 3 the call is blocked.`)
     .action(async (from: string, to: string, options: Options) => {
-      const loaded = loadMesh(options.filename, options.meshConfigFile)
+      const loaded = await loadMesh(options)
       for (const problem of loaded.problems) process.stderr.write(formatProblem(problem) + '\n')
-      const answer = explain(loaded.mesh, { from, to, method: options.method, headers: parseHeaders(options.header) }, options.namespace)
-      if (options.output === 'json') process.stdout.write(JSON.stringify(answer, null, 2) + '\n')
-      else if (options.output === 'yaml') process.stdout.write((await import('yaml')).stringify(answer))
-      else process.stdout.write(formatExplanation(answer, process.stdout.isTTY === true))
+      const call = { from, to, method: options.method, headers: parseHeaders(options.header) }
+      const answer = explain(loaded.mesh, call, options.namespace)
+      const notApplied = options.whyNot === true ? whyNot(loaded.mesh, call, answer, options.namespace) : undefined
+      const whole = notApplied === undefined ? answer : { ...answer, notApplied }
+      if (options.output === 'json') process.stdout.write(JSON.stringify(whole, null, 2) + '\n')
+      else if (options.output === 'yaml') process.stdout.write((await import('yaml')).stringify(whole))
+      else {
+        process.stdout.write(formatExplanation(answer, process.stdout.isTTY === true))
+        for (const n of notApplied ?? []) process.stdout.write(`not applied  ${formatRef(n.source)}: ${n.why}\n`)
+      }
       if (answer.outcome === 'blocked') throw new ExitError(3)
     })
 }

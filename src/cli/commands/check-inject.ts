@@ -1,0 +1,48 @@
+// kith check-inject: which pods get a sidecar, and why or why not.
+import { Command } from 'commander'
+import { formatRef } from '#lib/problem.ts'
+import { rules } from '#api'
+import type { Workload } from '#mesh'
+import { loadMesh } from '../load-mesh.ts'
+import { formatProblem } from '../problems.ts'
+import { formatTable } from '../demo/table.ts'
+import { ExitError } from '../failure.ts'
+
+interface Options {
+  readonly filename: string[]
+  readonly local?: boolean | string
+  readonly namespace?: string
+  readonly output?: string
+}
+
+const collect = (value: string, before: string[]): string[] => [...before, value]
+
+export function build(): Command {
+  return new Command('check-inject')
+    .summary('which pods get a sidecar, and why or why not')
+    .description('Says for each workload whether the webhook injects it, and which label, annotation or rule decides.')
+    .argument('[name]', 'a workload or pod; default: all')
+    .option('-f, --filename <path>', 'file, folder or - (repeatable)', collect, [])
+    .option('--local [folder]', 'the mesh that runs on this machine (the default without -f)')
+    .option('-n, --namespace <name>', 'only this namespace')
+    .addHelpText('after', `
+Examples:
+  kith check-inject -f mesh.yaml
+  kith check-inject -n foo opted-out-by-label`)
+    .action(async (name: string | undefined, options: Options) => {
+      const { mesh, problems } = await loadMesh(options)
+      for (const p of problems) process.stderr.write(formatProblem(p) + '\n')
+      const asked = name?.includes('/') === true ? name.slice(name.indexOf('/') + 1) : name
+      const found = mesh.workloads.filter((w) => (options.namespace === undefined || w.namespace === options.namespace) && (asked === undefined || w.name === asked || w.pod === asked || `${w.name}.${w.namespace}` === asked))
+      if (found.length === 0) throw new ExitError(1, name === undefined ? 'kith check-inject: no workloads there' : `kith check-inject: no workload "${name}" there`)
+      const rows = found.map((w) => [{ text: `${w.namespace}/${w.name}` }, { text: w.sidecar.value ? '✔' : '✘', style: w.sidecar.value ? ('green' as const) : ('red' as const) }, { text: reasonOf(w) }])
+      process.stdout.write(formatTable(['WORKLOAD', 'INJECTED', 'REASON'], rows, '') + '\n')
+    })
+}
+
+function reasonOf(w: Workload): string {
+  const winner = w.sidecar.because[0]
+  if (winner === undefined) return ''
+  const sentence = rules[winner.rule]?.sentence ?? winner.rule
+  return winner.source === 'default' ? sentence : `${sentence}: ${formatRef(winner.source)}`
+}

@@ -1,0 +1,107 @@
+// For each rule that did not apply to a call: which clause ruled it out, in a sentence.
+import type { Ref } from '#lib/problem.ts'
+import { refTo, type DestinationRule, type HttpMatchSpec, type PeerAuthentication, type StringMatchSpec, type VirtualService } from '#api'
+import { hostCovers, isVisible, resolveHost, selectorCovers, type Mesh, type Workload } from '#mesh'
+import { scopeOf, virtualServicesFor, planContext } from '#plan'
+import { findWorkload } from './find-workload.ts'
+import { parseTarget, resolveTarget } from './target.ts'
+import type { Call, Explanation } from './types.ts'
+
+export interface NotApplied {
+  readonly source: Ref
+  /** `path "/headers" does not begin with "/anything"` */
+  readonly why: string
+}
+
+/** Rules for the call's host and its server that had no say. */
+export function whyNot(mesh: Mesh, call: Call, answer: Explanation, namespace = 'default'): NotApplied[] {
+  const client = findWorkload(mesh, call.from, namespace)
+  const server = serverOf(mesh, answer)
+  return [...routesNotTaken(mesh, client, call), ...rulesNotApplied(mesh, client, answer), ...(server === undefined ? [] : policiesNotInForce(mesh, server))]
+}
+
+function serverOf(mesh: Mesh, answer: Explanation): Workload | undefined {
+  return mesh.workloads.find((w) => `${w.namespace}/${w.name}` === answer.server?.workload)
+}
+
+function routesNotTaken(mesh: Mesh, client: Workload, call: Call): NotApplied[] {
+  const target = parseTarget(call.to)
+  if (target === undefined || !client.sidecar.value) return []
+  const host = resolveTarget(mesh, client, target.host).service?.host ?? target.host
+  const out: NotApplied[] = []
+  const context = planContext(mesh, client)
+  const inScope = new Set(context.scope.byHost.get(host) === undefined ? scopeOf(mesh, client).virtualServices : virtualServicesFor(context, context.scope.byHost.get(host) as never))
+  for (const virtual of mesh.virtualServices) {
+    const hosts = (virtual.spec.hosts ?? []).map((h) => resolveHost(h, virtual.metadata.namespace, mesh.options.domain))
+    if (!hosts.some((h) => hostCovers(h, host))) {
+      if (hosts.some((h) => h.split('.')[0] === host.split('.')[0])) out.push({ source: refTo(virtual, 'spec.hosts'), why: `hosts ${hosts.join(', ')} do not cover ${host}` })
+      continue
+    }
+    if (!inScope.has(virtual)) {
+      const gateways = virtual.spec.gateways ?? []
+      const why = gateways.length > 0 && !gateways.includes('mesh') ? `it is for the gateways ${gateways.join(', ')}, not for the mesh` : `it is exported to ${(virtual.spec.exportTo ?? ['*']).join(', ')}, not to ${client.namespace}`
+      out.push({ source: refTo(virtual, 'spec'), why })
+      continue
+    }
+    out.push(...matchesNotMet(virtual, client, target, call))
+  }
+  return out
+}
+
+function matchesNotMet(virtual: VirtualService, client: Workload, target: { port: number; path: string; authority: string; scheme: string }, call: Call): NotApplied[] {
+  return (virtual.spec.http ?? []).flatMap((route, i) =>
+    (route.match ?? []).flatMap((match, n): NotApplied[] => {
+      const why = clauseFailed(match, client, target, call)
+      return why === undefined ? [] : [{ source: refTo(virtual, `spec.http[${i}].match[${n}]`), why }]
+    }),
+  )
+}
+
+/** The first clause that does not hold; undefined where all do. */
+function clauseFailed(m: HttpMatchSpec, client: Workload, target: { port: number; path: string; authority: string; scheme: string }, call: Call): string | undefined {
+  if (m.port !== undefined && m.port !== target.port) return `port ${target.port} is not ${m.port}`
+  if ((m.gateways ?? []).length > 0 && !(m.gateways ?? []).includes('mesh')) return `it is for the gateways ${(m.gateways ?? []).join(', ')}, not for the mesh`
+  const label = Object.entries(m.sourceLabels ?? {}).find(([k, v]) => client.labels[k] !== v)
+  if (label !== undefined) return `sourceLabels: the caller's ${label[0]} is ${JSON.stringify(client.labels[label[0]] ?? 'unset')}, not ${JSON.stringify(label[1])}`
+  if (m.sourceNamespace !== undefined && m.sourceNamespace !== client.namespace) return `sourceNamespace: the caller's is ${client.namespace}, not ${m.sourceNamespace}`
+  const headers = new Map(Object.entries(call.headers ?? {}).map(([k, v]) => [k.toLowerCase(), v]))
+  const path = target.path.split('?')[0] as string
+  const said = (name: string, spec: StringMatchSpec | undefined, value: string | undefined, fold = false): string | undefined => {
+    if (spec === undefined) return undefined
+    if (value === undefined) return `${name} is missing`
+    const [v, e, p] = fold ? [value.toLowerCase(), spec.exact?.toLowerCase(), spec.prefix?.toLowerCase()] : [value, spec.exact, spec.prefix]
+    if (e !== undefined && v !== e) return `${name} ${JSON.stringify(value)} is not ${JSON.stringify(spec.exact)}`
+    if (p !== undefined && !v.startsWith(p)) return `${name} ${JSON.stringify(value)} does not begin with ${JSON.stringify(spec.prefix)}`
+    return undefined
+  }
+  return said('path', m.uri, path, m.ignoreUriCase === true) ?? said('method', m.method, call.method ?? 'GET') ?? said('authority', m.authority, target.authority)
+    ?? Object.entries(m.headers ?? {}).map(([k, v]) => said(`header ${k}`, v, headers.get(k.toLowerCase()))).find((w) => w !== undefined)
+}
+
+function rulesNotApplied(mesh: Mesh, client: Workload, answer: Explanation): NotApplied[] {
+  const host = answer.client.destination?.host
+  if (host === undefined) return []
+  const spoken = new Set(answer.client.tls?.because.map((r) => (r.source === 'default' ? '' : `${r.source.namespace}/${r.source.name}`)) ?? [])
+  const service = mesh.servicesByHost.get(host)?.[0]
+  return mesh.destinationRules.flatMap((rule: DestinationRule): NotApplied[] => {
+    const { namespace, name } = rule.metadata
+    const covers = hostCovers(resolveHost(rule.spec.host ?? '', namespace, mesh.options.domain), host)
+    if (spoken.has(`${namespace}/${name}`)) return []
+    if (!covers) return (rule.spec.host ?? '').split('.')[0] === host.split('.')[0] ? [{ source: refTo(rule, 'spec.host'), why: `host ${rule.spec.host ?? ''} is not ${host}` }] : []
+    if (rule.spec.workloadSelector !== undefined && !selectorCovers(rule.spec.workloadSelector.matchLabels ?? {}, client.labels)) return [{ source: refTo(rule, 'spec.workloadSelector'), why: `workloadSelector does not cover ${client.name}.${client.namespace}` }]
+    if (!isVisible(rule.spec.exportTo ?? [], namespace, client.namespace, mesh.options.config.defaultDestinationRuleExportTo ?? [])) return [{ source: refTo(rule, 'spec.exportTo'), why: `it is exported to ${(rule.spec.exportTo ?? []).join(', ')}, not to ${client.namespace}` }]
+    const looked = [client.namespace, service?.namespace ?? '', mesh.options.rootNamespace]
+    if (!looked.includes(namespace)) return [{ source: refTo(rule), why: `rules are looked up in ${looked.filter((n) => n !== '').join(', ')}; it is in ${namespace}` }]
+    if (rule.spec.trafficPolicy === undefined) return [{ source: refTo(rule), why: 'it has no trafficPolicy' }]
+    return [{ source: refTo(rule), why: 'another rule for this host comes first: the caller’s namespace before the service’s before the root’s, an exact host before a wildcard, the oldest first' }]
+  })
+}
+
+function policiesNotInForce(mesh: Mesh, server: Workload): NotApplied[] {
+  return mesh.peerAuthentications.flatMap((policy: PeerAuthentication): NotApplied[] => {
+    const labels = policy.spec.selector?.matchLabels ?? {}
+    if (policy.metadata.namespace !== server.namespace || Object.keys(labels).length === 0) return []
+    const off = Object.entries(labels).find(([k, v]) => server.labels[k] !== v)
+    return off === undefined ? [] : [{ source: refTo(policy, 'spec.selector'), why: `selector: ${server.name}’s ${off[0]} is ${JSON.stringify(server.labels[off[0]] ?? 'unset')}, not ${JSON.stringify(off[1])}` }]
+  })
+}
