@@ -61,7 +61,7 @@ function readIstio(head: Omit<ApiObject, 'spec'>, known: IstioKind): Reading {
   if (!known.versions.includes(version)) {
     decoding.faults.push({ path: 'apiVersion', kind: 'type', message: `Istio serves no ${head.apiVersion} of ${head.kind}`, help: `it serves ${known.versions.map((v) => `${known.group}/${v}`).join(', ')}` })
   }
-  if (head.metadata.name === '') decoding.faults.push({ path: 'metadata.name', kind: 'limit', message: 'this field is required' })
+  if (head.metadata.name === '') decoding.faults.push(missingName(head.raw))
   const draft: ApiObject = { ...head, spec: whole?.spec ?? {} }
   const near = (a: string, b: string): boolean => a === b || a.startsWith(`${b}.`) || a.startsWith(`${b}[`) || b.startsWith(`${a}.`) || b.startsWith(`${a}[`)
   // One mistake is said once: what can't be read has no meaning to check; where the meaning is wrong, that says more than the limit.
@@ -71,6 +71,12 @@ function readIstio(head: Omit<ApiObject, 'spec'>, known: IstioKind): Reading {
     .filter((f) => f.kind !== 'limit' || !findings.some((p) => p.severity === 'error' && p.ref.path !== 'spec' && near(p.ref.path, f.path)))
     .map((f) => ({ ...f, problem: problemAt(head, f.path, 'IST0106', 'error', f.message, f.help) }))
   return { draft, faults, findings }
+}
+
+function missingName(raw: Readonly<Record<string, unknown>>): Fault {
+  const name = isRecord(raw['metadata']) ? raw['metadata']['name'] : undefined
+  if (name === undefined || name === null || name === '') return { path: 'metadata.name', kind: 'limit', message: 'this field is required' }
+  return { path: 'metadata.name', kind: 'limit', message: `expected a string, found ${typeof name} ${String(name)}`, help: 'put it in quotes: on, off, yes, no and numbers are no text in YAML' }
 }
 
 /** Kinds of Istio's groups that Kith takes unread. */

@@ -42,14 +42,24 @@ function collect(path: string, files: string[], problems: Problem[]): void {
 
 function readOne(file: string): ParsedText {
   try {
-    if (file !== '-' && statSync(file).size > mostBytes) return { documents: [], problems: [unreadable(file, `larger than ${mostBytes / 1024 / 1024} MiB`)] }
-    const text = readFileSync(file === '-' ? 0 : file, 'utf8')
+    const text = file === '-' ? readFileSync(0, 'utf8') : readRegular(file)
+    if (text.length > mostBytes) return { documents: [], problems: [unreadable(file, tooLarge)] }
     if (text.includes('\0')) return { documents: [], problems: [unreadable(file, 'it holds NUL characters, so it is no text')] }
     const parsed = parseYaml(text, file)
     return parsed.problems.length > 0 && parsed.documents.length === 0 && /\.json$/i.test(file) ? parseJson(text, file, parsed) : parsed
   } catch (error) {
     return { documents: [], problems: [unreadable(file, (error as Error).message)] }
   }
+}
+
+const tooLarge = `it is larger than ${mostBytes / 1024 / 1024} MiB`
+
+/** A pipe or a device might never end. */
+function readRegular(file: string): string {
+  const stat = statSync(file)
+  if (stat.size > mostBytes) throw new Error(tooLarge)
+  if (!stat.isFile() && !stat.isFIFO()) throw new Error('it is no file')
+  return readFileSync(file, 'utf8')
 }
 
 /** JSON that is no YAML (tabs for indentation): read without places. */

@@ -32,21 +32,21 @@ const schema = FAILSAFE_SCHEMA.withTags(nullYaml11Tag, boolYaml11Tag, withoutBas
 export function parseYaml(text: string, file: string): ParsedText {
   const source = text.startsWith('\uFEFF') ? text.slice(1) : text
   const lines = new LineIndex(source)
-  try {
-    return constructDocuments(parseEvents(masked(source), {}), source, file, lines, 0)
-  } catch (error) {
-    const parts = splitDocuments(source)
-    if (parts.length === 1) return failed(error, file, lines, 0)
-    const all = parts.map(({ start, text: part }) => {
-      try {
-        return constructDocuments(parseEvents(masked(part), {}), part, file, lines, start)
-      } catch (inner) {
-        return failed(inner, file, lines, start)
-      }
-    })
-    return { documents: all.flatMap((p) => p.documents), problems: all.flatMap((p) => p.problems) }
+  const documents: RawDocument[] = []
+  const problems: Problem[] = []
+  for (const { start, text: part } of splitDocuments(source)) {
+    const place: Place = { part, file, lines, start }
+    try {
+      constructDocuments(parseEvents(masked(part), {}), place, documents, problems)
+    } catch (error) {
+      problems.push(failed(error, place))
+    }
   }
+  return { documents, problems }
 }
+
+/** A part of a file's text, and where it begins. */
+interface Place { readonly part: string; readonly file: string; readonly lines: LineIndex; readonly start: number }
 
 /**
  * In `[2001:db8::]` the last colon is text for kubectl's parser and the sign of a key for YAML 1.2. Masked for the eyes of the event parser alone: the events
@@ -56,44 +56,54 @@ function masked(source: string): string {
   return source.replace(/(?<=[^\s'"[\]{},]):(?=[,\]}])/g, '_')
 }
 
-/** Where one document is broken, the others are read one by one: `---` at the start of a line parts them, as for kubectl. */
+/** Documents are read one by one: `---` at the start of a line parts them, as for kubectl. Directives (`%YAML`) stay with the document behind them. */
 function splitDocuments(source: string): { start: number; text: string }[] {
-  const starts = [0, ...[...source.matchAll(/^---(?=\s|$)/gm)].map((m) => m.index).filter((i) => i > 0)]
-  return starts.map((start, i) => ({ start, text: source.slice(start, starts[i + 1]) })).filter((p) => /\S/.test(p.text))
+  const parts: { start: number; text: string }[] = []
+  let start = 0
+  const take = (end: number): void => {
+    const text = source.slice(start, end)
+    if (/^%/m.test(text) && /^(?:[ \t]*(?:#.*)?\r?\n|%.*\r?\n)*$/.test(text)) return
+    if (/\S/.test(text)) parts.push({ start, text })
+    start = end
+  }
+  for (let i = source.indexOf('\n---'); i !== -1; i = source.indexOf('\n---', i + 1)) if (/[\s]|^$/.test(source.charAt(i + 4))) take(i + 1)
+  take(source.length)
+  if (start < source.length) parts.push({ start, text: source.slice(start) })
+  return parts
 }
 
-function constructDocuments(events: Event[], source: string, file: string, lines: LineIndex, offset: number): ParsedText {
-  const documents: RawDocument[] = []
-  const problems: Problem[] = []
-  const starts: number[] = []
-  events.forEach((e, i) => {
-    if (e.type === documentEvent) starts.push(i)
-  })
-  starts.forEach((from, n) => {
-    const part = events.slice(from, starts[n + 1])
-    if (part.length <= 2) return
+function constructDocuments(events: readonly Event[], place: Place, documents: RawDocument[], problems: Problem[]): void {
+  documentsOf(events).forEach((own, index) => {
+    if (own.length <= 2) return
     try {
-      const value = constructFromEvents(part, { source, schema, maxTotalMergeKeys: 10_000, maxAliases: 10_000 })[0]
+      const value = constructFromEvents(own as Event[], { source: place.part, schema, maxTotalMergeKeys: 10_000, maxAliases: 10_000 })[0]
       if (value === null || value === undefined) return
-      if (part.some((e) => e.type === aliasEvent) && expandedSize(value) > mostNodes) throw new Error(`aliases make more than ${mostNodes} nodes of this document`)
-      documents.push(...expandList({ value, origin: originOf(part, source, file, lines, offset) }))
+      if (own.some((e) => e.type === aliasEvent) && expandedSize(value) > mostNodes) throw new Error(`aliases make more than ${mostNodes} nodes of this document`)
+      documents.push(...expandList({ value, origin: originOf(place, index, firstOffset(own)) }))
     } catch (error) {
-      problems.push(...failed(error, file, lines, offset, firstOffset(part)).problems)
+      problems.push(failed(error, place, firstOffset(own)))
     }
   })
-  return { documents, problems }
 }
 
-function originOf(events: readonly Event[], source: string, file: string, lines: LineIndex, offset: number): Origin {
+/** A part may hold several documents where `...` ends one. */
+function documentsOf(events: readonly Event[]): (readonly Event[])[] {
+  const starts = events.flatMap((e, i) => (e.type === documentEvent ? [i] : []))
+  return starts.length === 1 && starts[0] === 0 ? [events] : starts.map((from, n) => events.slice(from, starts[n + 1]))
+}
+
+/** Places are worked out when somebody asks, from the text again: most documents are never asked, and their events need not be kept. */
+function originOf(place: Place, index: number, first: number): Origin {
+  const { part, file, lines, start } = place
   let positions: ReadonlyMap<string, number> | undefined
   return {
     file,
-    line: lines.at(offset + firstOffset(events)).line,
+    line: lines.at(start + first).line,
     locate(path) {
-      positions ??= fieldPositions(events, source)
+      positions ??= fieldPositions(documentsOf(parseEvents(masked(part), {}))[index] ?? [], part)
       for (let p = path; ; p = parentPath(p)) {
         const found = positions.get(p)
-        if (found !== undefined) return lines.at(offset + found)
+        if (found !== undefined) return lines.at(start + found)
         if (p === '') return undefined
       }
     },
@@ -136,9 +146,8 @@ function expandedSize(value: unknown, known = new Map<object, number>()): number
   return size
 }
 
-function failed(error: unknown, file: string, lines: LineIndex, offset: number, at?: number): ParsedText {
+function failed(error: unknown, { file, lines, start }: Place, at = 0): Problem {
   const mark = error instanceof YAMLException ? (error.mark as { position?: number } | undefined) : undefined
-  const place = lines.at(offset + (mark?.position ?? at ?? 0))
   const reason = error instanceof YAMLException ? error.reason : (error as Error).message
-  return { documents: [], problems: [{ code: 'KITH0001', severity: 'error', ref: { kind: '', namespace: '', name: '', path: '', file, ...place }, message: `this YAML can't be read: ${reason}` }] }
+  return { code: 'KITH0001', severity: 'error', ref: { kind: '', namespace: '', name: '', path: '', file, ...lines.at(start + (mark?.position ?? at)) }, message: `this YAML can't be read: ${reason}` }
 }

@@ -124,8 +124,8 @@ function headerFault(name: string): string | undefined {
 function headerValueFault(value: string): string | undefined {
   // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(value)) return 'the value has a control character'
-  const rest = value.replace(/%%|%[^%(]+(?:\((?:[^%"]|"[^"]*")*\))?(?::\d+)?%/g, '')
-  return rest.includes('%') ? `${JSON.stringify(value)} has a % that is not closed`  : undefined
+  const rest = value.replace(/%%|%[^%(]+(?:\((?:[^)"]|"[^"]*")*\))?(?::\d+)?%/g, '')
+  return rest.includes('%') ? `${JSON.stringify(value)} has a % that is not closed` : undefined
 }
 
 const headerName = /^[-_A-Za-z0-9]+$/

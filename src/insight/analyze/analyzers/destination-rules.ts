@@ -31,7 +31,7 @@ export function destinationRuleHosts(context: AnalysisContext): Problem[] {
     if (service === undefined) return [say('IST0174', 'warning', rule, 'spec.host', `The host ${spec.host ?? ''} defined in the DestinationRule does not match any services in the mesh`)]
     return (spec.subsets ?? []).flatMap((subset, i): Problem[] => {
       pods ??= new LabelIndex(podLabels(context))
-      const selector = { ...service.selector, ...(subset.labels ?? {}) }
+      const selector = { ...service.selector, ...subset.labels }
       return pods.has(selector) ? [] : [say('IST0173', 'error', rule, `spec.subsets[${i}]`, `The Subset ${subset.name ?? ''} defined in the DestinationRule does not select any pods`)]
     })
   })

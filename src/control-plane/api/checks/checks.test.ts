@@ -1,0 +1,106 @@
+// What fields mean together: each row is a spec and the fields that are wrong in it; none where it is right.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { load } from 'js-yaml'
+import { read } from '../decode.ts'
+
+function wrong(kind: string, spec: string): string[] {
+  const group = kind === 'PeerAuthentication' || kind === 'AuthorizationPolicy' || kind === 'RequestAuthentication' ? 'security' : kind === 'Telemetry' ? 'telemetry' : 'networking'
+  const raw = load(`apiVersion: ${group}.istio.io/v1\nkind: ${kind}\nmetadata: {name: x, namespace: foo}\nspec: ${spec}\n`)
+  const { faults, findings } = read(raw, {})
+  return [...faults.map((f) => f.path), ...findings.filter((f) => f.severity === 'error').map((f) => f.ref.path)]
+}
+
+const route = 'route: [{destination: {host: a}}]'
+const cases: Readonly<Record<string, readonly (readonly [string, ...string[]])[]>> = {
+  PeerAuthentication: [
+    ['{mtls: {mode: STRICT}}'],
+    ['{selector: {matchLabels: {app: a}}, portLevelMtls: {8080: {mode: DISABLE}}}'],
+    ['{portLevelMtls: {8080: {mode: DISABLE}}}', 'spec.portLevelMtls'],
+    ['{selector: {matchLabels: {app: a}}, portLevelMtls: {70000: {}}}', 'spec.portLevelMtls.70000'],
+    ['{selector: {matchLabels: {app: a}}, portLevelMtls: {}}', 'spec.portLevelMtls'],
+  ],
+  AuthorizationPolicy: [
+    ['{}'],
+    ['{rules: [{}]}'],
+    ['{action: DENY}', 'spec.rules'],
+    ['{action: CUSTOM, rules: [{}]}', 'spec.provider.name'],
+    ['{provider: {name: a}, rules: [{}]}', 'spec.provider'],
+    ['{rules: [{from: []}]}', 'spec.rules[0].from'],
+    ['{rules: [{from: [{source: {ipBlocks: [1.2.3.4.5]}}]}]}', 'spec.rules[0].from[0].source.ipBlocks[0]'],
+    ['{rules: [{to: [{operation: {ports: ["0"]}}]}]}', 'spec.rules[0].to[0].operation.ports[0]'],
+    ['{rules: [{to: [{operation: {paths: ["/{**}/{*}"]}}]}]}', 'spec.rules[0].to[0].operation.paths[0]'],
+    ['{rules: [{when: [{key: request.headers, values: [a]}]}]}', 'spec.rules[0].when[0].values', 'spec.rules[0].when[0].notValues'],
+    ['{rules: [{when: [{key: nobody.knows, values: [a]}]}]}', 'spec.rules[0].when[0].values', 'spec.rules[0].when[0].notValues'],
+    ['{selector: {matchLabels: {app: a}}, targetRefs: [{kind: Service, name: a}]}', 'spec'],
+  ],
+  DestinationRule: [
+    ['{host: "*.example.com", trafficPolicy: {tls: {mode: SIMPLE, sni: a}}}'],
+    ['{host: a.*.com}', 'spec.host'],
+    ['{host: a, trafficPolicy: {}}', 'spec.trafficPolicy'],
+    ['{host: a, trafficPolicy: {tls: {mode: MUTUAL, privateKey: /k}}}', 'spec.trafficPolicy.tls.clientCertificate'],
+    ['{host: a, trafficPolicy: {tls: {mode: SIMPLE, credentialName: c, caCertificates: /c}}}', 'spec.trafficPolicy.tls.caCertificates'],
+    ['{host: a, trafficPolicy: {outlierDetection: {maxEjectionPercent: 101}}}', 'spec.trafficPolicy.outlierDetection.maxEjectionPercent'],
+    ['{host: a, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 100}}}}}', 'spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize'],
+    ['{host: a, trafficPolicy: {loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {b: 60}}]}}}}', 'spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to'],
+    ['{host: a, exportTo: [., foo]}', 'spec.exportTo[1]'],
+    ['{host: a, subsets: [{name: v_1}]}', 'spec.subsets[0].name'],
+  ],
+  VirtualService: [
+    [`{hosts: [a], http: [{${route}}]}`],
+    [`{hosts: ["*"], gateways: [g], http: [{${route}}]}`],
+    [`{hosts: ["*"], http: [{${route}}]}`, 'spec.hosts[0]'],
+    [`{hosts: [a.com, "*.com"], http: [{${route}}]}`, 'spec.hosts[1]'],
+    [`{gateways: [g], http: [{${route}}]}`, 'spec.gateways'],
+    ['{hosts: [a], http: [{delegate: {name: d}, redirect: {uri: /x}}]}', 'spec.http[0].redirect'],
+    ['{hosts: [a], http: [{redirect: {uri: /x, redirectCode: 200}}]}', 'spec.http[0].redirect.redirectCode'],
+    [`{hosts: [a], http: [{headers: {request: {set: {x: "100%"}}}, ${route}}]}`, 'spec.http[0].headers.request.set.x'],
+    [`{hosts: [a], http: [{headers: {request: {set: {x: "%START_TIME(%s)%"}}}, ${route}}]}`],
+    [`{hosts: [a], http: [{headers: {response: {set: {host: b}}}, ${route}}]}`, 'spec.http[0].headers.response.set.host'],
+    [`{hosts: [a], http: [{match: [{uri: {regex: "a(?=b)"}}], ${route}}]}`, 'spec.http[0].match[0].uri.regex'],
+    [`{hosts: [a], http: [{match: [{headers: {"x y": {exact: a}}}], ${route}}]}`, 'spec.http[0].match[0].headers.x y'],
+    [`{hosts: [a], http: [{match: [{headers: {"@request.auth.claims.sub": {exact: a}}}], ${route}}]}`, 'spec.http[0].match[0].headers.@request.auth.claims.sub'],
+    [`{hosts: [a], http: [{retries: {attempts: 0, retryOn: reset}, ${route}}]}`, 'spec.http[0].retries.attempts'],
+    [`{hosts: [a], http: [{retries: {attempts: 1, retryOn: "503,5xx"}, ${route}}]}`],
+    [`{hosts: [a], http: [{rewrite: {authority: b}, headers: {request: {set: {host: c}}}, ${route}}]}`, 'spec.http[0].headers.request.set.host'],
+    ['{hosts: [a.com], tls: [{match: [{sniHosts: [b.com]}], route: [{destination: {host: a}}]}]}', 'spec.tls[0].match[0].sniHosts[0]'],
+    ['{hosts: [a], tcp: [{match: [{destinationSubnets: [10.0.0.0/33]}], route: [{destination: {host: a}}]}]}', 'spec.tcp[0].match[0].destinationSubnets[0]'],
+  ],
+  ServiceEntry: [
+    ['{hosts: [a.com], resolution: DNS, ports: [{number: 443, name: https, protocol: TLS}]}'],
+    ['{hosts: [a.com], resolution: STATIC, endpoints: [{address: b.com}]}', 'spec.endpoints[0].address'],
+    ['{hosts: [a.com], resolution: DNS, addresses: [10.0.0.0/8]}', 'spec.addresses'],
+    ['{hosts: ["*.com"], resolution: DNS}', 'spec.hosts[0]'],
+    ['{hosts: [a.com, b.com], resolution: DNS, ports: [{number: 1, name: tcp, protocol: TCP}]}', 'spec.ports[0]'],
+    ['{hosts: [a.com], resolution: DNS, endpoints: [{address: 1.1.1.1, ports: {nobody: 1}}], ports: [{number: 1, name: tcp}]}', 'spec.endpoints[0].ports.nobody'],
+  ],
+  Sidecar: [
+    ['{egress: [{hosts: ["./*", istio-system/*]}]}'],
+    ['{}', 'spec'],
+    ['{egress: [{hosts: [a.com]}]}', 'spec.egress[0].hosts[0]'],
+    ['{egress: [{hosts: ["./short"]}]}', 'spec.egress[0].hosts[0]'],
+    ['{egress: [{port: {number: 80, protocol: NOBODY}, hosts: ["./*"]}]}', 'spec.egress[0].port.protocol'],
+    ['{ingress: [{port: {number: 80}, defaultEndpoint: "127.0.0.1:http"}]}', 'spec.ingress[0].defaultEndpoint'],
+    ['{outboundTrafficPolicy: {mode: REGISTRY_ONLY, egressProxy: {host: a.com, port: {number: 1}}}}', 'spec.outboundTrafficPolicy.egressProxy'],
+  ],
+  Gateway: [
+    ['{servers: [{port: {number: 443, name: https, protocol: HTTPS}, tls: {mode: SIMPLE, credentialName: c}, hosts: [a.com]}]}'],
+    ['{}', 'spec.servers'],
+    ['{servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: [a.com]}]}', 'spec.servers[0].tls'],
+    ['{servers: [{port: {number: 443, name: https, protocol: HTTPS}, tls: {mode: SIMPLE}, hosts: [a.com]}]}', 'spec.servers[0].tls.serverCertificate', 'spec.servers[0].tls.privateKey'],
+    ['{servers: [{port: {number: 80, name: http, protocol: HTTP}, tls: {mode: SIMPLE, credentialName: c}, hosts: [a.com]}]}', 'spec.servers[0].tls'],
+  ],
+  WorkloadGroup: [['{template: {}, probe: {httpGet: {port: 80}}}'], ['{}', 'spec.template'], ['{template: {}, probe: {}}', 'spec.probe']],
+  Telemetry: [['{accessLogging: [{providers: [{name: envoy}]}]}'], ['{tracing: [{randomSamplingPercentage: 101}]}', 'spec.tracing[0].randomSamplingPercentage']],
+}
+
+for (const [kind, rows] of Object.entries(cases)) {
+  test(`${kind}: right, or wrong at the field that is`, () => {
+    for (const [spec, ...paths] of rows) {
+      const found = wrong(kind, spec)
+      // A condition's key is at fault for all of its values; the first of the paths given is enough.
+      if (paths.length === 0) assert.deepEqual(found, [], spec)
+      else assert.ok(found.length > 0 && found.every((p) => paths.includes(p)), `${spec}: ${found.join(', ')}`)
+    }
+  })
+}
