@@ -69,3 +69,34 @@ test('a connect failure is tried elsewhere where the route says so', async () =>
     good.close()
   }
 })
+
+test('a mirror gets a copy, its answer goes nowhere, and a dead one hurts nobody', async () => {
+  const copies: string[] = []
+  const echo = (to?: string[]) =>
+    httpApp((req, res) => {
+      let body = ''
+      req.on('data', (c: Buffer) => (body += c.toString()))
+      req.on('end', () => {
+        to?.push(`${req.method} ${req.url} ${req.headers.host} ${body}`)
+        res.end(to === undefined ? 'real' : 'copy')
+      })
+    })
+  const real = await echo()
+  const shadow = await echo(copies)
+  const main = 'outbound|8000||httpbin.bar.svc.cluster.local'
+  const other = { host: 'shadow.bar.svc.cluster.local', vip: '10.96.0.9' }
+  const routes: JsonObject[] = [{ match: { prefix: '/' }, route: { cluster: main, timeout: '0s', requestMirrorPolicies: [{ cluster: `outbound|8000||${other.host}` }, { cluster: 'missing' }] } }]
+  const pair = await startPair({ appPort: 1, outbound: (base) => [{ ...base, endpoints: plainEndpoints(real.port), routes }, { ...base, ...other, endpoints: plainEndpoints(shadow.port) }] })
+  try {
+    const post = 'POST /a HTTP/1.1\r\nhost: httpbin.bar:8000\r\ncontent-length: 3\r\n\r\nabc'
+    assert.match(await ask(pair, post), /real$|real\r\n/)
+    await until(() => copies.length === 1, 'the copy')
+    assert.deepEqual(copies, ['POST /a httpbin.bar-shadow:8000 abc'])
+    shadow.close()
+    assert.match(await ask(pair, post), /real$|real\r\n/)
+  } finally {
+    await pair.stop()
+    real.close()
+    shadow.close()
+  }
+})

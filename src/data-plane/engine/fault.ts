@@ -36,7 +36,7 @@ export function compileFault(any: Any, notes: Notes): Fault {
 }
 
 /** An absent percentage is 0, as in Envoy. */
-function shareOf(percent: FractionalPercent | undefined): number {
+export function shareOf(percent: FractionalPercent | undefined): number {
   if (percent === undefined) return 0
   return percent.numerator / ([100, 10_000, 1_000_000][percent.denominator] ?? 100)
 }

@@ -1,6 +1,7 @@
 // What a matching route does: a cluster (or one of several by weight), a redirect, or an answer of the proxy's own.
 import { durationMs, fields, type Notes } from './notes.ts'
 import { compileHeaderOps, noHeaderOps, type HeaderOps } from './header-ops.ts'
+import { shareOf } from './fault.ts'
 import { compileHashPolicies, type HashPolicy } from './hash-policy.ts'
 import { compileRetry, type RetryRules } from './retry.ts'
 import { compileSubstitution } from './string-match.ts'
@@ -12,6 +13,15 @@ export interface WeightedTarget {
   readonly requestHeaders: HeaderOps
   readonly responseHeaders: HeaderOps
   readonly hostRewrite?: string
+}
+
+/** A share of the requests goes to another cluster too. */
+export interface Mirror {
+  readonly cluster: string
+  /** [0,1] */
+  readonly share: number
+  /** The host gets `-shadow`. */
+  readonly suffix: boolean
 }
 
 export interface ForwardAction {
@@ -32,6 +42,7 @@ export interface ForwardAction {
   readonly notFoundStatus: number
   readonly retry?: RetryRules
   readonly hash: readonly HashPolicy[]
+  readonly mirrors: readonly Mirror[]
   /** Lower case; undefined = whatever the connection manager says. */
   readonly upgrades: ReadonlyMap<string, boolean>
 }
@@ -55,7 +66,7 @@ export interface DirectResponse {
 }
 
 const served = fields(`cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite host_rewrite_literal host_rewrite_header auto_host_rewrite
-  timeout idle_timeout retry_policy hash_policy upgrade_configs max_grpc_timeout max_stream_duration`)
+  timeout idle_timeout retry_policy hash_policy upgrade_configs max_grpc_timeout max_stream_duration request_mirror_policies`)
 const servedWeight = fields('name weight request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove host_rewrite_literal')
 
 export function compileForward(action: RouteAction, notes: Notes): ForwardAction {
@@ -105,8 +116,19 @@ export function compileForward(action: RouteAction, notes: Notes): ForwardAction
     notFoundStatus: action.clusterNotFoundResponseCode === 1 ? 404 : action.clusterNotFoundResponseCode === 2 ? 500 : 503,
     ...(action.retryPolicy === undefined ? {} : { retry: compileRetry(action.retryPolicy, notes) }),
     hash: compileHashPolicies(action.hashPolicy, notes),
+    mirrors: compileMirrors(action, notes),
     upgrades: new Map(action.upgradeConfigs.map((u) => [u.upgradeType.toLowerCase(), u.enabled ?? true])),
   }
+}
+
+function compileMirrors(action: RouteAction, notes: Notes): Mirror[] {
+  return action.requestMirrorPolicies.map((m, i) =>
+    notes.at(`request_mirror_policies[${i}]`, () => {
+      notes.onlyServes(m, fields('cluster runtime_fraction disable_shadow_host_suffix_append'))
+      const percent = m.runtimeFraction?.defaultValue
+      return { cluster: m.cluster, share: percent === undefined ? 1 : shareOf(percent), suffix: !m.disableShadowHostSuffixAppend }
+    }),
+  )
 }
 
 const redirectStatus = [301, 302, 303, 307, 308] as const

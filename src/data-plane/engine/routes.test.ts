@@ -75,10 +75,10 @@ test('weighted clusters by pick; nothing for weight 0', () => {
 test('what is not served is named, what is wrong is an error', () => {
   const { errors, unserved } = table({
     name: 'r',
-    virtualHosts: [{ name: 'h', domains: ['*', '*'], routes: [{ match: { safeRegex: { regex: '(' } }, route: { cluster: 'a', requestMirrorPolicies: [{ cluster: 'm' }] } }, { match: { prefix: '/' } }] }],
+    virtualHosts: [{ name: 'h', domains: ['*', '*'], routes: [{ match: { safeRegex: { regex: '(' } }, route: { cluster: 'a', hedgePolicy: { hedgeOnPerTryTimeout: true } } }, { match: { prefix: '/' } }] }],
   })
   assert.equal(errors.length, 3)
-  assert.deepEqual(unserved.map((u) => u.message), ['virtual_hosts[h].routes[0]: request_mirror_policies is not served by this proxy'])
+  assert.deepEqual(unserved.map((u) => u.message), ['virtual_hosts[h].routes[0]: hedge_policy is not served by this proxy'])
 })
 
 test('redirects', () => {

@@ -20,6 +20,7 @@ import type { HttpServerConnection } from './http-server.ts'
 import { H } from './http1/names.ts'
 import type { Body } from './http1/body.ts'
 import type { Head } from './http1/head.ts'
+import { MirrorRequest } from './mirror.ts'
 import { rbacFacts, readPeer, requestRecord } from './request-record.ts'
 import { RequestView } from './request-view.ts'
 import { ownResponse } from './response-head.ts'
@@ -27,6 +28,9 @@ import type { Splice } from './splice.ts'
 import type { TlsFacts } from './transport.ts'
 import type { Host, UpstreamCluster } from './upstream-cluster.ts'
 import { UpstreamRequest } from './upstream-request.ts'
+
+/** Shared by all that have none. */
+const noMirrors: MirrorRequest[] = []
 
 export class Exchange {
   readonly connection: HttpServerConnection
@@ -65,6 +69,7 @@ export class Exchange {
   answered = false
   over = false
   #upstream: UpstreamRequest | undefined
+  #mirrors: MirrorRequest[] = noMirrors
   #timer: NodeJS.Timeout | undefined
   #delay: NodeJS.Timeout | undefined
 
@@ -148,6 +153,7 @@ export class Exchange {
     cluster.requests++
     this.#rewrite(matched, action)
     if (this.connection.body.done) this.#armTimeout(action)
+    if (this.upgrade === '') this.#mirror(matched, action, body)
     const upstream = new UpstreamRequest(this, cluster, matched, action)
     this.#upstream = upstream
     if (body !== undefined) upstream.retain(body)
@@ -167,6 +173,19 @@ export class Exchange {
     const pending = this.connection.core.upstreams.prepare(cluster)
     if (pending === undefined) upstream.attempt(false)
     else void pending.then(() => (this.over ? undefined : upstream.attempt(false)))
+  }
+
+  #mirror(matched: RouteMatched, action: ForwardAction, body: Buffer | undefined): void {
+    for (const mirror of action.mirrors) {
+      const cluster = Math.random() < mirror.share ? this.connection.core.upstreams.get(mirror.cluster) : undefined
+      if (cluster === undefined) continue
+      const copy = new MirrorRequest(this, cluster)
+      if (this.#mirrors === noMirrors) this.#mirrors = []
+      this.#mirrors.push(copy)
+      copy.start(matched, mirror)
+      if (body !== undefined) copy.send(body)
+      if (this.connection.body.done) copy.finish(true)
+    }
   }
 
   #rewrite(matched: RouteMatched, action: ForwardAction): void {
@@ -198,7 +217,12 @@ export class Exchange {
   /** More of the request's body, its framing checked. */
   requestBytes(buf: Buffer, from: number, to: number): void {
     if (this.over) return
-    if (to > from) this.#upstream?.send(from === 0 && to === buf.length ? buf : buf.subarray(from, to))
+    if (to > from) {
+      const part = from === 0 && to === buf.length ? buf : buf.subarray(from, to)
+      this.#upstream?.send(part)
+      for (const copy of this.#mirrors) copy.send(part)
+    }
+    if (this.connection.body.done) for (const copy of this.#mirrors) copy.finish(true)
     const action = this.matched?.route.action
     if (this.connection.body.done && action?.kind === 'forward') this.#armTimeout(action)
   }
@@ -273,6 +297,7 @@ export class Exchange {
     clearTimeout(this.#timer)
     clearTimeout(this.#delay)
     this.#upstream?.leave()
+    if (!this.connection.body.done) for (const copy of this.#mirrors) copy.finish(false)
     if (this.host !== undefined) this.host.active--
     if (this.cluster !== undefined) this.cluster.requests--
     requestRecord(this)

@@ -94,27 +94,7 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
   /** The head and whatever of the body is here, in one write where it is small. */
   #write(upstream: HttpUpstream): void {
     const exchange = this.#exchange
-    const { http, head, facts, core } = exchange.connection
-    const { route, target } = this.#matched
-    const mesh = !facts.inbound && exchange.upstreamPrincipal !== ''
-    writeRequestHead({
-      http,
-      head,
-      inbound: facts.inbound,
-      mutual: facts.tls?.peer !== undefined,
-      encrypted: facts.tls !== undefined,
-      clientCert: facts.clientCert,
-      path: exchange.path,
-      host: exchange.authority,
-      requestId: exchange.requestId,
-      forwardedFor: http.useRemoteAddress ? [exchange.view.header('x-forwarded-for'), facts.remote.address].filter((x) => x !== undefined).join(',') : '',
-      upgrade: exchange.upgrade,
-      metadata: mesh ? core.ownMetadata : undefined,
-      attempt: route.attemptCount ? exchange.attempts : 0,
-      ops: target === undefined ? [route.requestHeaders] : [target.requestHeaders, route.requestHeaders],
-      lookup: (operator) => requestLookup(exchange, operator),
-      originalPath: exchange.pathBefore,
-    })
+    buildRequestHead(exchange, this.#matched, { host: exchange.authority, mesh: !exchange.connection.facts.inbound && exchange.upstreamPrincipal !== '', attempt: exchange.attempts })
     const body = this.#retained ?? []
     const first = body[0]
     if (body.length === 1 && first !== undefined && first.length <= maxRetainedBytes) upstream.transport.write(out.take(first, 0, first.length))
@@ -322,6 +302,44 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
     clearTimeout(this.#tryTimer)
     this.#retained = undefined
   }
+}
+
+interface Variant {
+  /** '' = as it came. */
+  readonly host: string
+  /** The other end is a sidecar of the mesh: it hears who we are. */
+  readonly mesh: boolean
+  readonly attempt: number
+}
+
+/** Builds into the writer. */
+function buildRequestHead(exchange: Exchange, matched: RouteMatched, variant: Variant): void {
+  const { http, head, facts, core } = exchange.connection
+  const { route, target } = matched
+  writeRequestHead({
+    http,
+    head,
+    inbound: facts.inbound,
+    mutual: facts.tls?.peer !== undefined,
+    encrypted: facts.tls !== undefined,
+    clientCert: facts.clientCert,
+    path: exchange.path,
+    host: variant.host,
+    requestId: exchange.requestId,
+    forwardedFor: http.useRemoteAddress ? [exchange.view.header('x-forwarded-for'), facts.remote.address].filter((x) => x !== undefined).join(',') : '',
+    upgrade: exchange.upgrade,
+    metadata: variant.mesh ? core.ownMetadata : undefined,
+    attempt: route.attemptCount ? variant.attempt : 0,
+    ops: target === undefined ? [route.requestHeaders] : [target.requestHeaders, route.requestHeaders],
+    lookup: (operator) => requestLookup(exchange, operator),
+    originalPath: exchange.pathBefore,
+  })
+}
+
+/** The head for a copy of the request, as bytes of its own. */
+export function takeRequestHead(exchange: Exchange, matched: RouteMatched, variant: Variant): Buffer {
+  buildRequestHead(exchange, matched, variant)
+  return out.take()
 }
 
 function withoutPort(authority: string): string {

@@ -1,0 +1,109 @@
+// A copy of a request for another cluster, whose answer nobody reads. Law: it never slows the original: too slow a mirror is abandoned.
+import type { Mirror, RouteMatched } from '#engine'
+import type { Exchange } from './exchange.ts'
+import type { HttpPool, PoolUser } from './http-pool.ts'
+import type { HttpUpstream, ResponseSink } from './http-upstream.ts'
+import { takeRequestHead } from './upstream-request.ts'
+import type { UpstreamCluster } from './upstream-cluster.ts'
+
+const maxWaitingBytes = 1024 * 1024
+
+export class MirrorRequest implements PoolUser, ResponseSink {
+  readonly #exchange: Exchange
+  readonly #cluster: UpstreamCluster
+  readonly #waiting: Buffer[] = []
+  #waitingBytes = 0
+  #pool: HttpPool | undefined
+  #upstream: HttpUpstream | undefined
+  #bodyDone = false
+  #over = false
+
+  constructor(exchange: Exchange, cluster: UpstreamCluster) {
+    this.#exchange = exchange
+    this.#cluster = cluster
+  }
+
+  start(matched: RouteMatched, mirror: Mirror): void {
+    const exchange = this.#exchange
+    const { core, facts, http } = exchange.connection
+    const host = this.#cluster.pick(undefined, undefined)
+    if (host === undefined) return this.#abandon()
+    const authority = exchange.authority === '' ? exchange.view.authority : exchange.authority
+    const shadow = mirror.suffix ? authority.replace(/(:\d+)?$/, '-shadow$1') : authority
+    const { tls } = host.socket
+    const mesh = !facts.inbound && tls?.certificate !== undefined && 'sds' in tls.certificate
+    this.#waiting.push(takeRequestHead(exchange, matched, { host: shadow, mesh, attempt: 1 }))
+    this.#pool = core.upstreams.httpPool(this.#cluster, host, { authority: authority.replace(/:\d+$/, ''), alpn: mesh ? (matched.route.upstreamAlpn ?? http.upstreamAlpn) : undefined, inbound: facts.inbound })
+    this.#pool.acquire(this, false)
+  }
+
+  onConnection(upstream: HttpUpstream): void {
+    if (this.#over) return this.#pool?.release(upstream)
+    this.#upstream = upstream
+    upstream.begin(this, this.#exchange.connection.head.method, false)
+    for (const part of this.#waiting.splice(0)) this.#write(upstream, part)
+    this.#waitingBytes = 0
+  }
+
+  onNoConnection(): void {
+    this.#abandon()
+  }
+
+  /** The request's body, as it goes to the real upstream. */
+  send(part: Buffer): void {
+    if (this.#over) return
+    if (this.#upstream !== undefined) return this.#write(this.#upstream, part)
+    this.#waiting.push(part)
+    this.#wait(part.length)
+  }
+
+  #write(upstream: HttpUpstream, part: Buffer): void {
+    if (this.#over) return
+    if (!upstream.transport.write(part)) this.#wait(part.length)
+  }
+
+  #wait(bytes: number): void {
+    this.#waitingBytes += bytes
+    if (this.#waitingBytes > maxWaitingBytes) this.#abandon()
+  }
+
+  /** `complete`: the original's body was whole; else the copy can't be either. */
+  finish(complete: boolean): void {
+    this.#bodyDone = complete
+    if (!complete) this.#abandon()
+  }
+
+  #abandon(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#waiting.length = 0
+    this.#pool?.cancel(this)
+    this.#exchange.connection.core.metrics.count('kith_mirrors_abandoned_total')
+    const upstream = this.#upstream
+    this.#upstream = undefined
+    upstream?.detach()
+    upstream?.transport.destroy()
+  }
+
+  onInterim(): void {}
+  onHead(): void {}
+  onBody(): void {}
+
+  onResponseDone(): void {
+    const upstream = this.#upstream
+    this.#upstream = undefined
+    this.#over = true
+    if (upstream === undefined) return
+    if (!this.#bodyDone) upstream.reusable = false
+    this.#pool?.release(upstream)
+  }
+
+  onUpstreamDrain(): void {
+    this.#waitingBytes = 0
+  }
+
+  onUpstreamGone(): void {
+    this.#over = true
+    this.#upstream = undefined
+  }
+}
