@@ -103,6 +103,12 @@ export class DeltaServerState {
     return { typeUrl, nonce: watch.pending, resources: changed, removed }
   }
 
+  /** These are sent once more though they did not change: a cluster that changed waits for its endpoints anew. */
+  again(typeUrl: string, names: Iterable<string>): void {
+    const watch = this.#watches.get(typeUrl)
+    for (const name of names) watch?.sent.delete(name)
+  }
+
   /** True where the client has answered everything that it was sent. */
   settled(): boolean {
     return [...this.#watches.values()].every((w) => w.pending === '')

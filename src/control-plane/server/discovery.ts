@@ -198,7 +198,7 @@ export class Discovery {
       count('nack')
       log.error({ proxy: connection.id, type: short(feedback.typeUrl), reason: feedback.error }, 'proxy refused configuration, its last good one stays')
     } else if (feedback?.kind === 'ack') count('ack')
-    const sent = this.#push(connection, request.typeUrl)
+    const sent = [request.typeUrl, ...(request.typeUrl === typeUrls.cluster ? [typeUrls.endpoint] : [])].flatMap((type) => this.#push(connection, type))
     if (feedback !== undefined && sent.length > 0) log.info({ proxy: connection.id, sent: sent.slice(0, 8), more: Math.max(0, sent.length - 8) }, 'newer change pushed')
   }
 
@@ -229,6 +229,8 @@ export class Discovery {
     }
     if (sent === undefined) return []
     this.#options.count('push')
+    // Envoy keeps a changed cluster warming until it hears its endpoints again.
+    if (typeUrl === typeUrls.cluster && state instanceof DeltaServerState) state.again(typeUrls.endpoint, sent.resources.map((r) => r.name))
     return [...sent.resources.map((r) => `${short(typeUrl)} ${r.name}`), ...(sent.removed ?? []).map((n) => `${short(typeUrl)} ${n} (removed)`)]
   }
 }

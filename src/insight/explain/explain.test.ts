@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { decode } from '#api'
+import { buildMesh, type Mesh } from '#mesh'
+import { parseYaml } from '#sources'
+import { explain } from './explain.ts'
+import { whyNot } from './why-not.ts'
+import { formatExplanation } from './text.ts'
+
+const pods = (namespace: string, more = ''): string => `
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: ${namespace}${namespace === 'legacy' ? '' : ', labels: {istio-injection: enabled}'}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: ${namespace}}
+spec:
+  template:
+    metadata: {labels: {app: web}}
+    spec: {serviceAccountName: web, containers: [{name: web, ports: [{containerPort: 80}, {containerPort: 9000}, {containerPort: 7000}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: ${namespace}}
+spec:
+  selector: {app: web}
+  ports: [{name: http, port: 8000, targetPort: 80}, {name: tcp-raw, port: 9000}, {name: any, port: 7000}]
+${more}`
+const base = pods('foo') + pods('bar') + pods('legacy')
+
+function mesh(policies = ''): Mesh {
+  const objects = parseYaml(`${base}\n---\n${policies}`, 'policies.yaml').documents.map(({ value, origin }) => {
+    const decoded = decode(value, origin)
+    assert.deepEqual(decoded.problems.filter((p) => p.severity === 'error'), [])
+    return decoded.object
+  })
+  return buildMesh(objects.filter((o) => o !== undefined))
+}
+
+const peer = (namespace: string, mode: string, rest = '', name = 'default'): string => `{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: ${name}, namespace: ${namespace}}, spec: {mtls: {mode: ${mode}}${rest}}}\n---\n`
+const rule = (namespace: string, host: string, policy: string, rest = '', name = 'dr'): string => `{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: ${name}, namespace: ${namespace}}, spec: {host: ${host}, trafficPolicy: ${policy}${rest}}}\n---\n`
+const web = (namespace: string): string => `web.${namespace}.svc.cluster.local`
+
+// Policies, caller, target, outcome, client's TLS, server's mode, where it is blocked.
+const cases: readonly (readonly [string, string, string, string, string | undefined, string | undefined, string | undefined])[] = [
+  ['', 'web.foo', 'http://web.bar:8000/', 'mtls', 'ISTIO_MUTUAL', 'PERMISSIVE', undefined],
+  ['', 'web.foo', 'http://web.legacy:8000/', 'plaintext', 'DISABLE', undefined, undefined],
+  ['', 'web.legacy', 'http://web.foo:8000/', 'plaintext', 'DISABLE', 'PERMISSIVE', undefined],
+  [peer('foo', 'STRICT'), 'web.legacy', 'http://web.foo:8000/', 'blocked', 'DISABLE', 'STRICT', 'server'],
+  [peer('istio-system', 'STRICT'), 'web.legacy', 'tcp://web.foo:9000', 'blocked', 'DISABLE', 'STRICT', 'server'],
+  [peer('istio-system', 'STRICT') + peer('foo', 'PERMISSIVE'), 'web.legacy', 'http://web.foo:8000/', 'plaintext', 'DISABLE', 'PERMISSIVE', undefined],
+  // Unset leaves the wider policy's mode; the root namespace's selectors count nowhere.
+  [peer('istio-system', 'STRICT') + peer('foo', 'UNSET'), 'web.legacy', 'http://web.foo:8000/', 'blocked', 'DISABLE', 'STRICT', 'server'],
+  [peer('istio-system', 'STRICT', ', selector: {matchLabels: {app: web}}'), 'web.legacy', 'http://web.foo:8000/', 'plaintext', 'DISABLE', 'PERMISSIVE', undefined],
+  // Ports are container ports.
+  [peer('foo', 'STRICT', ', selector: {matchLabels: {app: web}}, portLevelMtls: {80: {mode: DISABLE}}'), 'web.bar', 'http://web.foo:8000/', 'plaintext', 'DISABLE', 'DISABLE', undefined],
+  [peer('foo', 'STRICT', ', selector: {matchLabels: {app: web}}, portLevelMtls: {8000: {mode: DISABLE}}'), 'web.legacy', 'http://web.foo:8000/', 'blocked', 'DISABLE', 'STRICT', 'server'],
+  // Decided for each endpoint, unlike Istio: the workload's STRICT under a namespace's DISABLE gets mTLS.
+  [peer('foo', 'DISABLE') + peer('foo', 'STRICT', ', selector: {matchLabels: {app: web}}', 'w'), 'web.bar', 'http://web.foo:8000/', 'mtls', 'ISTIO_MUTUAL', 'STRICT', undefined],
+  [rule('foo', web('bar'), '{tls: {mode: DISABLE}}') + peer('bar', 'STRICT'), 'web.foo', 'http://web.bar:8000/', 'blocked', 'DISABLE', 'STRICT', 'server'],
+  [rule('foo', web('legacy'), '{tls: {mode: ISTIO_MUTUAL}}'), 'web.foo', 'http://web.legacy:8000/', 'blocked', 'ISTIO_MUTUAL', undefined, 'client'],
+  // A port's entry replaces the general policy whole: without tls of its own nothing is originated.
+  [rule('foo', web('bar'), '{tls: {mode: SIMPLE}, portLevelSettings: [{port: {number: 8000}, loadBalancer: {simple: RANDOM}}]}'), 'web.foo', 'http://web.bar:8000/', 'plaintext', 'DISABLE', 'PERMISSIVE', undefined],
+  [rule('foo', web('bar'), '{tls: {mode: SIMPLE}}'), 'web.foo', 'http://web.bar:8000/', 'blocked', 'SIMPLE', 'PERMISSIVE', 'server'],
+  // A short name with a dot is no short name.
+  [rule('foo', 'web.bar', '{tls: {mode: DISABLE}}'), 'web.foo', 'http://web.bar:8000/', 'mtls', 'ISTIO_MUTUAL', 'PERMISSIVE', undefined],
+  // The caller's namespace beats the service's; a third one is not looked at.
+  [rule('bar', web('bar'), '{tls: {mode: DISABLE}}'), 'web.foo', 'http://web.bar:8000/', 'plaintext', 'DISABLE', 'PERMISSIVE', undefined],
+  [rule('legacy', web('bar'), '{tls: {mode: DISABLE}}'), 'web.foo', 'http://web.bar:8000/', 'mtls', 'ISTIO_MUTUAL', 'PERMISSIVE', undefined],
+  [rule('bar', web('bar'), '{tls: {mode: DISABLE}}', ", exportTo: ['.']"), 'web.foo', 'http://web.bar:8000/', 'mtls', 'ISTIO_MUTUAL', 'PERMISSIVE', undefined],
+  [rule('foo', "'*.svc.cluster.local'", '{tls: {mode: DISABLE}}', '', 'wide') + rule('foo', web('bar'), '{loadBalancer: {simple: RANDOM}}', '', 'exact'), 'web.foo', 'http://web.bar:8000/', 'mtls', 'ISTIO_MUTUAL', 'PERMISSIVE', undefined],
+  // Nobody knows the address: passed on in plaintext. A pod without sidecar may call a pod's own address.
+  ['', 'web.foo', 'http://elsewhere.example.com/', 'plaintext', 'DISABLE', undefined, undefined],
+]
+
+test('both ends of a call, as Istio decides them', () => {
+  for (const [policies, from, to, outcome, tls, mode, at] of cases) {
+    const answer = explain(mesh(policies), { from, to })
+    assert.deepEqual([answer.outcome, answer.client.tls?.value, answer.server?.mtls?.value, answer.blocked?.at], [outcome, tls, mode, at], `${policies}${from} → ${to}`)
+  }
+})
+
+const virtual = (spec: string, name = 'vs', meta = ''): string => `{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: ${name}, namespace: foo${meta}}, spec: {hosts: [${web('bar')}], ${spec}}}\n---\n`
+
+test('routing comes first, the routed host’s policy after', () => {
+  const routed = explain(mesh(virtual(`http: [{match: [{uri: {prefix: /api}, headers: {user: {exact: ann}}}], route: [{destination: {host: ${web('legacy')}, port: {number: 8000}}}]}, {route: [{destination: {host: ${web('bar')}, port: {number: 8000}}}]}]`)), { from: 'web.foo', to: 'http://web.bar:8000/api/x', headers: { User: 'ann' } })
+  assert.deepEqual([routed.client.destination?.host, routed.outcome], [web('legacy'), 'plaintext'])
+  assert.equal(routed.client.route.because[0]?.rule, 'route.virtual-service')
+})
+
+test('a host taken over without a matching rule is a 404; rules that can’t reach the caller leave default routing', () => {
+  const taken = explain(mesh(virtual(`http: [{match: [{uri: {exact: /only}}], route: [{destination: {host: ${web('bar')}, port: {number: 8000}}}]}]`)), { from: 'web.foo', to: 'http://web.bar:8000/other' })
+  assert.deepEqual([taken.outcome, taken.blocked?.at], ['blocked', 'client'])
+  assert.match(taken.blocked?.symptom ?? '', /404/)
+  const elsewhere = explain(mesh(virtual(`http: [{match: [{sourceLabels: {app: other}}], route: [{destination: {host: ${web('legacy')}, port: {number: 8000}}}]}]`)), { from: 'web.foo', to: 'http://web.bar:8000/' })
+  assert.deepEqual([elsewhere.outcome, elsewhere.client.destination?.host], ['mtls', web('bar')])
+})
+
+test('a subset nobody defined, or without pods, ends with 503', () => {
+  const lost = explain(mesh(virtual(`http: [{route: [{destination: {host: ${web('bar')}, subset: v9, port: {number: 8000}}}]}]`)), { from: 'web.foo', to: 'http://web.bar:8000/' })
+  assert.match(lost.blocked?.symptom ?? '', /503.*NC/)
+  const empty = explain(mesh(virtual(`http: [{route: [{destination: {host: ${web('bar')}, subset: v9, port: {number: 8000}}}]}]`) + rule('bar', web('bar'), '{loadBalancer: {simple: RANDOM}}', ', subsets: [{name: v9, labels: {version: v9}}]')), { from: 'web.foo', to: 'http://web.bar:8000/' })
+  assert.match(empty.blocked?.symptom ?? '', /503.*UH/)
+})
+
+test('weights to different ends make a mixed answer, each end told', () => {
+  const mixed = explain(mesh(virtual(`http: [{route: [{destination: {host: ${web('bar')}, port: {number: 8000}}, weight: 90}, {destination: {host: ${web('legacy')}, port: {number: 8000}}, weight: 10}]}]`)), { from: 'web.foo', to: 'http://web.bar:8000/' })
+  assert.equal(mixed.outcome, 'mixed')
+  assert.deepEqual(mixed.endpoints.map((e) => [e.weight, e.outcome]), [[90, 'mtls'], [10, 'plaintext']])
+})
+
+test('the answer is what the schema says, names file and line, and reads well', () => {
+  const validate = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(JSON.parse(readFileSync('docs/schema/explain.json', 'utf8')) as object)
+  for (const [policies, from, to] of cases) {
+    const answer = explain(mesh(policies), { from, to })
+    assert.ok(validate(JSON.parse(JSON.stringify(answer))), JSON.stringify(validate.errors))
+    assert.ok(formatExplanation(answer).split('\n').length < 60)
+  }
+  const blocked = explain(mesh(peer('foo', 'STRICT')), { from: 'web.legacy', to: 'http://web.foo:8000/' })
+  const source = blocked.blocked?.source
+  assert.ok(source !== undefined && source !== 'default' && source.file === 'policies.yaml' && (source.line ?? 0) > 1)
+  assert.match(formatExplanation(blocked), /PeerAuthentication foo\/default spec\.mtls\.mode \(policies\.yaml:\d+\)/)
+})
+
+test('why a rule did not apply is said by its clause', () => {
+  const with_ = mesh(virtual(`http: [{match: [{uri: {prefix: /api}}], route: [{destination: {host: ${web('bar')}, port: {number: 8000}}}]}, {route: [{destination: {host: ${web('bar')}, port: {number: 8000}}}]}]`) + rule('legacy', web('bar'), '{tls: {mode: DISABLE}}') + peer('bar', 'STRICT', ', selector: {matchLabels: {app: other}}', 'o'))
+  const call = { from: 'web.foo', to: 'http://web.bar:8000/x' }
+  const said = whyNot(with_, call, explain(with_, call)).map((n) => n.why).join('\n')
+  assert.match(said, /path "\/x" does not begin with "\/api"/)
+  assert.match(said, /rules are looked up in foo, bar, istio-system; it is in legacy/)
+  assert.match(said, /app is "web", not "other"/)
+})
+
+test('a name that leads nowhere is an error with the nearest one', () => {
+  assert.throws(() => explain(mesh(), { from: 'wep.foo', to: 'http://web.bar:8000/' }), /did you mean web\.foo\?/)
+  assert.throws(() => explain(mesh(), { from: 'web.foo', to: 'not a target' }), { code: 'WRONG_TARGET' })
+})
