@@ -6,7 +6,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 
 /** What each process of a mesh loads; main.ts files would start something, so their parts stand here. */
-const modules = ['src/cli/failure.ts', ...globSync('src/cli/commands/*.ts'), 'src/control-plane/server/control-plane.ts', 'src/data-plane/agent/sidecar.ts', 'src/data-plane/agent/json-logger.ts', 'src/local/supervisor/mesh-inside.ts'].filter((m) => !m.endsWith('.test.ts'))
+const modules = ['src/cli/failure.ts', ...globSync('src/cli/commands/*.ts'), 'src/control-plane/server/control-plane.ts', 'src/data-plane/agent/sidecar.ts', 'src/data-plane/agent/kith-data-plane.ts', 'src/data-plane/agent/json-logger.ts', 'src/local/supervisor/mesh-inside.ts'].filter((m) => !m.endsWith('.test.ts'))
 
 /** Where bin/kith keeps it. */
 export function warmCache(node: string): void {
