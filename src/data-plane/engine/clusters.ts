@@ -138,6 +138,7 @@ function compileOptions(cluster: Cluster, notes: Notes): HttpSide {
   const common = options?.commonHttpProtocolOptions ?? cluster.commonHttpProtocolOptions
   const choice = options?.upstreamProtocolOptions
   const explicit = choice?.case === 'explicitHttpConfig' ? choice.value.protocolConfig.case : undefined
+  if (explicit === 'http2ProtocolOptions' || cluster.http2ProtocolOptions !== undefined) notes.notServed('HTTP/2 upstream (requests go as HTTP/1.1)')
   if (explicit === 'http3ProtocolOptions') notes.error('HTTP/3 upstream is not understood')
   return {
     http: choice?.case === 'useDownstreamProtocolConfig' || cluster.protocolSelection === 1 ? 'downstream' : choice?.case === 'autoConfig' ? 'auto' : explicit === 'http2ProtocolOptions' || cluster.http2ProtocolOptions !== undefined ? 'http2' : 'http1',

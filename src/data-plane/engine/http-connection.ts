@@ -57,6 +57,7 @@ export function compileHttpConnection(any: Any | undefined, notes: Notes): HttpC
   if (specifier.case === 'rds') routes = { rds: specifier.value.routeConfigName }
   else if (specifier.case === 'routeConfig') routes = { inline: notes.at('route_config', () => compileRouteTable(specifier.value, notes)) }
   else notes.error(`route specifier ${specifier.case ?? 'is missing'}: not one of rds, route_config`)
+  if (hcm.codecType === 2) notes.notServed('codec_type HTTP2')
   const filters = compileFilters(hcm.httpFilters, notes)
   const common = hcm.commonHttpProtocolOptions
   if (common !== undefined) notes.onlyServes(common, fields('idle_timeout max_headers_count'))

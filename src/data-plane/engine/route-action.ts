@@ -124,7 +124,7 @@ export function compileForward(action: RouteAction, notes: Notes): ForwardAction
 function compileMirrors(action: RouteAction, notes: Notes): Mirror[] {
   return action.requestMirrorPolicies.map((m, i) =>
     notes.at(`request_mirror_policies[${i}]`, () => {
-      notes.onlyServes(m, fields('cluster runtime_fraction disable_shadow_host_suffix_append'))
+      notes.onlyServes(m, fields('cluster runtime_fraction disable_shadow_host_suffix_append trace_sampled'))
       const percent = m.runtimeFraction?.defaultValue
       return { cluster: m.cluster, share: percent === undefined ? 1 : shareOf(percent), suffix: !m.disableShadowHostSuffixAppend }
     }),

@@ -62,6 +62,19 @@ export function requestRecord(exchange: Exchange): void {
   if (http.accessLogs.length > 0) core.accessLogs.log(http.accessLogs, flags, (operator) => requestLookup(exchange, operator))
 }
 
+let secondText = ''
+let secondAt = -1
+
+/** `2026-01-02T03:04:05.678Z`, the part before the milliseconds made once a second. */
+function isoTime(epochMs: number): string {
+  const second = Math.floor(epochMs / 1000)
+  if (second !== secondAt) {
+    secondAt = second
+    secondText = new Date(second * 1000).toISOString().slice(0, 20)
+  }
+  return `${secondText}${String(epochMs - second * 1000).padStart(3, '0')}Z`
+}
+
 function sentBytes(exchange: Exchange): number {
   return exchange.spliced?.received ?? exchange.responseBody?.bytes ?? exchange.ownBodyBytes
 }
@@ -107,7 +120,7 @@ export function requestLookup(exchange: Exchange, operator: FormatOperator): str
   const { facts, core } = connection
   switch (operator.op) {
     case 'START_TIME':
-      return new Date(exchange.startedAt).toISOString()
+      return isoTime(exchange.startedAt)
     case 'REQ': {
       for (const name of operator.args) {
         const value = requestHeader(exchange, name.toLowerCase())

@@ -60,13 +60,16 @@ const names: readonly (readonly [string, number])[] = [
   ['proxy-authorization', H.proxyAuthorization],
 ]
 
+/** Applications behind CGI or WSGI read `_` as `-`: a forged identity may not come in by that spelling either. */
+const forgeable: readonly (readonly [string, number])[] = Array.from({ length: 7 }, (_, i) => [`x${i & 1 ? '-' : '_'}forwarded${i & 2 ? '-' : '_'}client${i & 4 ? '-' : '_'}cert`, H.xForwardedClientCert] as const)
+
 interface Known {
   readonly id: number
   readonly bytes: Uint8Array
 }
 
 const slots: (readonly Known[] | undefined)[] = Array.from({ length: 64 * 32 })
-for (const [name, id] of names) {
+for (const [name, id] of [...names, ...forgeable]) {
   const slot = name.length * 32 + (name.charCodeAt(0) & 31)
   slots[slot] = [...(slots[slot] ?? []), { id, bytes: Buffer.from(name, 'latin1') }]
 }
