@@ -1,10 +1,10 @@
 // Watches folders and files; after each change that settles, everything is read again. What no longer reads keeps its last good objects.
 // A file is watched through its folder: editors and ConfigMap mounts put a new file in the old one's place.
 import { statSync, watch, type FSWatcher } from 'node:fs'
-import { basename, dirname, sep } from 'node:path'
-import type { ApiObject } from '#api'
+import { basename, dirname } from 'node:path'
 import { readFiles } from './files.ts'
-import { decodeObjects, objectKey, type Objects } from './objects.ts'
+import type { Objects } from './objects.ts'
+import { takeUp } from './take-up.ts'
 
 export interface FileWatch {
   /** What holds now. */
@@ -19,7 +19,7 @@ const retryMs = 500
 
 /** `paths`: files and folders; one that does not exist is a problem in `current()` until it does. */
 export function watchFiles(paths: readonly string[], onChange: (objects: Objects) => void): FileWatch {
-  let now = read(paths, [])
+  let now = takeUp(readFiles(paths), [])
   let settle: NodeJS.Timeout | undefined
   let closed = false
   const watchers = new Map<string, FSWatcher>()
@@ -28,7 +28,7 @@ export function watchFiles(paths: readonly string[], onChange: (objects: Objects
     if (closed) return
     clearTimeout(settle)
     settle = setTimeout(() => {
-      now = read(paths, now.objects)
+      now = takeUp(readFiles(paths), now.objects)
       onChange(now)
     }, quietMs)
   }
@@ -63,15 +63,4 @@ export function watchFiles(paths: readonly string[], onChange: (objects: Objects
       for (const w of watchers.values()) w.close()
     },
   }
-}
-
-/** Objects of a file (or of a folder) that can't be read now stay as they were. */
-function read(paths: readonly string[], before: readonly ApiObject[]): Objects {
-  const files = readFiles(paths)
-  const decoded = decodeObjects(files.documents, before)
-  const broken = files.problems.flatMap((p) => (p.ref.file === undefined ? [] : [p.ref.file]))
-  const here = new Set(decoded.objects.map(objectKey))
-  const isBroken = (file: string): boolean => broken.some((b) => file === b || file.startsWith(b.endsWith(sep) ? b : b + sep))
-  const kept = broken.length === 0 ? [] : before.filter((o) => o.origin.file !== undefined && isBroken(o.origin.file) && !here.has(objectKey(o)))
-  return { objects: [...decoded.objects, ...kept], problems: [...files.problems, ...decoded.problems] }
 }
