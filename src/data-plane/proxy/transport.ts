@@ -38,6 +38,9 @@ export interface Transport {
   resume(): void
 }
 
+/** TLS hands over 16 KB at a time, several in one turn: they go out in one system call. */
+const bulkBytes = 8 * 1024
+
 const deaf: TransportEvents = { onData() {}, onEnd() {}, onDrain() {}, onClose() {} }
 
 export class SocketTransport implements Transport {
@@ -48,6 +51,11 @@ export class SocketTransport implements Transport {
   closed = false
   readonly #socket: Socket | TLSSocket
   #error: NodeJS.ErrnoException | undefined
+  #corked = false
+  readonly #uncork = (): void => {
+    this.#corked = false
+    this.#socket.uncork()
+  }
 
   /** `onBug`: something of ours threw while it handled this stream; the stream ends, the proxy doesn't. */
   constructor(socket: Socket | TLSSocket, onBug: (error: unknown) => void, tls?: TlsFacts) {
@@ -97,6 +105,11 @@ export class SocketTransport implements Transport {
 
   write(chunk: Buffer): boolean {
     if (this.closed || this.#socket.destroyed || this.#socket.writableEnded) return true
+    if (chunk.length >= bulkBytes && !this.#corked) {
+      this.#corked = true
+      this.#socket.cork()
+      process.nextTick(this.#uncork)
+    }
     return this.#socket.write(chunk)
   }
 
