@@ -78,7 +78,8 @@ export function checkServerTls(found: Findings, path: string, tls: ServerTls | u
   if (tls === undefined) return
   const has = (name: keyof ServerTls): boolean => (tls[name] ?? '') !== '' && !(Array.isArray(tls[name]) && (tls[name] as readonly unknown[]).length === 0)
   if ((tls.minProtocolVersion === 'TLSV1_0' || tls.minProtocolVersion === 'TLSV1_1') && !has('cipherSuites')) found.warn(`${path}.minProtocolVersion`, 'TLS below 1.2 needs cipher suites that are not among the default ones')
-  const odd = (tls.cipherSuites ?? []).filter((suite) => !ciphers.has(suite))
+  // `ALL` and entries with an operator (-RSA, +AES) are left to the TLS library.
+  const odd = (tls.cipherSuites ?? []).filter((suite) => suite !== '' && suite !== 'ALL' && /^[\p{L}\p{N}]/u.test(suite) && !ciphers.has(suite))
   if (odd.length > 0) found.warn(`${path}.cipherSuites`, `these cipher suites are not known and ignored: ${odd.join(', ')}`)
   const twice = (tls.cipherSuites ?? []).filter((suite, i, all) => all.indexOf(suite) !== i)
   if (twice.length > 0) found.warn(`${path}.cipherSuites`, `these cipher suites stand here twice: ${twice.join(', ')}`)
@@ -92,13 +93,16 @@ export function checkServerTls(found: Findings, path: string, tls: ServerTls | u
     if (files.some((name) => has(name)) || has('caCrl')) found.warn(path, `${mode} uses no certificates: they are ignored`)
     return
   }
-  const ways = (['credentialName', 'credentialNames', 'serverCertificate', 'tlsCertificates'] as const).filter((name) => has(name))
+  const ways = (['credentialName', 'credentialNames', 'serverCertificate', 'tlsCertificates'] as const).filter((name) => has(name) && (name !== 'serverCertificate' || has('privateKey')))
   if (ways.length > 1) found.error(`${path}.${ways[1]}`, `${ways[1]} can’t stand beside ${ways[0]}`)
-  if (has('credentialName') || has('credentialNames')) {
-    if (has('caCrl')) found.error(`${path}.caCrl`, 'caCrl can’t stand beside credentialName: put it into the credential')
-    return
-  }
-  if (!has('tlsCertificates')) for (const name of ['serverCertificate', 'privateKey'] as const) if (!has(name)) found.error(`${path}.${name}`, `mode ${mode} needs a ${name} (or a credentialName)`)
+  // What a credential brings along is looked up where the gateway runs.
+  if (has('credentialName') || has('credentialNames')) return
+  if (has('tlsCertificates')) {
+    tls.tlsCertificates?.forEach((certificate, i) => {
+      for (const name of ['serverCertificate', 'privateKey'] as const) if ((certificate[name] ?? '') === '') found.error(`${path}.tlsCertificates[${i}].${name}`, `mode ${mode} needs a ${name}`)
+    })
+    if ((tls.tlsCertificates ?? []).length > 2) found.warn(`${path}.tlsCertificates`, 'only two certificates can be served')
+  } else for (const name of ['serverCertificate', 'privateKey'] as const) if (!has(name)) found.error(`${path}.${name}`, `mode ${mode} needs a ${name} (or a credentialName)`)
   if (mode !== 'SIMPLE' && !has('caCertificates')) found.error(`${path}.caCertificates`, `mode ${mode} needs caCertificates to know clients by`)
   if (mode === 'SIMPLE' && has('caCrl')) found.error(`${path}.caCrl`, 'mode SIMPLE verifies no client, so caCrl has no use')
 }

@@ -64,7 +64,7 @@ function checkMatch(found: Findings, path: string, match: HttpMatchSpec): void {
       if (!(name === 'withoutHeaders' && text.regex === '*')) found.error(at, stringMatchFault(text))
     }
   }
-  for (const [param, text] of Object.entries(match.queryParams ?? {})) if (text.regex !== '*') found.error(`${path}.queryParams.${param}`, stringMatchFault(text))
+  for (const [param, text] of Object.entries(match.queryParams ?? {})) found.error(`${path}.queryParams.${param}`, stringMatchFault(text))
   if (match.uri?.regex !== undefined) found.error(`${path}.uri.regex`, regexFault(match.uri.regex))
   for (const name of ['scheme', 'method', 'authority'] as const) found.error(`${path}.${name}`, stringMatchFault(match[name]))
   if ((match.port ?? 0) !== 0) found.error(`${path}.port`, portFault(match.port as number))
@@ -90,7 +90,7 @@ export function checkWeights(found: Findings, path: string, route: readonly { re
   if (route.length > 1 && route.reduce((sum, r) => sum + (r.weight ?? 0), 0) === 0) found.error(path, 'the weights add up to 0: nobody would get a request')
 }
 
-const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', '*'])
+const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE'])
 
 function checkCors(found: Findings, path: string, cors: HttpRouteSpec['corsPolicy']): void {
   cors?.allowOrigins?.forEach((origin, i) => {

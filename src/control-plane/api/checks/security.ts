@@ -66,7 +66,7 @@ function checkSource(found: Findings, path: string, source: Source | undefined, 
   for (const name of ipLists) source[name]?.forEach((ip, i) => found.error(`${path}.source.${name}[${i}]`, subnetFault(ip)))
   for (const name of ['serviceAccounts', 'notServiceAccounts'] as const) {
     source[name]?.forEach((account, i) => {
-      if (account.split('/').length > 2 || account.includes('*')) found.error(`${path}.source.${name}[${i}]`, `${JSON.stringify(account)} is neither <name> nor <namespace>/<name> of a service account`)
+      found.error(`${path}.source.${name}[${i}]`, accountFault(account))
     })
   }
   if ((source.serviceAccounts ?? source.notServiceAccounts) !== undefined && (source.principals ?? source.notPrincipals ?? source.namespaces ?? source.notNamespaces) !== undefined) {
@@ -88,8 +88,14 @@ function checkNoEmpty(found: Findings, path: string, values: readonly string[]):
   values.forEach((value, i) => found.error(`${path}[${i}]`, value === '' ? 'an empty value matches nothing' : undefined))
 }
 
+/** Empty values are said elsewhere. */
 function textPortFault(port: string): string | undefined {
-  return /^\d{1,5}$/.test(port) ? portFault(Number(port)) : port === '' ? undefined : `${JSON.stringify(port)} is no port number`
+  return port === '' || (/^\d+$/.test(port) && Number(port) <= 65535) ? undefined : `${JSON.stringify(port)} is no port number`
+}
+
+function accountFault(account: string): string | undefined {
+  const parts = account.split('/')
+  return account === '' || (parts.length <= 2 && parts.every((p) => p !== '') && account.length <= 320) ? undefined : `${JSON.stringify(account)} is neither <name> nor <namespace>/<name> of a service account`
 }
 
 const literal = /^[a-zA-Z0-9\-._~%!$&'()+,;:@=]*$/
@@ -108,14 +114,15 @@ function pathFault(path: string): string | undefined {
 }
 
 const plainKeys: ReadonlySet<string> = new Set(['source.namespace', 'source.principal', 'source.serviceAccount', 'source.trustDomain', 'request.auth.principal', 'request.auth.audiences', 'request.auth.presenter', 'connection.sni'])
-const bracketed = ['request.headers', 'request.auth.claims', 'experimental.envoy.filters.']
+const bracketed = ['request.headers', 'request.inlineHeaders', 'request.auth.claims', 'experimental.envoy.filters.']
 
 function conditionFault(key: string, values: readonly string[]): string | undefined {
   if (values.includes('')) return `an empty value of ${key} matches nothing`
-  if (bracketed.some((prefix) => key.startsWith(prefix))) return key.endsWith(']') && key.includes('[') ? undefined : `the key ${key} must have the form a[b]`
+  if (bracketed.some((prefix) => key.startsWith(prefix))) return /^[^[]+\[.+\]$/s.test(key) ? undefined : `the key ${key} must have the form a[b]`
   const first = (fault: (value: string) => string | undefined): string | undefined => values.map(fault).find((f) => f !== undefined)
   if (key === 'source.ip' || key === 'remote.ip' || key === 'destination.ip') return first(subnetFault)
   if (key === 'destination.port') return first(textPortFault)
+  if (key === 'source.serviceAccount') return first(accountFault)
   if (plainKeys.has(key)) return undefined
   return `${JSON.stringify(key)} is no attribute that a condition can ask for`
 }

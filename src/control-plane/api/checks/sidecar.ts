@@ -48,7 +48,7 @@ function checkIngress(found: Findings, path: string, listener: Ingress, ports: S
   if ((listener.defaultEndpoint ?? '') !== '') found.error(`${path}.defaultEndpoint`, endpointFault(listener.defaultEndpoint as string))
   const tls = listener.tls
   if (tls !== undefined) {
-    for (const name of ['subjectAltNames', 'credentialName', 'credentialNames'] as const) if ((tls[name] ?? '').length > 0) found.error(`${path}.tls.${name}`, `${name} is not supported here`)
+    for (const name of ['subjectAltNames', 'credentialName', 'credentialNames', 'tlsCertificates'] as const) if ((tls[name] ?? '').length > 0) found.error(`${path}.tls.${name}`, `${name} is not supported here`)
     if (tls.httpsRedirect === true) found.error(`${path}.tls.httpsRedirect`, 'httpsRedirect is not supported here')
     if (tls.mode === 'ISTIO_MUTUAL' || tls.mode === 'AUTO_PASSTHROUGH') found.error(`${path}.tls.mode`, `${tls.mode} is not supported here`)
     checkServerTls(found, `${path}.tls`, tls)

@@ -30,10 +30,10 @@ export const loadBalancer = object(
 export const connectionPool = object({
   tcp: object({
     maxConnections: int32(), connectTimeout: duration(), idleTimeout: duration(0), maxConnectionDuration: duration(),
-    tcpKeepalive: object({ probes: uint32(), time: duration(0), interval: duration(0) }),
+    tcpKeepalive: object({ probes: uint32(), time: duration(), interval: duration() }),
   }),
   http: object({
-    http1MaxPendingRequests: int32(), http2MaxRequests: int32(), maxRequestsPerConnection: int32(), maxRetries: int32(), idleTimeout: duration(0),
+    http1MaxPendingRequests: int32(), http2MaxRequests: int32(), maxRequestsPerConnection: int32(), maxRetries: int32(), idleTimeout: duration(),
     h2UpgradePolicy: oneOf('DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE'), useClientProtocol: boolean(), maxConcurrentStreams: int32(),
     http2KeepAlive: object({ interval: duration(), timeout: duration(), connectionIdleInterval: duration(), intervalJitterPercent: uint32() }),
   }),
