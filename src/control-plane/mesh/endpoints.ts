@@ -1,10 +1,7 @@
 // Who answers for a service: pods by selector, workload entries, slices, a ServiceEntry's own list.
 import type { EndpointSliceBody, ServiceEntry, WorkloadEntry, WorkloadEntrySpec } from '#api'
-import type { Labels, Mesh, MeshEndpoint, MeshService, ServicePort, Workload } from './types.ts'
-
-export function selectorCovers(selector: Labels, labels: Labels): boolean {
-  return Object.entries(selector).every(([k, v]) => labels[k] === v)
-}
+import { selectorCovers, selectWorkloads } from './select.ts'
+import type { Mesh, MeshEndpoint, MeshService, ServicePort, Workload } from './types.ts'
 
 /** All endpoints of a service's port, sorted by address. Those not ready are there too, and say so. */
 export function endpointsOf(mesh: Mesh, service: MeshService, port: ServicePort): readonly MeshEndpoint[] {
@@ -16,7 +13,7 @@ export function endpointsOf(mesh: Mesh, service: MeshService, port: ServicePort)
 export function workloadsOf(mesh: Mesh, service: MeshService): readonly Workload[] {
   const selector = service.selector
   if (selector === undefined) return []
-  return mesh.workloads.filter((w) => w.namespace === service.namespace && w.addresses.length > 0 && selectorCovers(selector, w.labels))
+  return selectWorkloads(mesh, service.namespace, selector).filter((w) => w.addresses.length > 0)
 }
 
 /** The container port that a Service port leads to on this workload; undefined where a name leads nowhere. */
@@ -56,7 +53,7 @@ function entryEndpoints(mesh: Mesh, service: MeshService, port: ServicePort): Me
   const spec = (service.object as ServiceEntry).spec
   if (service.selector !== undefined) {
     const selector = service.selector
-    const pods = mesh.workloads.filter((w) => w.namespace === service.namespace && selectorCovers(selector, w.labels))
+    const pods = selectWorkloads(mesh, service.namespace, selector)
     const entries = mesh.workloadEntries.filter((e) => e.metadata.namespace === service.namespace && selectorCovers(selector, { ...e.metadata.labels, ...(e.spec.labels ?? {}) }))
     return [...pods.flatMap((w) => fromWorkload(w, typeof port.targetPort === 'number' ? port.targetPort : port.number, w.ready)), ...entries.map((e) => fromEntry(mesh, e.spec, port, service, e))]
   }

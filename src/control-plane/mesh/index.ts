@@ -2,7 +2,8 @@
 // Law: pure; permuting the input changes nothing. What users wrote is indexed here, decided in #plan.
 // Read first: types.ts, build.ts.
 export { buildMesh, type BuildOptions } from './build.ts'
-export { endpointsOf, selectorCovers, targetPortOn, workloadsOf } from './endpoints.ts'
+export { endpointsOf, targetPortOn, workloadsOf } from './endpoints.ts'
+export { selectorCovers, selectWorkloads } from './select.ts'
 export { hostCovers, hostsOverlap, mostSpecific, resolveHost } from './hosts.ts'
 export { byAge, compare } from './order.ts'
 export { declaredProtocol, portProtocol } from './protocol.ts'

@@ -2,7 +2,7 @@
 // Istio: pilot's ComposePeerAuthentication; https://istio.io/latest/docs/reference/config/security/peer_authentication/
 import { byDefault, ignore, overrule, type Decided } from '#lib/decided.ts'
 import { refTo, type PeerAuthentication } from '#api'
-import { selectorCovers, type Mesh, type Workload } from '#mesh'
+import { byAge, selectorCovers, type Mesh, type Workload } from '#mesh'
 import type { MtlsMode } from './types.ts'
 
 type Scope = 'mesh' | 'namespace' | 'workload'
@@ -16,22 +16,51 @@ export interface PoliciesInForce {
   readonly ignored: readonly PeerAuthentication[]
 }
 
-const hasSelector = (p: PeerAuthentication): boolean => Object.keys(p.spec.selector?.matchLabels ?? {}).length > 0
+const selectorOf = (p: PeerAuthentication): Readonly<Record<string, string>> => p.spec.selector?.matchLabels ?? {}
 
-export function policiesFor(mesh: Mesh, workload: Pick<Workload, 'namespace' | 'labels'>): PoliciesInForce {
-  const root = mesh.options.rootNamespace
-  const found = { mesh: [] as PeerAuthentication[], namespace: [] as PeerAuthentication[], workload: [] as PeerAuthentication[], ignored: [] as PeerAuthentication[] }
+interface NamespacePolicies {
+  /** Without a selector, the winner first. */
+  readonly general: PeerAuthentication[]
+  /** Under the first label of their selector: a workload that they cover has it. */
+  readonly byLabel: Map<string, PeerAuthentication[]>
+}
+
+/** Derived from an immutable snapshot alone; so are the answers kept beside it. */
+const indices = new WeakMap<Mesh, { readonly byNamespace: ReadonlyMap<string, NamespacePolicies>; readonly answers: WeakMap<object, Map<string, PoliciesInForce>> }>()
+
+function indexOf(mesh: Mesh): NonNullable<ReturnType<(typeof indices)['get']>> {
+  const known = indices.get(mesh)
+  if (known !== undefined) return known
+  const byNamespace = new Map<string, NamespacePolicies>()
   for (const policy of mesh.peerAuthentications) {
     const { namespace } = policy.metadata
-    const selects = hasSelector(policy) && selectorCovers(policy.spec.selector?.matchLabels ?? {}, workload.labels)
-    if (namespace === root) {
-      if (!hasSelector(policy)) found.mesh.push(policy)
-      else if (selects) found.ignored.push(policy)
-    } else if (namespace === workload.namespace) {
-      if (!hasSelector(policy)) found.namespace.push(policy)
-      else if (selects) found.workload.push(policy)
-    }
+    const own = byNamespace.get(namespace) ?? { general: [], byLabel: new Map<string, PeerAuthentication[]>() }
+    byNamespace.set(namespace, own)
+    const first = Object.entries(selectorOf(policy))[0]
+    if (first === undefined) own.general.push(policy)
+    else own.byLabel.set(first.join('\0'), [...(own.byLabel.get(first.join('\0')) ?? []), policy])
   }
+  const index = { byNamespace, answers: new WeakMap<object, Map<string, PoliciesInForce>>() }
+  indices.set(mesh, index)
+  return index
+}
+
+export function policiesFor(mesh: Mesh, workload: Pick<Workload, 'namespace' | 'labels'>): PoliciesInForce {
+  const { byNamespace, answers } = indexOf(mesh)
+  const known = answers.get(workload.labels) ?? new Map<string, PoliciesInForce>()
+  answers.set(workload.labels, known)
+  const before = known.get(workload.namespace)
+  if (before !== undefined) return before
+  const root = mesh.options.rootNamespace
+  const selecting = (namespace: string): PeerAuthentication[] => {
+    const { byLabel } = byNamespace.get(namespace) ?? { byLabel: new Map<string, PeerAuthentication[]>() }
+    return Object.entries(workload.labels).flatMap((label) => byLabel.get(label.join('\0')) ?? []).filter((p) => selectorCovers(selectorOf(p), workload.labels)).sort(byAge)
+  }
+  const inRoot = workload.namespace === root
+  const found: PoliciesInForce = {
+    mesh: byNamespace.get(root)?.general ?? [], namespace: inRoot ? [] : (byNamespace.get(workload.namespace)?.general ?? []), workload: inRoot ? [] : selecting(workload.namespace), ignored: selecting(root),
+  }
+  known.set(workload.namespace, found)
   return found
 }
 

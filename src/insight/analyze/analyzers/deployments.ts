@@ -5,19 +5,34 @@ import { covers, fullName, type AnalysisContext } from '../context.ts'
 import { say } from '../problem.ts'
 
 export function deployments(context: AnalysisContext): Problem[] {
+  const services = servicesByLabel(context)
   return context.all('Deployment').flatMap((deployment): Problem[] => {
     const template = deployment.spec.template
     const { namespace, name, labels } = deployment.metadata
     const podLabels = template?.metadata?.labels ?? {}
     if (labels['gateway.istio.io/managed'] === 'istio.io-mesh-controller' || !context.inMesh({ labels: podLabels, annotations: template?.metadata?.annotations ?? {}, namespace, spec: template?.spec })) return []
-    const services = context.all('Service').filter((s) => s.metadata.namespace === namespace && Object.keys(s.spec.selector ?? {}).length > 0 && covers(s.spec.selector ?? {}, podLabels))
+    const own = Object.entries(podLabels).flatMap(([k, v]) => services.get(`${namespace}\0${k}\0${v}`) ?? []).filter((s) => covers(s.spec.selector ?? {}, podLabels))
     return [
-      ...conflicts(services, (p) => p.port, (p) => p.protocol ?? 'TCP').map(({ key, values, names }) =>
+      ...conflicts(own, (p) => p.port, (p) => p.protocol ?? 'TCP').map(({ key, values, names }) =>
         say('IST0116', 'warning', deployment, 'metadata.name', `This deployment ${name} is associated with multiple services using port ${key} but different protocols (${values.join(', ')}): ${names.join(', ')}`)),
-      ...conflicts(services, (p) => p.targetPort ?? p.port, (p) => p.port).map(({ key, values, names }) =>
+      ...conflicts(own, (p) => p.targetPort ?? p.port, (p) => p.port).map(({ key, values, names }) =>
         say('IST0137', 'warning', deployment, 'metadata.name', `This deployment ${name} is associated with multiple services ${names.join(', ')} that lead to targetPort ${key} from different ports: ${values.join(', ')}`)),
     ]
   })
+}
+
+/** Services under one of their selector's labels: a pod that they cover has it. */
+function servicesByLabel(context: AnalysisContext): ReadonlyMap<string, ApiObject<string, ServiceSpec>[]> {
+  const found = new Map<string, ApiObject<string, ServiceSpec>[]>()
+  for (const service of context.all('Service')) {
+    const first = Object.entries(service.spec.selector ?? {})[0]
+    if (first === undefined) continue
+    const key = `${service.metadata.namespace}\0${first[0]}\0${first[1]}`
+    const list = found.get(key)
+    if (list === undefined) found.set(key, [service])
+    else list.push(service)
+  }
+  return found
 }
 
 type Port = NonNullable<ServiceSpec['ports']>[number]
