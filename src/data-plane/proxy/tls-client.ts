@@ -26,8 +26,6 @@ const maxTickets = 1024
 export class TlsClients {
   readonly #secrets: Secrets
   readonly #contexts = new Map<string, SecureContext>()
-  readonly #ids = new WeakMap<UpstreamTls, number>()
-  #nextId = 1
   /** A ticket and the certificate of the handshake that it came from: a resumed session shows none. */
   readonly #tickets = new Map<string, { readonly ticket: Buffer; readonly certificate: X509Certificate }>()
 
@@ -106,9 +104,8 @@ export class TlsClients {
 
   #context(tls: UpstreamTls): { context: SecureContext; key: string } {
     const material = this.#secrets.material(tls)
-    let id = this.#ids.get(tls)
-    if (id === undefined) this.#ids.set(tls, (id = this.#nextId++))
-    const key = `${id}|${material.cacheKey}`
+    // By content, so that a new version of the same settings is the same context.
+    const key = `${tls.minVersion}|${tls.maxVersion}|${tls.ciphers ?? ''}|${material.cacheKey}`
     let context = this.#contexts.get(key)
     if (context === undefined) {
       context = createSecureContext({

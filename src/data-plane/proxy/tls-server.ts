@@ -14,10 +14,8 @@ const handshakeTimeoutMs = 10_000
 export class TlsServers {
   readonly #secrets: Secrets
   readonly #servers = new Map<string, Server>()
-  readonly #ids = new WeakMap<DownstreamTls, number>()
-  #nextId = 1
   /** By the four numbers that name a TCP connection. */
-  readonly #waiting = new Map<string, ServerTlsAnswer>()
+  readonly #waiting = new Map<string, { readonly tls: DownstreamTls; readonly answer: ServerTlsAnswer }>()
 
   constructor(secrets: Secrets) {
     this.#secrets = secrets
@@ -34,20 +32,18 @@ export class TlsServers {
     const server = this.#server(tls, alpn)
     const id = connectionId(raw)
     const answer: ServerTlsAnswer = (error, socket, facts) => {
-      if (this.#waiting.get(id) !== answer) return
+      if (this.#waiting.get(id)?.answer !== answer) return
       this.#waiting.delete(id)
       done(error, socket, facts)
     }
-    this.#waiting.set(id, answer)
+    this.#waiting.set(id, { tls, answer })
     raw.once('close', () => answer(new Error('connection closed during TLS handshake'), undefined, undefined))
     server.emit('connection', raw)
   }
 
   #server(tls: DownstreamTls, alpn: readonly string[]): Server {
     const material = this.#secrets.material(tls)
-    let number = this.#ids.get(tls)
-    if (number === undefined) this.#ids.set(tls, (number = this.#nextId++))
-    const key = `${number}|${material.cacheKey}|${alpn.join()}`
+    const key = `${tls.minVersion}|${tls.maxVersion}|${tls.ciphers ?? ''}|${tls.validation !== undefined}|${tls.requireClientCertificate}|${material.cacheKey}|${alpn.join()}`
     const known = this.#servers.get(key)
     if (known !== undefined) return known
     const server = createServer({
@@ -62,37 +58,40 @@ export class TlsServers {
       handshakeTimeout: handshakeTimeoutMs,
       ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
     })
-    server.on('secureConnection', (socket) => this.#secured(socket, tls))
+    server.on('secureConnection', (socket) => this.#secured(socket))
     server.on('tlsClientError', (error, socket) => {
-      const answer = this.#waiting.get(connectionId(socket))
+      const waiting = this.#waiting.get(connectionId(socket))
       socket.destroy()
-      answer?.(error, undefined, undefined)
+      waiting?.answer(error, undefined, undefined)
     })
     this.#servers.set(key, server)
     return server
   }
 
-  #secured(socket: TLSSocket, tls: DownstreamTls): void {
+  #secured(socket: TLSSocket): void {
     socket.on('error', () => {})
-    const answer = this.#waiting.get(connectionId(socket))
+    const waiting = this.#waiting.get(connectionId(socket))
+    if (waiting === undefined) {
+      socket.destroy()
+      return
+    }
+    const { tls, answer } = waiting
     const certificate = socket.getPeerX509Certificate()
     const problem =
-      answer === undefined
-        ? 'unexpected TLS connection'
-        : certificate === undefined
-          ? tls.requireClientCertificate
-            ? 'no client certificate'
-            : undefined
-          : tls.validation === undefined
-            ? undefined
-            : describe(checkPeer(certificate, tls.validation, [], Date.now()))
+      certificate === undefined
+        ? tls.requireClientCertificate
+          ? 'no client certificate'
+          : undefined
+        : tls.validation === undefined
+          ? undefined
+          : describe(checkPeer(certificate, tls.validation, [], Date.now()))
     if (problem !== undefined) {
       socket.destroy()
-      answer?.(new Error(problem), undefined, undefined)
+      answer(new Error(problem), undefined, undefined)
       return
     }
     const peer = certificate === undefined || tls.validation === undefined || !socket.authorized ? undefined : identify(certificate)
-    answer?.(undefined, socket, { version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName, alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : '', peer })
+    answer(undefined, socket, { version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName, alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : '', peer })
   }
 }
 
