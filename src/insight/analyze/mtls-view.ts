@@ -53,6 +53,16 @@ export class MtlsView {
     return decided
   }
 
+  readonly #disabling = new Map<string, boolean>()
+  /** Whether any policy that can have a say in the namespace speaks of DISABLE. */
+  mayDisable(namespace: string): boolean {
+    const known = this.#disabling.get(namespace)
+    if (known !== undefined) return known
+    const found = this.policiesOf(namespace).peerAuthentications.some(({ spec }) => spec.mtls?.mode === 'DISABLE' || Object.values(spec.portLevelMtls ?? {}).some((p) => p.mode === 'DISABLE'))
+    this.#disabling.set(namespace, found)
+    return found
+  }
+
   endpoints(service: MeshService, port: ServicePort): readonly MeshEndpoint[] {
     const ports = this.#endpoints.get(service) ?? new Map<number, readonly MeshEndpoint[]>()
     this.#endpoints.set(service, ports)

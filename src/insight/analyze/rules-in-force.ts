@@ -22,11 +22,18 @@ export function rulesInForce(mesh: Mesh): readonly RuleInForce[] {
   const clients = speakers(mesh)
   const ids = new Map<DestinationRule, number>()
   const idOf = (rule: DestinationRule): number => ids.get(rule) ?? (ids.set(rule, ids.size).size - 1)
-  for (const service of servicesWithRules(mesh)) {
+  for (const { service, rules } of servicesWithRules(mesh)) {
+    // Clients of namespaces without a rule of their own for this host are alike, unless some rule names whom it is exported to.
+    const own = new Set(rules.map((r) => r.metadata.namespace))
+    const named = rules.some((r) => (r.spec.exportTo ?? []).length > 0)
     // Several namespaces that use the same rules make one case.
     const seen = new Set<string>()
+    let stranger = false
     for (const client of clients) {
+      const isStranger = !named && !own.has(client.namespace)
+      if (isStranger && stranger) continue
       if (!isVisible(service.exportTo, service.namespace, client.namespace, mesh.options.config.defaultServiceExportTo ?? [])) continue
+      stranger ||= isStranger
       const rule = destinationRuleFor(mesh, index, client, service)
       const key = rule?.from.map(idOf).join(',')
       if (rule === undefined || key === undefined || seen.has(key)) continue
@@ -50,12 +57,17 @@ function speakers(mesh: Mesh): Workload[] {
   return [...found]
 }
 
-function servicesWithRules(mesh: Mesh): MeshService[] {
-  const exact = new Set<string>()
-  const wild = new Set<string>()
+function servicesWithRules(mesh: Mesh): { readonly service: MeshService; readonly rules: readonly DestinationRule[] }[] {
+  const exact = new Map<string, DestinationRule[]>()
+  const wild: { readonly host: string; readonly rule: DestinationRule }[] = []
   for (const rule of mesh.destinationRules) {
     const host = hostOf(mesh, rule)
-    ;(host.includes('*') ? wild : exact).add(host)
+    if (host.includes('*')) wild.push({ host, rule })
+    else exact.set(host, [...(exact.get(host) ?? []), rule])
   }
-  return mesh.services.filter((s) => exact.has(s.host.toLowerCase()) || [...wild].some((pattern) => hostCovers(pattern, s.host.toLowerCase())))
+  return mesh.services.flatMap((service) => {
+    const host = service.host.toLowerCase()
+    const rules = [...(exact.get(host) ?? []), ...wild.filter((w) => hostCovers(w.host, host)).map((w) => w.rule)]
+    return rules.length === 0 ? [] : [{ service, rules }]
+  })
 }

@@ -40,6 +40,7 @@ function conflictOf(context: AnalysisContext, mode: string, endpoint: MeshEndpoi
   if (!workload.sidecar.value) {
     return mode === 'ISTIO_MUTUAL' ? { message: `use mutual TLS (ISTIO_MUTUAL), but ${name} has no sidecar to take it`, help: 'leave tls out: each endpoint then gets what it takes' } : undefined
   }
+  if (mode === 'ISTIO_MUTUAL' && !context.mtls.mayDisable(workload.namespace)) return undefined
   const server = context.mtls.mode(workload, endpoint.port)
   const source = server.because[0]?.source
   const by = source === undefined || source === 'default' ? '' : ` by ${formatRef(source)}`
