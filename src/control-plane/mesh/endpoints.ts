@@ -54,7 +54,7 @@ function entryEndpoints(mesh: Mesh, service: MeshService, port: ServicePort): Me
   if (service.selector !== undefined) {
     const selector = service.selector
     const pods = selectWorkloads(mesh, service.namespace, selector)
-    const entries = mesh.workloadEntries.filter((e) => e.metadata.namespace === service.namespace && selectorCovers(selector, { ...e.metadata.labels, ...(e.spec.labels ?? {}) }))
+    const entries = mesh.workloadEntries.filter((e) => e.metadata.namespace === service.namespace && selectorCovers(selector, { ...e.metadata.labels, ...e.spec.labels }))
     return [...pods.flatMap((w) => fromWorkload(w, typeof port.targetPort === 'number' ? port.targetPort : port.number, w.ready)), ...entries.map((e) => fromEntry(mesh, e.spec, port, service, e))]
   }
   const own = (spec.endpoints ?? []).map((e) => fromEntry(mesh, e, port, service))
@@ -63,7 +63,7 @@ function entryEndpoints(mesh: Mesh, service: MeshService, port: ServicePort): Me
 }
 
 function fromEntry(mesh: Mesh, spec: WorkloadEntrySpec, port: ServicePort, service: MeshService, entry?: WorkloadEntry): MeshEndpoint {
-  const labels = { ...(entry?.metadata.labels ?? {}), ...(spec.labels ?? {}) }
+  const labels = { ...entry?.metadata.labels, ...spec.labels }
   const namespace = entry?.metadata.namespace ?? service.namespace
   const serviceAccount = spec.serviceAccount
   const workload = spec.address === undefined ? undefined : mesh.workloadByAddress.get(spec.address)

@@ -28,6 +28,8 @@ export interface AgentSettings {
   readonly envoyPath: string
   readonly dialMap: DialMap | undefined
   readonly mark: number | undefined
+  /** Explicit mode: files that policies name are looked for below this folder first. */
+  readonly fileRoot: string | undefined
   /** Explicit mode: admin ports are counted from here. */
   readonly portBase: number | undefined
   /** ISTIO_KUBE_APP_PROBERS, as JSON. */
@@ -55,7 +57,7 @@ export function readEnvironment(env: Environment): AgentSettings {
     caAddress, discoveryAddress: env['KITH_DISCOVERY_ADDRESS'] ?? caAddress, discoveryName: env['KITH_DISCOVERY_NAME'] ?? 'istiod.istio-system.svc',
     tokenPath: env['KITH_TOKEN_PATH'] ?? '/var/run/secrets/tokens/istio-token', rootPath: env['KITH_ROOT_CERT_PATH'] ?? '/var/run/secrets/istio/root-cert.pem', certificateSeconds: number('SECRET_TTL_SECONDS') ?? 0,
     proxy: env['KITH_PROXY'] === 'envoy' ? 'envoy' : 'kith', envoyPath: env['KITH_ENVOY_PATH'] ?? '', dialMap: mapFile === undefined ? undefined : (JSON.parse(readFileSync(mapFile, 'utf8')) as DialMap),
-    mark: number('KITH_PROXY_MARK'), portBase: number('KITH_PORT_BASE'), probers: env['ISTIO_KUBE_APP_PROBERS'] ?? '', drainMs: (number('TERMINATION_DRAIN_DURATION_SECONDS') ?? 5) * 1000,
+    mark: number('KITH_PROXY_MARK'), fileRoot: env['KITH_FILE_ROOT'], portBase: number('KITH_PORT_BASE'), probers: env['ISTIO_KUBE_APP_PROBERS'] ?? '', drainMs: (number('TERMINATION_DRAIN_DURATION_SECONDS') ?? 5) * 1000,
   }
 }
 

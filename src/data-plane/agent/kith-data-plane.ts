@@ -7,11 +7,11 @@ import { nodeId, xdsNode, type AgentSettings } from './environment.ts'
 import type { WorkloadCertificate } from './rotation.ts'
 
 export async function startKithDataPlane(settings: AgentSettings, log: Logger, onQuit: () => void): Promise<DataPlane> {
-  const { pod, namespace, workload, serviceAccount, labels, cluster, trustDomain, owner, address, portBase, dialMap, mark } = settings
+  const { pod, namespace, workload, serviceAccount, labels, cluster, trustDomain, owner, address, portBase, dialMap, mark, fileRoot } = settings
   const proxy = await startProxy({
     identity: { nodeId: nodeId(settings), pod, namespace, workload, serviceAccount, labels, cluster, trustDomain, addresses: [address], owner },
     interception: dialMap === undefined ? { mode: 'REDIRECT' } : { mode: 'NONE', dialMap },
-    ...(portBase === undefined ? {} : { ports: { admin: portBase, prometheus: portBase + 3 } }), ...(mark === undefined ? {} : { mark }), log: log.child({ part: 'proxy' }), onQuit,
+    ...(portBase === undefined ? {} : { ports: { admin: portBase, prometheus: portBase + 3 } }), ...(mark === undefined ? {} : { mark }), ...(fileRoot === undefined ? {} : { fileRoot }), log: log.child({ part: 'proxy' }), onQuit,
   })
   let configured = false
   let current: WorkloadCertificate | undefined

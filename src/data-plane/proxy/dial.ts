@@ -16,6 +16,8 @@ export type DialAnswer = (error: NodeJS.ErrnoException | undefined, socket: Sock
 export interface Dialler {
   /** Calls back once. The socket has no data listeners yet and is paused. */
   dial(request: DialRequest, done: DialAnswer): Socket
+  /** Explicit mode: the address that stands for a name, where no resolver knows it. */
+  addressOf(host: string): string | undefined
 }
 
 /** Makes an unconnected socket that carries the mark; null where marks can't be had. */
@@ -27,6 +29,7 @@ export function createDialler(dialMap: DialMap | undefined, mark: number | undef
   const apps = new Map<string, SocketAddress>()
   for (const entry of dialMap?.inbound ?? []) if (entry.app !== undefined) apps.set(entry.originalDestination, parseAddress(entry.app))
   return {
+    addressOf: (host) => dialMap?.hosts[host.toLowerCase()],
     dial(request, done) {
       const key = formatAddress(request.to)
       const to = (request.inbound ? apps.get(key) : undefined) ?? table.get(key) ?? request.to

@@ -50,6 +50,8 @@ export interface ProxyOptions {
   readonly ports?: ProxyPorts
   /** SO_MARK of upstream connections; absent: none. */
   readonly mark?: number
+  /** Files that clusters name are looked for below this folder first. */
+  readonly fileRoot?: string
   readonly log: Logger
   /** Lines of the access log that goes to /dev/stdout; default: file descriptor 1. */
   readonly accessLog?: (lines: string) => void

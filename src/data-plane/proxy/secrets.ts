@@ -1,6 +1,6 @@
 // The certificates and roots that SDS hands in, and files that clusters name. Law: a key is revealed only to build a TLS context; nothing here prints one.
 import { X509Certificate } from 'node:crypto'
-import { readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { rootCertificates } from 'node:tls'
 import type { Material, TlsSettings } from '#engine'
 import { KithError } from '#lib/errors.ts'
@@ -35,6 +35,13 @@ export interface TlsMaterial {
 export class Secrets {
   readonly #byName = new Map<string, { readonly secret: ProxySecret; readonly generation: number }>()
   #generation = 0
+  readonly #fileRoot: string
+
+  /** Files are looked for below this folder first. */
+  constructor(fileRoot = '') {
+    this.#fileRoot = fileRoot
+  }
+
   readonly #files = new Map<string, { readonly mtimeMs: number; readonly size: number; readonly text: string }>()
 
   /** @throws KithError SECRET_BROKEN, or node's error for a certificate that can't be read */
@@ -118,7 +125,8 @@ export class Secrets {
     return this.#file(material.file)
   }
 
-  #file(path: string): { text: string; tag: string } {
+  #file(named: string): { text: string; tag: string } {
+    const path = this.#fileRoot !== '' && existsSync(this.#fileRoot + named) ? this.#fileRoot + named : named
     try {
       const { mtimeMs, size } = statSync(path)
       let held = this.#files.get(path)

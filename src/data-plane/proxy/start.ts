@@ -23,7 +23,7 @@ const sweepEveryMs = 1000
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { identity, interception, log, mark } = options
   const dialMap = interception.mode === 'NONE' ? interception.dialMap : undefined
-  const secrets = new Secrets()
+  const secrets = new Secrets(options.fileRoot)
   const tlsClients = new TlsClients(secrets)
   const tlsServers = new TlsServers(secrets)
   const dialler = createDialler(dialMap, mark, mark === undefined ? undefined : (m, family) => markedSocket({ family, mark: m, allowHalfOpen: true }))

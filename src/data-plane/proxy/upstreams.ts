@@ -81,7 +81,8 @@ export class Upstreams {
     const found = await Promise.all(
       (inline?.all ?? []).map(async (e): Promise<RuntimeEndpoint[]> => {
         try {
-          const answers = await lookup(e.address, { all: true, family })
+          const mapped = this.#dialler.addressOf(e.address)
+          const answers = mapped === undefined ? await lookup(e.address, { all: true, family }) : [{ address: mapped, family: mapped.includes(':') ? 6 : 4 }]
           const used = discovery === 'LOGICAL_DNS' ? answers.slice(0, 1) : answers
           return used.map((a) => ({ ...e, hostname: e.address, address: a.address, key: a.family === 6 ? `[${a.address}]:${e.port}` : `${a.address}:${e.port}` }))
         } catch (error) {

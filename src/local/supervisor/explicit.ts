@@ -4,6 +4,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { appendFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { dirname } from 'node:path'
 import { KithError } from '#lib/errors.ts'
 import { endpointsOf } from '#mesh'
 import type { Names } from '../names.ts'
@@ -104,9 +105,11 @@ class ExplicitPod implements PodPlace {
     }
     const proxy = `http://127.0.0.1:${ports.httpProxy}`
     const first = [...this.#local.values()][0]
-    this.variables = Object.fromEntries([...this.#local].map(([declared, { app }]) => [`PORT_${declared}`, String(app)]))
+    // What a namespace would show at its own place, such as /var/run, stands below this folder.
+    const fileRoot = `${dirname(ports.rootCert)}/files`
+    this.variables = { ...Object.fromEntries([...this.#local].map(([declared, { app }]) => [`PORT_${declared}`, String(app)])), FILE_ROOT: fileRoot }
     this.applicationEnv = { HTTP_PROXY: proxy, http_proxy: proxy, NODE_USE_ENV_PROXY: '1', NO_PROXY: '', ...(first === undefined ? {} : { PORT: String(first.app) }), ...this.variables }
-    this.sidecarEnv = base === undefined ? {} : { KITH_INTERCEPTION: 'NONE', KITH_DIAL_MAP: `${ports.dir}/dial.json`, KITH_PORT_BASE: String(base), KITH_TOKEN_PATH: `${ports.dir}/tokens/istio-token`, KITH_ROOT_CERT_PATH: ports.rootCert }
+    this.sidecarEnv = base === undefined ? {} : { KITH_INTERCEPTION: 'NONE', KITH_DIAL_MAP: `${ports.dir}/dial.json`, KITH_PORT_BASE: String(base), KITH_TOKEN_PATH: `${ports.dir}/tokens/istio-token`, KITH_ROOT_CERT_PATH: ports.rootCert, KITH_FILE_ROOT: fileRoot }
   }
 
   dial(): Record<string, string> {

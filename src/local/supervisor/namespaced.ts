@@ -108,7 +108,7 @@ class NamespacedPod implements PodPlace {
 
   constructor(what: PlaceRequest, network: number, link: number, options: NamespacedOptions) {
     this.address = what.address
-    this.variables = Object.fromEntries(what.ports.map((p) => [`PORT_${p}`, String(p)]))
+    this.variables = { ...Object.fromEntries(what.ports.map((p) => [`PORT_${p}`, String(p)])), FILE_ROOT: '' }
     this.#network = network
     this.#link = link
     this.#exemption = options.exemption
