@@ -46,13 +46,16 @@ function servicesWithHttpPort(context: PlanContext, port: number): MeshService[]
 function l4Listeners(context: PlanContext, service: MeshService, port: ServicePort, tables: Map<string, RouteTable>): OutboundListener[] {
   const auto = port.protocol === 'auto'
   const routes = port.protocol === 'tls' ? tlsRoutesOf(context, service, port) : tcpRoutesOf(context, service, port)
-  const addresses = service.addresses.filter((a) => !a.includes('/'))
+  // Clients of a headless service connect to its pods' own addresses.
+  const own = service.headless ? context.endpoints(service, port).map((e) => e.address) : service.addresses
+  const addresses = [...new Set(own.filter((a) => !a.includes('/')))]
   const subnets = service.addresses.filter((a) => a.includes('/'))
   const table = auto ? `${service.host}:${port.number}` : undefined
   if (table !== undefined && !tables.has(table)) tables.set(table, planRouteTable(context, table, port.number, [service]))
   const make = (address: string, tcpRoutes: readonly TcpRoute[]): OutboundListener => ({
     name: `${address}_${port.number}`, address, port: port.number, protocol: auto ? 'auto' : 'tcp', tcpRoutes, ...(table === undefined ? {} : { routeTable: table }),
   })
+  if (service.headless && addresses.length === 0) return []
   if (addresses.length === 0 || subnets.length > 0) return [make('0.0.0.0', subnets.length === 0 ? routes : routes.map((r) => ({ ...r, match: { ...r.match, destinationSubnets: r.match.destinationSubnets ?? subnets } })))]
   return addresses.map((a) => make(a, routes))
 }

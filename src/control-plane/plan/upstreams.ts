@@ -41,7 +41,8 @@ export function planUpstream(context: PlanContext, service: MeshService, port: S
 
 function discoveryOf(service: MeshService): Upstream['discovery'] {
   if (service.resolution === 'dns') return service.host.startsWith('*') ? 'ORIGINAL_DST' : 'STRICT_DNS'
-  if (service.origin === 'entry' && service.resolution === 'none') return 'ORIGINAL_DST'
+  // A headless service's client has chosen the pod; sending it elsewhere would be wrong.
+  if (service.headless || (service.origin === 'entry' && service.resolution === 'none')) return 'ORIGINAL_DST'
   return 'EDS'
 }
 

@@ -82,6 +82,16 @@ test('both ends of a call, as Istio decides them', () => {
   }
 })
 
+test('a headless service: the pod that the client chose, mutual TLS where all of its pods take it', () => {
+  const headless = (more = ''): Mesh => mesh(`{apiVersion: v1, kind: Service, metadata: {name: db, namespace: bar}, spec: {clusterIP: None, selector: {app: web}, ports: [{name: tcp, port: 9000}, {name: http-x, port: 80}]}}\n---\n${more}`)
+  for (const to of ['tcp://db.bar:9000', 'http://db.bar:80/']) {
+    const answer = explain(headless(peer('bar', 'STRICT')), { from: 'web.foo', to })
+    assert.deepEqual([answer.outcome, answer.client.tls?.because[0]?.rule, answer.server?.workload], ['mtls', 'tls.auto-headless', 'bar/web'], to)
+  }
+  const off = explain(headless(peer('bar', 'DISABLE')), { from: 'web.foo', to: 'tcp://db.bar:9000' })
+  assert.deepEqual([off.outcome, off.client.tls?.because[1]?.rule], ['plaintext', 'endpoint.disable'])
+})
+
 const virtual = (spec: string, name = 'vs', meta = ''): string => `{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: ${name}, namespace: foo${meta}}, spec: {hosts: [${web('bar')}], ${spec}}}\n---\n`
 
 test('routing comes first, the routed host’s policy after', () => {

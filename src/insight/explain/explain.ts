@@ -2,7 +2,7 @@
 import { KithError } from '#lib/errors.ts'
 import { byDefault, mapDecided, type Decided } from '#lib/decided.ts'
 import { formatRef, type Problem } from '#lib/problem.ts'
-import { endpointsOf, targetPortOn, type Mesh, type Workload } from '#mesh'
+import { endpointsOf, type Mesh, type Workload } from '#mesh'
 import { inboundFor, planContext, planEndpoints, planFrom, decideMtls, type Endpoint, type PlanContext, type ProxyPlan, type Upstream, type UpstreamTls } from '#plan'
 import { findListener, reach, routeCall, type Routed } from './client-path.ts'
 import { findWorkload } from './find-workload.ts'
@@ -47,7 +47,11 @@ function targetAnswers(q: Question, plan: ProxyPlan, routed: Routed, name: strin
   const found = reach(q.context, plan, name, (p, u) => planEndpoints(q.context, p, new Set([u.name]))[0]?.endpoints ?? [])
   if (found === undefined) return [noUpstream(q, routed, name, null)]
   const { upstream } = found
-  if (upstream.discovery === 'ORIGINAL_DST') return [outside(q, routed, upstream, weight)]
+  if (upstream.discovery === 'ORIGINAL_DST') {
+    const places = directPlaces(q)
+    if (places?.length === 0) return [noUpstream(q, routed, name, upstream)]
+    return places === undefined ? [outside(q, routed, upstream, weight)] : places.map((p) => chosenPod(q, routed, upstream, p, weight))
+  }
   const healthy = found.endpoints.filter((e) => e.healthy)
   if (healthy.length === 0) return [noUpstream(q, routed, name, upstream)]
   return healthy.map((e) => endpointAnswer(q, routed, upstream, e, weight))
@@ -60,6 +64,13 @@ function endpointAnswer(q: Question, routed: Routed, upstream: Upstream, endpoin
   if (server === null) return { address: `${endpoint.address}:${endpoint.port}`, weight, outcome: tls.value === 'DISABLE' ? 'plaintext' : tls.value === 'ISTIO_MUTUAL' ? 'mtls' : 'tls', client, server, blocked: null }
   const verdict = judge(tls, server.facts, true, q.target.scheme !== 'tcp')
   return { address: `${endpoint.address}:${endpoint.port}`, weight, outcome: verdict.outcome, client, server: server.side, blocked: verdict.blocked }
+}
+
+/** The client chose the pod itself (a headless service, a balancer that passes through): the cluster's TLS goes there. */
+function chosenPod(q: Question, routed: Routed, upstream: Upstream, place: { address: string; port: number }, weight: number): EndpointAnswer {
+  const tls = mapDecided(upstream.tls, (t): WireTls => (t.mode === 'AUTO' ? 'DISABLE' : t.mode))
+  const client: ClientSide = { ...clientSide(q, routed.route), destination: { host: upstream.host, port: upstream.port, subset: upstream.subset }, tls }
+  return { ...directAnswer(q, client, place.address, place.port), weight }
 }
 
 /** AUTO becomes what this endpoint gets. */
@@ -108,7 +119,8 @@ function directPlaces(q: Question): { address: string; port: number }[] | undefi
   const { service, workload, addresses } = q.resolved
   if (service !== undefined && service.origin === 'kubernetes') {
     const port = service.ports.find((p) => p.number === q.target.port)
-    if (service.headless) return q.context.mesh.workloads.filter((w) => service.selector !== undefined && w.namespace === service.namespace && Object.entries(service.selector).every(([k, v]) => w.labels[k] === v)).flatMap((w) => w.addresses.map((address) => ({ address, port: (port === undefined ? undefined : targetPortOn(w, port)) ?? q.target.port })))
+    // Nothing translates the port on the way to a pod's own address.
+    if (service.headless) return addresses.map((address) => ({ address, port: q.target.port }))
     return port === undefined ? [] : endpointsOf(q.context.mesh, service, port).filter((e) => e.ready).map((e) => ({ address: e.address, port: e.port }))
   }
   if (workload !== undefined) return addresses.map((address) => ({ address, port: q.target.port }))

@@ -1,6 +1,6 @@
 // The URL of a call, and what its host means to the caller: DNS as in a cluster, search domains included.
 import { isIP } from 'node:net'
-import type { Mesh, MeshService, Workload } from '#mesh'
+import { selectWorkloads, type Mesh, type MeshService, type Workload } from '#mesh'
 
 export interface Target {
   readonly scheme: 'http' | 'https' | 'tcp' | 'grpc'
@@ -46,10 +46,15 @@ export function resolveTarget(mesh: Mesh, client: Workload, host: string): Resol
   const tries = [`${host}.${client.namespace}.svc.${domain}`, `${host}.svc.${domain}`, `${host}.${domain}`, host]
   for (const name of tries) {
     const found = (mesh.servicesByHost.get(name) ?? []).find((s) => s.origin === 'kubernetes') ?? podOfHeadless(mesh, name)
-    if (found !== undefined) return 'host' in found ? { addresses: found.addresses, service: found } : { addresses: found.addresses, workload: found }
+    if (found !== undefined) return 'host' in found ? { addresses: found.headless ? podsOf(mesh, found) : found.addresses, service: found } : { addresses: found.addresses, workload: found }
   }
   const entry = (mesh.servicesByHost.get(host) ?? [])[0]
   return entry === undefined ? { addresses: [] } : { addresses: entry.addresses, service: entry }
+}
+
+/** What DNS answers for a headless service: its pods. */
+function podsOf(mesh: Mesh, service: MeshService): readonly string[] {
+  return service.selector === undefined ? [] : selectWorkloads(mesh, service.namespace, service.selector).flatMap((w) => w.addresses)
 }
 
 /** `kafka-0.kafka.foo.svc.cluster.local`: one pod of a headless service. */
