@@ -1,4 +1,5 @@
 // A container → the local command that stands for it. Pure.
+import { accessSync, constants } from 'node:fs'
 import { dirname } from 'node:path'
 import { nearest } from '#lib/nearest.ts'
 import type { Container } from '#api'
@@ -56,5 +57,16 @@ function noCommand(image: string, images: Readonly<Record<string, LocalImage>>):
 
 /** The path on which programs are looked up: the Node that runs Kith comes first. */
 export function searchPath(): string {
-  return [dirname(process.execPath), process.env['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'].join(':')
+  const folders = (process.env['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin').split(':')
+  return [dirname(process.execPath), ...folders.filter(isSearchable)].join(':')
+}
+
+/** A folder that may not be entered would make "no such program" a "permission denied". */
+function isSearchable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
 }

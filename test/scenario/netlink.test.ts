@@ -26,7 +26,7 @@ const rulesetAsMeant = `table inet kith {
 test('a bridge, two pods and their rules', (t) => {
   if (!hasNamespaces(t)) return
   const rootless = process.getuid?.() === 0 && process.env['KITH_TEST_ROOTLESS'] === undefined ? [] : ['-Ur']
-  const script = `mount -t tmpfs none /tmp; exec "$0" --disable-warning=ExperimentalWarning test/scenario/fixtures/netlink-live.ts`
+  const script = `mount -t tmpfs none /run; exec "$0" --disable-warning=ExperimentalWarning test/scenario/fixtures/netlink-live.ts`
   const out = execFileSync('unshare', [...rootless, '-nm', '-p', '--mount-proc', '--fork', '--kill-child', 'sh', '-c', script, process.execPath], { encoding: 'utf8' })
   const { ruleset, ...got } = JSON.parse(out) as Record<string, unknown>
   assert.deepEqual(got, {
