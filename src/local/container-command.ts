@@ -1,4 +1,4 @@
-// A container → the local command that stands for it. Pure.
+// A container → the local command that stands for it, and the PATH it runs with.
 import { accessSync, constants } from 'node:fs'
 import { dirname } from 'node:path'
 import { nearest } from '#lib/nearest.ts'
