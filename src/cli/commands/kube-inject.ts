@@ -80,6 +80,9 @@ function readInput(file: string): string {
 function contextOf(options: Options): ObjectContext {
   const read = (file: string | undefined): unknown => (file === undefined ? {} : (parse(readInput(file), { version: '1.1' }) as unknown))
   const config = read(options.injectConfigFile)
+  if (isRecord(config) && (config['templates'] !== undefined || config['template'] !== undefined)) {
+    process.stderr.write(`kith kube-inject: the templates in ${options.injectConfigFile ?? ''} are not used: Kith renders its own; policy and selectors of that file hold\n`)
+  }
   const settings = injectSettings(read(options.valuesFile), read(options.meshConfigFile), options.revision)
   return { settings, injection: injectionOf(config), parseYaml: (yaml) => parse(yaml, { version: '1.1' }) as unknown }
 }
