@@ -1,6 +1,6 @@
 // Names as a pod of a cluster resolves them. Pure: the mesh and a question → records.
 import type { Answer, Question } from 'dns-packet'
-import { endpointsOf, type Mesh, type MeshService, type Workload } from '#mesh'
+import { endpointsOf, workloadsOf, type Mesh, type MeshService, type Workload } from '#mesh'
 
 export interface Names {
   readonly mesh: Mesh
@@ -76,9 +76,7 @@ function portRecords(names: Names, question: Pick<Question, 'name' | 'type'>, se
 }
 
 function readyWorkloads(mesh: Mesh, service: MeshService): Workload[] {
-  const { selector } = service
-  if (selector === undefined) return []
-  return mesh.workloads.filter((w) => w.namespace === service.namespace && (w.ready || service.publishNotReadyAddresses) && Object.entries(selector).every(([k, v]) => w.labels[k] === v))
+  return workloadsOf(mesh, service).filter((w) => w.ready || service.publishNotReadyAddresses)
 }
 
 /** A pod's resolv.conf, as kubelet writes it. */

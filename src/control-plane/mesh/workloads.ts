@@ -1,5 +1,5 @@
 // Pods, and what stands for them where there are none yet: the templates of Deployments and their kin.
-import { byDefault, type Decided } from '#lib/decided.ts'
+import type { Decided } from '#lib/decided.ts'
 import { decideInjection, type InjectionSettings } from '#inject'
 import { refTo, type ApiObject, type CronJobSpec, type PodSpec, type PodStatus, type PodTemplate, type WorkloadSpec } from '#api'
 import { assignAddresses, podPrefix } from './addresses.ts'
@@ -67,7 +67,7 @@ function buildOne(f: Found, address: string | undefined, namespace: NamespaceInf
 function decideSidecar(f: Found, labels: Labels, annotations: Labels, spec: PodSpec, namespace: NamespaceInfo | undefined, injection: InjectionSettings): Decided<boolean> {
   const all = [...(spec.containers ?? []), ...(spec.initContainers ?? [])]
   if (all.some((c) => c.name === 'istio-proxy')) return { value: true, because: [{ rule: 'sidecar.present', source: refTo(f.object), effect: 'chosen' }] }
-  if (f.object.kind === 'Pod' && podAddresses(f.object).length > 0) return { value: false, because: [{ rule: 'sidecar.absent', source: refTo(f.object), effect: 'chosen' }, ...byDefault(false, 'sidecar.absent').because.slice(1)] }
+  if (f.object.kind === 'Pod' && podAddresses(f.object).length > 0) return { value: false, because: [{ rule: 'sidecar.absent', source: refTo(f.object), effect: 'chosen' }] }
   return decideInjection(
     {
       labels, annotations, hostNetwork: spec.hostNetwork ?? false, ...(spec.os?.name === undefined ? {} : { os: spec.os.name }), namespace: f.object.metadata.namespace,

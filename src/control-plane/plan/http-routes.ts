@@ -86,7 +86,7 @@ function planAction(context: PlanContext, owner: VirtualService, route: HttpRout
   }
   const destinations = route.route ?? []
   const targets = destinations.length === 1 ? destinations.map((d) => target(context, owner, d, port, 1)) : destinations.filter((d) => (d.weight ?? 0) > 0).map((d) => target(context, owner, d, port, d.weight ?? 0))
-  const optional = { retries: planRetries(context, route.retries), rewrite: planRewrite(route, targets), fault: planFault(route.fault), mirrors: planMirrors(route, (d) => destinationUpstream(context, owner, d, port)), cors: planCors(route.corsPolicy) }
+  const optional = { retries: planRetries(context, route.retries), rewrite: planRewrite(route), fault: planFault(route.fault), mirrors: planMirrors(route, (d) => destinationUpstream(context, owner, d, port)), cors: planCors(route.corsPolicy) }
   return { kind: 'route', targets, timeoutMs: route.timeout ?? 0, ...(Object.fromEntries(Object.entries(optional).filter(([, v]) => v !== undefined)) as object) }
 }
 
@@ -105,7 +105,7 @@ export function destinationUpstream(context: PlanContext, owner: VirtualService,
   return upstreamName(port, d.subset === undefined || d.subset === '' ? null : d.subset, host)
 }
 
-function planRewrite(route: HttpRouteSpec, _targets: readonly WeightedTarget[]): { uri?: string; uriRegex?: { match: string; rewrite: string }; authority?: string } | undefined {
+function planRewrite(route: HttpRouteSpec): { uri?: string; uriRegex?: { match: string; rewrite: string }; authority?: string } | undefined {
   const r = route.rewrite
   const host = route.headers?.request?.set?.['host'] ?? route.headers?.request?.set?.[':authority']
   if (r === undefined && host === undefined) return undefined

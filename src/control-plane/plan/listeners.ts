@@ -16,12 +16,11 @@ interface Outbound {
 export function planOutbound(context: PlanContext): Outbound {
   const listeners = new Map<string, OutboundListener>()
   const tables = new Map<string, RouteTable>()
-  for (const { service, port } of httpPorts(context)) {
-    const name = String(port.number)
-    const listener = `0.0.0.0_${port.number}`
-    if (!tables.has(name)) tables.set(name, planRouteTable(context, name, port.number, servicesWithHttpPort(context, port.number)))
-    if (!listeners.has(listener)) listeners.set(listener, { name: listener, address: '0.0.0.0', port: port.number, protocol: 'http', routeTable: name, tcpRoutes: [] })
-    void service
+  for (const port of httpPorts(context)) {
+    const name = String(port)
+    const listener = `0.0.0.0_${port}`
+    tables.set(name, planRouteTable(context, name, port, servicesWithHttpPort(context, port)))
+    listeners.set(listener, { name: listener, address: '0.0.0.0', port, protocol: 'http', routeTable: name, tcpRoutes: [] })
   }
   for (const service of context.scope.services) {
     for (const port of service.ports) {
@@ -34,8 +33,8 @@ export function planOutbound(context: PlanContext): Outbound {
 
 const byName = (a: { name: string }, b: { name: string }): number => (a.name < b.name ? -1 : 1)
 
-function httpPorts(context: PlanContext): { service: MeshService; port: ServicePort }[] {
-  return context.scope.services.flatMap((service) => service.ports.filter(isHttp).map((port) => ({ service, port })))
+function httpPorts(context: PlanContext): ReadonlySet<number> {
+  return new Set(context.scope.services.flatMap((service) => service.ports.filter(isHttp).map((port) => port.number)))
 }
 
 /** Ports found out by looking take part in the port's table too: the client may speak to them through the HTTP listener. */

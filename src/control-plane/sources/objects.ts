@@ -12,7 +12,12 @@ export interface Objects {
 export const overlayAnnotation = 'kith.dev/overlay'
 
 export function objectKey(object: ApiObject): string {
-  return `${object.apiVersion.replace(/\/?v[^/]*$/, '')}/${object.kind}/${object.metadata.namespace}/${object.metadata.name}`
+  return keyOf(object.apiVersion, object.kind, object.metadata.namespace, object.metadata.name)
+}
+
+/** The version is no part of it: v1 and v1beta1 are one object. */
+function keyOf(apiVersion: unknown, kind: unknown, namespace: unknown, name: unknown): string {
+  return `${String(apiVersion).replace(/\/?v[^/]*$/, '')}/${String(kind)}/${String(namespace)}/${String(name)}`
 }
 
 /** `lastGood`: what held before; an object whose newer text has a fault keeps its former self. */
@@ -41,5 +46,5 @@ function keepFormer(value: unknown, former: ReadonlyMap<string, ApiObject>): Api
   if (!isRecord(value) || !isRecord(value['metadata'])) return undefined
   const { apiVersion, kind } = value
   const { name, namespace } = value['metadata']
-  return former.get(`${String(apiVersion).replace(/\/?v[^/]*$/, '')}/${String(kind)}/${String(namespace ?? 'default')}/${String(name)}`)
+  return former.get(keyOf(apiVersion, kind, namespace ?? 'default', name))
 }

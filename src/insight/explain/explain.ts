@@ -68,7 +68,7 @@ function endpointAnswer(q: Question, routed: Routed, upstream: Upstream, endpoin
 
 /** The client chose the pod itself (a headless service, a balancer that passes through): the cluster's TLS goes there. */
 function chosenPod(q: Question, routed: Routed, upstream: Upstream, place: { address: string; port: number }, weight: number): EndpointAnswer {
-  const tls = mapDecided(upstream.tls, (t): WireTls => (t.mode === 'AUTO' ? 'DISABLE' : t.mode))
+  const tls = unmarkedTls(upstream)
   const client: ClientSide = { ...clientSide(q, routed.route), destination: { host: upstream.host, port: upstream.port, subset: upstream.subset }, tls }
   return { ...directAnswer(q, client, place.address, place.port), weight }
 }
@@ -76,8 +76,12 @@ function chosenPod(q: Question, routed: Routed, upstream: Upstream, place: { add
 /** AUTO becomes what this endpoint gets. */
 function wireTls(tls: Decided<UpstreamTls>, endpoint: Endpoint): Decided<WireTls> {
   if (tls.value.mode !== 'AUTO') return mapDecided(tls, (t) => t.mode as WireTls)
-  const [first, ...rest] = tls.because
-  return { value: endpoint.tls.value, because: [...(first === undefined ? [] : [first]), ...rest, ...endpoint.tls.because.map((r) => ({ ...r, effect: r.effect === 'chosen' ? ('chosen' as const) : r.effect }))] }
+  return { value: endpoint.tls.value, because: [...tls.because, ...endpoint.tls.because] }
+}
+
+/** Towards an endpoint that carries no mark, AUTO is plaintext. */
+function unmarkedTls(upstream: Upstream): Decided<WireTls> {
+  return mapDecided(upstream.tls, (t): WireTls => (t.mode === 'AUTO' ? 'DISABLE' : t.mode))
 }
 
 function serverSide(q: Question, address: string, port: number): { side: ServerSide; facts: ServerFacts } | null {
@@ -145,7 +149,7 @@ function unknownDestination(q: Question, plan: ProxyPlan): EndpointAnswer[] {
 
 /** A host whose address only the application knows: nothing of the mesh is at the other end. */
 function outside(q: Question, routed: Routed, upstream: Upstream, weight: number): EndpointAnswer {
-  const tls = mapDecided(upstream.tls, (t): WireTls => (t.mode === 'AUTO' ? 'DISABLE' : t.mode))
+  const tls = unmarkedTls(upstream)
   const client: ClientSide = { ...clientSide(q, routed.route), destination: { host: upstream.host, port: upstream.port, subset: upstream.subset }, tls }
   return { address: `${q.target.host}:${q.target.port}`, weight, outcome: tls.value === 'DISABLE' ? 'plaintext' : tls.value === 'ISTIO_MUTUAL' ? 'mtls' : 'tls', client, server: null, blocked: null }
 }
@@ -166,7 +170,7 @@ function noUpstream(q: Question, routed: Routed, name: string, upstream: Upstrea
   const why = upstream === null ? (host === '' ? 'the route leads nowhere' : `the route leads to ${host}:${port}${subsetWords}, which this client’s mesh does not know`) : `${host}:${port}${subsetWords} has no ready endpoint`
   const symptom = q.target.scheme === 'tcp' ? 'the connection is closed' : `503 from the caller’s sidecar (response flag ${upstream === null ? 'NC' : 'UH'})`
   const fix = upstream === null ? [subset === '' ? 'check the destination’s host and port' : `define subset ${subset} in a DestinationRule for ${host} that this client sees`] : [subset === '' ? 'check that ready pods match the Service’s selector' : `check the labels of subset ${subset}`]
-  const client: ClientSide = { ...clientSide(q, routed.route), destination, tls: upstream === null ? null : mapDecided(upstream.tls, (t): WireTls => (t.mode === 'AUTO' ? 'DISABLE' : t.mode)) }
+  const client: ClientSide = { ...clientSide(q, routed.route), destination, tls: upstream === null ? null : unmarkedTls(upstream) }
   return { address: '', weight: 1, outcome: 'blocked', client, server: null, blocked: { at: 'client', why, symptom, source, fix } }
 }
 
