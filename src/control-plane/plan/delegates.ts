@@ -33,37 +33,38 @@ function mergeRoute(root: HttpRouteSpec, own: HttpRouteSpec): HttpRouteSpec | un
   return { ...defaults, ...own, ...(match.length === 0 ? {} : { match }), ...(root.name === undefined || own.name === undefined ? {} : { name: `${root.name}-${own.name}` }) }
 }
 
+/** Each match of the delegate must lie within one of the root's, else the whole route is dropped. */
 function mergeMatches(root: readonly HttpMatchSpec[], own: readonly HttpMatchSpec[]): HttpMatchSpec[] | undefined {
   if (root.length === 0) return [...own]
   if (own.length === 0) return [...root]
-  const merged = own.flatMap((o) => root.flatMap((r) => (within(r, o) ? [join(r, o)] : [])))
-  return merged.length === 0 ? undefined : merged
+  const merged = own.map((o) => root.filter((r) => within(r, o)).map((r) => join(r, o)))
+  return merged.some((m) => m.length === 0) ? undefined : merged.flat()
 }
 
 function within(root: HttpMatchSpec, own: HttpMatchSpec): boolean {
-  for (const field of ['uri', 'scheme', 'method', 'authority'] as const) {
-    const r = root[field]
-    const o = own[field]
-    if (r !== undefined && o !== undefined && !narrower(r, o)) return false
+  for (const field of ['uri', 'scheme', 'method', 'authority'] as const) if (!narrower(root[field], own[field])) return false
+  for (const field of ['headers', 'withoutHeaders', 'queryParams'] as const) {
+    for (const [name, o] of Object.entries(own[field] ?? {})) if (!narrower(root[field]?.[name], o)) return false
   }
-  for (const field of ['headers', 'queryParams'] as const) {
-    for (const [name, r] of Object.entries(root[field] ?? {})) {
-      const o = own[field]?.[name]
-      if (o !== undefined && !narrower(r, o)) return false
-    }
-  }
-  return !(root.port !== undefined && own.port !== undefined && root.port !== own.port) && !(root.sourceNamespace !== undefined && own.sourceNamespace !== undefined && root.sourceNamespace !== own.sourceNamespace)
+  if ((root.ignoreUriCase ?? false) !== (own.ignoreUriCase ?? false)) return false
+  if ((root.port ?? 0) > 0 && (own.port ?? 0) > 0 && root.port !== own.port) return false
+  // The root's namespace must be said again; labels and gateways need only agree.
+  if ((root.sourceNamespace ?? '') !== '' && own.sourceNamespace !== root.sourceNamespace) return false
+  if (Object.entries(own.sourceLabels ?? {}).some(([k, v]) => (root.sourceLabels?.[k] ?? v) !== v)) return false
+  const gateways = root.gateways ?? []
+  return gateways.length === 0 || (own.gateways ?? []).every((g) => gateways.includes(g))
 }
 
-/** Everything that `own` matches is matched by `root`; regular expressions can't be compared. */
-function narrower(root: StringMatchSpec, own: StringMatchSpec): boolean {
+/** Everything that `own` matches is matched by `root`; what is absent on either side agrees, regular expressions can't be compared. */
+function narrower(root: StringMatchSpec | undefined, own: StringMatchSpec | undefined): boolean {
+  if (root === undefined || own === undefined) return true
   if (root.regex !== undefined || own.regex !== undefined) return false
   if (root.exact !== undefined) return own.exact === root.exact
-  if (root.prefix !== undefined) return (own.exact ?? own.prefix ?? '').startsWith(root.prefix)
-  return true
+  return root.prefix !== undefined && (own.exact ?? own.prefix)?.startsWith(root.prefix) === true
 }
 
 function join(root: HttpMatchSpec, own: HttpMatchSpec): HttpMatchSpec {
   const maps = Object.fromEntries((['headers', 'queryParams', 'withoutHeaders', 'sourceLabels'] as const).flatMap((f) => (root[f] === undefined && own[f] === undefined ? [] : [[f, { ...root[f], ...own[f] }]]))) as Partial<HttpMatchSpec>
-  return { ...root, ...own, ...maps }
+  const name = [root.name, own.name].filter((n) => n !== undefined && n !== '').join('-')
+  return { ...root, ...own, ...maps, ...(name === '' ? {} : { name }) }
 }

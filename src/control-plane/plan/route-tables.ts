@@ -50,10 +50,15 @@ export function planRouteTable(context: PlanContext, name: string, port: number,
   return { name, virtualHosts: [...withRivals.sort((a, b) => (a.name < b.name ? -1 : 1)), fallback(context)] }
 }
 
-/** For each service the VirtualService whose host fits it best: exact, else the longest wildcard. */
+/** For each service the VirtualService whose host fits it best: exact, else the longest wildcard; of several with one host the first in precedence. */
 function mostSpecificVirtualServices(context: PlanContext): ReadonlyMap<string, VirtualService> {
   const byHost = new Map<string, VirtualService>()
-  for (const v of context.scope.virtualServices) for (const h of v.spec.hosts ?? []) byHost.set(resolveHost(h, v.metadata.namespace, context.mesh.options.domain).toLowerCase(), v)
+  for (const v of context.scope.virtualServices) {
+    for (const h of v.spec.hosts ?? []) {
+      const host = resolveHost(h, v.metadata.namespace, context.mesh.options.domain).toLowerCase()
+      if (!byHost.has(host)) byHost.set(host, v)
+    }
+  }
   const found = new Map<string, VirtualService>()
   for (const s of context.scope.services) {
     const best = mostSpecific(s.host, byHost.keys())
