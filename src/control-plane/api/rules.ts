@@ -24,6 +24,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   'mtls.service-port': { sentence: 'portLevelMtls takes container ports; this is a Service port', link: peer },
   'tls.auto': { sentence: 'automatic mutual TLS: each endpoint gets what its own policy takes', link: 'https://istio.io/latest/docs/concepts/security/#auto-mutual-tls' },
   'tls.auto-headless': { sentence: 'automatic mutual TLS of a headless service: where every pod behind it takes it' },
+  'tls.auto-passthrough': { sentence: 'automatic mutual TLS where the address is passed through as it is: where every endpoint behind the host takes it' },
   'tls.auto-off': { sentence: 'automatic mutual TLS is off (enableAutoMtls: false)' },
   'tls.auto-istio': { sentence: 'as Istio decides it: by the namespace’s or mesh’s policy alone (compat.autoMtls: istio)' },
   'tls.destination': { sentence: 'the DestinationRule’s trafficPolicy.tls', link: destination },

@@ -13,19 +13,20 @@ export function decideUpstreamTls(context: PlanContext, service: MeshService, po
   const identities = expectedIdentities(context, service, port)
   if (policy.tls !== undefined) return fromRule(policy.tls, sni, identities, service, context)
   const replaced: Reason[] = policy.replacedTls === undefined ? [] : [{ rule: 'tls.port-replaces', source: refTo(policy.replacedTls.from, `${policy.replacedTls.path}.mode`), effect: 'overruled' }]
-  const decided = withoutRule(context, service, port, sni, identities)
+  const decided = withoutRule(context, service, port, sni, identities, policy)
   return { value: decided.value, because: [...decided.because, ...replaced] }
 }
 
-/** Endpoints that the client chooses carry no mark: all of them take mutual TLS, or none is sent any. */
-function forHeadless(context: PlanContext, service: MeshService, port: ServicePort, sni: string, sans: readonly string[]): Decided<UpstreamTls> {
+/** Where the client chooses the address (headless, PASSTHROUGH) endpoints carry no mark: all of them take mutual TLS, or none is sent any. */
+function forChosenAddress(context: PlanContext, service: MeshService, port: ServicePort, sni: string, sans: readonly string[]): Decided<UpstreamTls> {
+  const rule = service.headless ? 'tls.auto-headless' : 'tls.auto-passthrough'
   const decided = context.endpoints(service, port).map((e) => decideEndpointTls(context, e, {}))
   const against = decided.find((d) => d.value === 'DISABLE')
-  if (decided.length > 0 && against === undefined) return byDefault<UpstreamTls>({ mode: 'ISTIO_MUTUAL', sni, sans }, 'tls.auto-headless')
-  return { value: { mode: 'DISABLE' }, because: [{ rule: 'tls.auto-headless', source: 'default', effect: 'chosen' }, ...(against?.because ?? [])] }
+  if (decided.length > 0 && against === undefined) return byDefault<UpstreamTls>({ mode: 'ISTIO_MUTUAL', sni, sans }, rule)
+  return { value: { mode: 'DISABLE' }, because: [{ rule, source: 'default', effect: 'chosen' }, ...(against?.because ?? [])] }
 }
 
-function withoutRule(context: PlanContext, service: MeshService, port: ServicePort, sni: string, sans: readonly string[]): Decided<UpstreamTls> {
+function withoutRule(context: PlanContext, service: MeshService, port: ServicePort, sni: string, sans: readonly string[], policy: EffectivePolicy): Decided<UpstreamTls> {
   const { mesh } = context
   if (service.meshExternal) return byDefault<UpstreamTls>({ mode: 'DISABLE' }, 'tls.external')
   if (!mesh.options.enableAutoMtls) return byDefault<UpstreamTls>({ mode: 'DISABLE' }, 'tls.auto-off')
@@ -33,7 +34,7 @@ function withoutRule(context: PlanContext, service: MeshService, port: ServicePo
     const namespace = namespaceMtls(mesh, service.namespace)
     if (namespace.value === 'DISABLE') return { value: { mode: 'DISABLE' }, because: [{ rule: 'tls.auto-istio', source: namespace.because[0]?.source ?? 'default', effect: 'chosen' }] }
   }
-  if (service.headless) return forHeadless(context, service, port, sni, sans)
+  if (service.resolution === 'none' || policy.loadBalancer?.value.simple === 'PASSTHROUGH') return forChosenAddress(context, service, port, sni, sans)
   return byDefault<UpstreamTls>({ mode: 'AUTO', sni, sans }, 'tls.auto')
 }
 
