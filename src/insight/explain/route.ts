@@ -40,13 +40,15 @@ function matches(m: HttpMatch, request: RequestFacts): boolean {
   return true
 }
 
-function pathMatches(want: NonNullable<HttpMatch['path']>, path: string, ignoreCase: boolean): boolean {
+/** `want` against the path alone, without its query. */
+export function pathMatches(want: NonNullable<HttpMatch['path']>, path: string, ignoreCase: boolean): boolean {
   if ('regex' in want) return fullMatch(want.regex, path)
   const fold = (s: string): string => (ignoreCase ? s.toLowerCase() : s)
   return 'exact' in want ? fold(path) === fold(want.exact) : fold(path).startsWith(fold(want.prefix))
 }
 
-function textMatches(want: StringMatch, value: string | undefined): boolean {
+/** An absent value matches nothing, not even an empty prefix. */
+export function textMatches(want: StringMatch, value: string | undefined): boolean {
   if (value === undefined) return false
   if ('present' in want) return true
   if ('exact' in want) return value === want.exact

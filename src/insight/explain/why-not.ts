@@ -1,9 +1,11 @@
 // For each rule that did not apply to a call: which clause ruled it out, in a sentence.
 import type { Ref } from '#lib/problem.ts'
-import { refTo, type DestinationRule, type HttpMatchSpec, type PeerAuthentication, type StringMatchSpec, type VirtualService } from '#api'
+import { refTo, type DestinationRule, type PeerAuthentication, type VirtualService } from '#api'
 import { hostCovers, isVisible, resolveHost, selectorCovers, type Mesh, type Workload } from '#mesh'
 import { scopeOf, virtualServicesFor, planContext } from '#plan'
+import { httpClauseFailed, sourceClauseFailed } from './clauses.ts'
 import { findWorkload } from './find-workload.ts'
+import type { RequestFacts } from './route.ts'
 import { parseTarget, resolveTarget } from './target.ts'
 import type { Call, Explanation } from './types.ts'
 
@@ -28,6 +30,7 @@ function routesNotTaken(mesh: Mesh, client: Workload, call: Call): NotApplied[] 
   const target = parseTarget(call.to)
   if (target === undefined || !client.sidecar.value) return []
   const host = resolveTarget(mesh, client, target.host).service?.host ?? target.host
+  const request: RequestFacts | undefined = target.scheme === 'http' || target.scheme === 'grpc' ? { authority: target.authority, path: target.path, method: call.method ?? 'GET', scheme: 'http', headers: call.headers ?? {} } : undefined
   const out: NotApplied[] = []
   const context = planContext(mesh, client)
   const inScope = new Set(context.scope.byHost.get(host) === undefined ? scopeOf(mesh, client).virtualServices : virtualServicesFor(context, context.scope.byHost.get(host) as never))
@@ -43,39 +46,20 @@ function routesNotTaken(mesh: Mesh, client: Workload, call: Call): NotApplied[] 
       out.push({ source: refTo(virtual, 'spec'), why })
       continue
     }
-    out.push(...matchesNotMet(virtual, client, target, call))
+    out.push(...matchesNotMet(virtual, client, target.port, request))
   }
   return out
 }
 
-function matchesNotMet(virtual: VirtualService, client: Workload, target: { port: number; path: string; authority: string; scheme: string }, call: Call): NotApplied[] {
-  return (virtual.spec.http ?? []).flatMap((route, i) =>
-    (route.match ?? []).flatMap((match, n): NotApplied[] => {
-      const why = clauseFailed(match, client, target, call)
-      return why === undefined ? [] : [{ source: refTo(virtual, `spec.http[${i}].match[${n}]`), why }]
-    }),
-  )
-}
-
-/** The first clause that does not hold; undefined where all do. */
-function clauseFailed(m: HttpMatchSpec, client: Workload, target: { port: number; path: string; authority: string; scheme: string }, call: Call): string | undefined {
-  if (m.port !== undefined && m.port !== target.port) return `port ${target.port} is not ${m.port}`
-  if ((m.gateways ?? []).length > 0 && !(m.gateways ?? []).includes('mesh')) return `it is for the gateways ${(m.gateways ?? []).join(', ')}, not for the mesh`
-  const label = Object.entries(m.sourceLabels ?? {}).find(([k, v]) => client.labels[k] !== v)
-  if (label !== undefined) return `sourceLabels: the caller's ${label[0]} is ${JSON.stringify(client.labels[label[0]] ?? 'unset')}, not ${JSON.stringify(label[1])}`
-  if (m.sourceNamespace !== undefined && m.sourceNamespace !== client.namespace) return `sourceNamespace: the caller's is ${client.namespace}, not ${m.sourceNamespace}`
-  const headers = new Map(Object.entries(call.headers ?? {}).map(([k, v]) => [k.toLowerCase(), v]))
-  const path = target.path.split('?')[0] as string
-  const said = (name: string, spec: StringMatchSpec | undefined, value: string | undefined, fold = false): string | undefined => {
-    if (spec === undefined) return undefined
-    if (value === undefined) return `${name} is missing`
-    const [v, e, p] = fold ? [value.toLowerCase(), spec.exact?.toLowerCase(), spec.prefix?.toLowerCase()] : [value, spec.exact, spec.prefix]
-    if (e !== undefined && v !== e) return `${name} ${JSON.stringify(value)} is not ${JSON.stringify(spec.exact)}`
-    if (p !== undefined && !v.startsWith(p)) return `${name} ${JSON.stringify(value)} does not begin with ${JSON.stringify(spec.prefix)}`
-    return undefined
-  }
-  return said('path', m.uri, path, m.ignoreUriCase === true) ?? said('method', m.method, call.method ?? 'GET') ?? said('authority', m.authority, target.authority)
-    ?? Object.entries(m.headers ?? {}).map(([k, v]) => said(`header ${k}`, v, headers.get(k.toLowerCase()))).find((w) => w !== undefined)
+function matchesNotMet(virtual: VirtualService, client: Workload, port: number, request: RequestFacts | undefined): NotApplied[] {
+  const each = <M>(kind: string, rules: readonly { readonly match?: readonly M[] }[] | undefined, failed: (match: M) => string | undefined): NotApplied[] =>
+    (rules ?? []).flatMap((rule, i) => (rule.match ?? []).flatMap((match, n): NotApplied[] => {
+      const why = failed(match)
+      return why === undefined ? [] : [{ source: refTo(virtual, `spec.${kind}[${i}].match[${n}]`), why }]
+    }))
+  // Only what is HTTP to the proxy meets http rules, only what isn't the others.
+  if (request !== undefined) return each('http', virtual.spec.http, (m) => httpClauseFailed(m, client, port, request))
+  return [...each('tls', virtual.spec.tls, (m) => sourceClauseFailed(m, client, port)), ...each('tcp', virtual.spec.tcp, (m) => sourceClauseFailed(m, client, port))]
 }
 
 function rulesNotApplied(mesh: Mesh, client: Workload, answer: Explanation): NotApplied[] {
