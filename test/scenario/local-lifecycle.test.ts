@@ -51,7 +51,8 @@ test('SIGKILL of everything at once: kith down clears up', async (t) => {
   await until(() => /control plane ready/.test(up.output()))
   const [state] = readdirSync(join(lane.runtime, 'kith'))
   const sandbox = spawnSync('pgrep', ['-P', String(up.child.pid)], { encoding: 'utf8' }).stdout.trim().split('\n').map(Number)
-  for (const pid of [...sandbox, up.child.pid as number]) process.kill(pid, 'SIGKILL')
+  // Both are held still first: neither may live to see, and clear up after, the other's end.
+  for (const signal of ['SIGSTOP', 'SIGKILL'] as const) for (const pid of [...sandbox, up.child.pid as number]) process.kill(pid, signal)
   await up.ended
   await until(() => !lane.leftovers().some((l) => l.startsWith('process')))
   assert.ok(existsSync(join(lane.runtime, 'kith', state as string, 'lock')))
