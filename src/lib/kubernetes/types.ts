@@ -53,6 +53,12 @@ export interface WatchEvent {
   readonly object: KubernetesObject
 }
 
+/** Part of a list; the last one's `resourceVersion` is the list's. */
+export interface ListPage {
+  readonly items: readonly KubernetesObject[]
+  readonly resourceVersion: string
+}
+
 export type PatchType = 'json' | 'merge' | 'strategic'
 
 export interface WriteOptions {
@@ -76,6 +82,8 @@ export interface KubernetesClient {
   /** undefined: not there. */
   get(key: ObjectKey): Promise<KubernetesObject | undefined>
   list(of: Collection, options?: { readonly resourceVersion?: string; readonly signal?: AbortSignal }): Promise<{ readonly items: readonly KubernetesObject[]; readonly resourceVersion: string }>
+  /** The same page by page, so that a long list need not be held whole. Throws K8S_GONE where it took too long. */
+  pages(of: Collection, options?: { readonly resourceVersion?: string; readonly signal?: AbortSignal }): AsyncIterable<ListPage>
   /** Ends when the server ends it (by its own time-out) or `signal` does. An `ERROR` event is yielded, not thrown. */
   watch(of: Collection, options: { readonly resourceVersion: string; readonly signal: AbortSignal; readonly bookmarks?: boolean }): AsyncIterable<WatchEvent>
   create(object: KubernetesObject, options?: WriteOptions): Promise<KubernetesObject>

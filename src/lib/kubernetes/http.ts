@@ -1,0 +1,129 @@
+// One HTTP exchange with the API server. Law: a failure is a KithError with the server's own sentence; nothing is retried here but what the server never took up.
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { setTimeout as pause } from 'node:timers/promises'
+import { KithError } from '#lib/errors.ts'
+import { credentialSource, readText, type Credential } from './credentials.ts'
+import type { ClusterAccess } from './kubeconfig.ts'
+
+export interface Exchange {
+  readonly method: string
+  /** With query. */
+  readonly path: string
+  readonly body?: string
+  readonly contentType?: string
+  /** Until the head of the answer. Default 30 s. */
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal
+}
+
+export interface Transport {
+  /** The answer's head has come, and its status is below 300. */
+  send(exchange: Exchange): Promise<IncomingMessage>
+  close(): void
+}
+
+const usualTimeoutMs = 30_000
+/** 429: the server asks to come back; so often. */
+const mostPatience = 4
+const longestPatienceMs = 5000
+
+export function transport(access: ClusterAccess): Transport {
+  const { cluster } = access
+  if (cluster['proxy-url'] !== undefined) throw new KithError('KUBECONFIG_INVALID', 'proxy-url in a kubeconfig is not served')
+  const base = new URL(access.server)
+  const secure = base.protocol === 'https:'
+  const source = credentialSource(access)
+  let agent: HttpAgent | undefined
+  let agentOf = ''
+  const agentFor = (credential: Credential): HttpAgent => {
+    const ca = cluster['certificate-authority-data'] !== undefined ? Buffer.from(cluster['certificate-authority-data'], 'base64').toString('utf8') : cluster['certificate-authority'] !== undefined ? readText(cluster['certificate-authority']) : undefined
+    const key = `${ca ?? ''}${credential.cert ?? ''}`
+    if (agent !== undefined && agentOf === key) return agent
+    // Open answers of the former agent go on: only its idle sockets are closed.
+    const keep = { keepAlive: true, keepAliveMsecs: 15_000, maxFreeSockets: 4, scheduling: 'lifo' as const }
+    agent = secure
+      ? new HttpsAgent({
+        ...keep, ...(ca === undefined ? {} : { ca }), ...(credential.cert === undefined ? {} : { cert: credential.cert, key: credential.key as string }),
+        ...(cluster['tls-server-name'] === undefined ? {} : { servername: cluster['tls-server-name'] }), rejectUnauthorized: cluster['insecure-skip-tls-verify'] !== true,
+      })
+      : new HttpAgent(keep)
+    agentOf = key
+    return agent
+  }
+  const once = async (exchange: Exchange): Promise<IncomingMessage> => {
+    const credential = await source.get()
+    return head(exchange, base, secure, agentFor(credential), credential)
+  }
+  return {
+    async send(exchange) {
+      for (let attempt = 0; ; attempt++) {
+        const response = await once(exchange)
+        const status = response.statusCode ?? 0
+        if (status < 300) return response
+        const text = await bodyText(response, exchange)
+        if (status === 401 && attempt === 0 && source.forget()) continue
+        if (status === 429 && attempt < mostPatience) {
+          await pause(Math.min(Number(response.headers['retry-after'] ?? 1) * 1000 || 1000, longestPatienceMs), undefined, exchange.signal === undefined ? {} : { signal: exchange.signal })
+          continue
+        }
+        throw refusal(exchange, status, text)
+      }
+    },
+    close() {
+      agent?.destroy()
+    },
+  }
+}
+
+function head(exchange: Exchange, base: URL, secure: boolean, agent: HttpAgent, credential: Credential, again = true): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const request = (secure ? httpsRequest : httpRequest)({
+      host: base.hostname.replace(/^\[|\]$/g, ''), port: base.port === '' ? (secure ? 443 : 80) : Number(base.port), method: exchange.method, path: base.pathname.replace(/\/+$/, '') + exchange.path, agent,
+      ...(exchange.signal === undefined ? {} : { signal: exchange.signal }),
+      headers: {
+        accept: 'application/json', 'user-agent': 'kith', ...credential.headers as Record<string, string | string[]>,
+        ...(exchange.body === undefined ? {} : { 'content-type': exchange.contentType ?? 'application/json', 'content-length': Buffer.byteLength(exchange.body) }),
+      },
+    })
+    const timer = setTimeout(() => request.destroy(new Error(`no answer within ${(exchange.timeoutMs ?? usualTimeoutMs) / 1000} s`)), exchange.timeoutMs ?? usualTimeoutMs)
+    request.once('response', (response) => {
+      clearTimeout(timer)
+      resolve(response)
+    })
+    request.on('error', (error: Error & { code?: string }) => {
+      clearTimeout(timer)
+      // The server closed an idle connection at the moment we took it.
+      if (again && request.reusedSocket && error.code === 'ECONNRESET' && exchange.method === 'GET') return resolve(head(exchange, base, secure, agent, credential, false))
+      reject(unreachable(exchange, base, error))
+    })
+    request.end(exchange.body)
+  })
+}
+
+function unreachable(exchange: Exchange, base: URL, cause: Error & { code?: string }): KithError {
+  return new KithError('K8S_UNREACHABLE', `${exchange.method} ${exchange.path}: the API server ${base.host} can't be reached: ${cause.message === '' ? (cause.code ?? cause.name) : cause.message}`, { cause })
+}
+
+/** Throws K8S_UNREACHABLE where the answer is cut off. */
+export async function bodyText(response: IncomingMessage, exchange: Pick<Exchange, 'method' | 'path'>): Promise<string> {
+  const chunks: Buffer[] = []
+  try {
+    for await (const chunk of response) chunks.push(chunk as Buffer)
+  } catch (cause) {
+    throw new KithError('K8S_UNREACHABLE', `${exchange.method} ${exchange.path}: the answer was cut off: ${(cause as Error).message}`, { cause })
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+const codes: Readonly<Record<number, string>> = { 400: 'K8S_INVALID', 401: 'K8S_UNAUTHORIZED', 403: 'K8S_FORBIDDEN', 404: 'K8S_NOT_FOUND', 409: 'K8S_CONFLICT', 410: 'K8S_GONE', 422: 'K8S_INVALID' }
+
+function refusal(exchange: Exchange, status: number, text: string): KithError {
+  let message = text.trim().slice(0, 500)
+  try {
+    message = (JSON.parse(text) as { message?: string }).message ?? message
+  } catch {
+    // No Status object: the text itself.
+  }
+  return new KithError(codes[status] ?? 'K8S_FAILED', `${exchange.method} ${exchange.path.split('?')[0]}: ${message === '' ? `answered ${status}` : message}`)
+}
