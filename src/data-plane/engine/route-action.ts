@@ -177,3 +177,17 @@ function rewritePath(plain: string, r: Redirect, matchedLength: number): string 
   if (r.prefixRewrite !== undefined) return r.prefixRewrite + plain.slice(matchedLength)
   return r.pathSubstitute === undefined ? plain : r.pathSubstitute(plain)
 }
+
+/** The path that goes on, query included. `matchedLength`: of the route's match, for a prefix's replacement. */
+export function forwardedPath(action: ForwardAction, path: string, matchedLength: number): string {
+  if (action.prefixRewrite === '' && action.pathSubstitute === undefined) return path
+  const q = path.indexOf('?')
+  const plain = q < 0 ? path : path.slice(0, q)
+  const after = action.pathSubstitute === undefined ? action.prefixRewrite + plain.slice(matchedLength) : action.pathSubstitute(plain)
+  return (after.startsWith('/') ? after : `/${after}`) + (q < 0 ? '' : path.slice(q))
+}
+
+/** The authority that goes on; undefined: as it came. */
+export function forwardedAuthority(action: ForwardAction, target: WeightedTarget | undefined, header: (name: string) => string | undefined): string | undefined {
+  return target?.hostRewrite ?? action.hostRewrite ?? (action.hostRewriteHeader === undefined ? undefined : header(action.hostRewriteHeader))
+}

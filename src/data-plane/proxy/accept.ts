@@ -1,7 +1,7 @@
 // A connection from accept to its chain: original destination, listener, inspection, chain, TLS, policy, then HTTP or TCP.
 // Law: this page is the life of a connection, in order. Whatever a client does ends in a closed socket, never in a throw.
 import type { Socket } from 'node:net'
-import { chooseChain, decideRbac, formatAddress, plainAddress, type RuntimeChain, type RuntimeListener, type SocketAddress } from '#engine'
+import { chooseChain, decideRbac, findListener, formatAddress, inspectsFor, plainAddress, type RuntimeChain, type RuntimeListener, type SocketAddress } from '#engine'
 import type { ConnectionFactsSeen, Core } from './core.ts'
 import { HttpServerConnection } from './http-server.ts'
 import { inspect, uninspected, type Inspected } from './inspect.ts'
@@ -24,31 +24,18 @@ let nextId = 1
 /** `listenerName`: virtualInbound or virtualOutbound; `original`: where the client meant to go. */
 export function accept(accepting: Accepting, socket: Socket, inbound: boolean, original: SocketAddress, oneShot = false): void {
   const { core } = accepting
-  const listener = findListener(core, inbound, original)
+  const listener = findListener(core.config, inbound, original)
   if (listener === undefined) {
     core.metrics.count('kith_connections_refused_total', 'reason="no_listener"')
     socket.destroy()
     return
   }
-  const { port } = original
-  const tlsChains = listener.chains.some((c) => c.chain.tls !== null) || (listener.defaultChain !== undefined && listener.defaultChain.tls !== null)
-  const tls = listener.tlsInspector?.(port) === true || (listener.tlsInspector === null && tlsChains)
-  const http = listener.httpInspector?.(port) === true
+  const { tls, http } = inspectsFor(listener, original.port)
   if (!tls && !http) return choose(accepting, socket, listener, inbound, original, uninspected, oneShot)
   inspect(socket, { tls, http, timeoutMs: listener.inspectTimeoutMs }, (seen) => {
     if (seen === undefined || (seen === 'timeout' && !listener.continueOnTimeout)) socket.destroy()
     else choose(accepting, socket, listener, inbound, original, seen === 'timeout' ? uninspected : seen, oneShot)
   })
-}
-
-/** The listener for this very address, then for its port anywhere, then the virtual one: Envoy's use_original_dst. */
-function findListener(core: Core, inbound: boolean, original: SocketAddress): RuntimeListener | undefined {
-  const { config } = core
-  const virtual = config.listeners.get(inbound ? 'virtualInbound' : 'virtualOutbound')
-  if (inbound || virtual?.useOriginalDst === false) return virtual
-  const any = original.address.includes(':') ? '::' : '0.0.0.0'
-  const found = config.byAddress.get(formatAddress(original)) ?? config.byAddress.get(formatAddress({ address: any, port: original.port })) ?? config.byAddress.get(formatAddress({ address: '0.0.0.0', port: original.port }))
-  return found !== undefined && found.direction !== 'inbound' && found !== virtual ? found : virtual
 }
 
 function choose(accepting: Accepting, socket: Socket, listener: RuntimeListener, inbound: boolean, original: SocketAddress, seen: Inspected, oneShot: boolean): void {

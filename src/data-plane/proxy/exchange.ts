@@ -3,6 +3,8 @@ import {
   decideCors,
   decideFault,
   decideRbac,
+  forwardedAuthority,
+  forwardedPath,
   matchRoute,
   normalizePath,
   redirectLocation,
@@ -190,16 +192,13 @@ export class Exchange {
 
   #rewrite(matched: RouteMatched, action: ForwardAction): void {
     const { view } = this
-    if (action.prefixRewrite !== '' || action.pathSubstitute !== undefined) {
-      const before = view.path
-      const q = before.indexOf('?')
-      const plain = q < 0 ? before : before.slice(0, q)
-      const query = q < 0 ? '' : before.slice(q)
-      const after = action.pathSubstitute === undefined ? action.prefixRewrite + plain.slice(matched.route.match.matchedLength(before)) : action.pathSubstitute(plain)
-      this.path = (after.startsWith('/') ? after : `/${after}`) + query
-      if (this.path !== before) this.pathBefore = before
+    const before = view.path
+    const after = forwardedPath(action, before, matched.route.match.matchedLength(before))
+    if (after !== before) {
+      this.path = after
+      this.pathBefore = before
     }
-    this.authority = matched.target?.hostRewrite ?? action.hostRewrite ?? (action.hostRewriteHeader === undefined ? '' : (view.header(action.hostRewriteHeader) ?? ''))
+    this.authority = forwardedAuthority(action, matched.target, (name) => view.header(name)) ?? ''
   }
 
   #armTimeout(action: ForwardAction): void {
