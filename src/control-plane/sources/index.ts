@@ -6,3 +6,4 @@ export { decodeObjects, objectKey, overlayAnnotation, type Objects } from './obj
 export { memorySource, type MemorySource } from './memory.ts'
 export { watchFiles, type FileWatch } from './watch.ts'
 export { parseYaml, type ParsedText, type RawDocument } from './yaml.ts'
+export { follow, followObject, watchedKinds, watchKubernetes, type Followed, type FollowedObject, type HeldStatus, type KindStatus, type KubernetesWatch, type WatchedKind } from './kubernetes/index.ts'

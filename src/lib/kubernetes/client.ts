@@ -69,9 +69,10 @@ export function clientOver(wire: Transport, server: string, namespace: string): 
     } while (next !== '')
   }
 
-  async function* watch(of: Collection, options: { readonly resourceVersion: string; readonly signal: AbortSignal; readonly bookmarks?: boolean }): AsyncIterable<WatchEvent> {
+  async function* watch(of: Collection, options: { readonly resourceVersion: string; readonly signal: AbortSignal; readonly bookmarks?: boolean; readonly onOpen?: () => void }): AsyncIterable<WatchEvent> {
     const query = { ...selectors(of), watch: '1', resourceVersion: options.resourceVersion, timeoutSeconds: String(watchSeconds()), ...(options.bookmarks === false ? {} : { allowWatchBookmarks: 'true' }) }
     const response = await wire.send({ method: 'GET', path: withQuery(await pathOf(of), query), signal: options.signal })
+    options.onOpen?.()
     try {
       for await (const event of jsonLines(alive(response))) yield event as WatchEvent
     } catch (cause) {

@@ -84,8 +84,8 @@ export interface KubernetesClient {
   list(of: Collection, options?: { readonly resourceVersion?: string; readonly signal?: AbortSignal }): Promise<{ readonly items: readonly KubernetesObject[]; readonly resourceVersion: string }>
   /** The same page by page, so that a long list need not be held whole. Throws K8S_GONE where it took too long. */
   pages(of: Collection, options?: { readonly resourceVersion?: string; readonly signal?: AbortSignal }): AsyncIterable<ListPage>
-  /** Ends when the server ends it (by its own time-out) or `signal` does. An `ERROR` event is yielded, not thrown. */
-  watch(of: Collection, options: { readonly resourceVersion: string; readonly signal: AbortSignal; readonly bookmarks?: boolean }): AsyncIterable<WatchEvent>
+  /** Ends when the server ends it (by its own time-out) or `signal` does. An `ERROR` event is yielded, not thrown. `onOpen`: the server has begun to answer. */
+  watch(of: Collection, options: { readonly resourceVersion: string; readonly signal: AbortSignal; readonly bookmarks?: boolean; readonly onOpen?: () => void }): AsyncIterable<WatchEvent>
   create(object: KubernetesObject, options?: WriteOptions): Promise<KubernetesObject>
   /** Replaces; with `metadata.resourceVersion` only what was read. */
   update(object: KubernetesObject, options?: WriteOptions): Promise<KubernetesObject>

@@ -1,0 +1,27 @@
+// One object by its name, followed: meshConfig's ConfigMap, an authority's Secret. With the right to read that one alone.
+import type { Collection, KubernetesClient, KubernetesObject, ObjectKey } from '#lib/kubernetes/types.ts'
+import type { Logger } from '#lib/log.ts'
+import { follow } from './follow.ts'
+
+export interface FollowedObject {
+  /** undefined: not there, or not ours to read. */
+  current(): KubernetesObject | undefined
+  /** It was read, or is known not to be there. */
+  readonly settled: Promise<void>
+  close(): void
+}
+
+export function followObject(client: Pick<KubernetesClient, 'pages' | 'watch'>, key: ObjectKey, log: Logger, onChange: (object: KubernetesObject | undefined) => void): FollowedObject {
+  const ending = new AbortController()
+  let held: KubernetesObject | undefined
+  const of: Collection = { apiVersion: key.apiVersion, kind: key.kind, fieldSelector: `metadata.name=${key.name}`, ...(key.namespace === undefined ? {} : { namespace: key.namespace }) }
+  const followed = follow(of, {
+    client, log, signal: ending.signal,
+    onChange({ put, gone }) {
+      if (put.length === 0 && gone.length === 0) return
+      held = put.at(-1)
+      onChange(held)
+    },
+  })
+  return { current: () => held, settled: followed.settled, close: () => ending.abort() }
+}
