@@ -1,5 +1,5 @@
 // Who answers for a service: pods by selector, workload entries, slices, a ServiceEntry's own list.
-import type { EndpointSliceBody, ServiceEntry, WorkloadEntry, WorkloadEntrySpec } from '#api'
+import type { ApiObject, EndpointSliceBody, ServiceEntry, WorkloadEntry, WorkloadEntrySpec } from '#api'
 import { selectorCovers, selectWorkloads } from './select.ts'
 import type { Mesh, MeshEndpoint, MeshService, ServicePort, Workload } from './types.ts'
 
@@ -21,32 +21,76 @@ export function targetPortOn(workload: Workload, port: ServicePort): number | un
   return typeof port.targetPort === 'number' ? port.targetPort : workload.ports.find((p) => p.name === port.targetPort)?.port
 }
 
+/** Slices are the cluster's own word on who answers and who is ready; pods by selector stand in where none are known, as in files. */
 function kubernetesEndpoints(mesh: Mesh, service: MeshService, port: ServicePort): MeshEndpoint[] {
-  if (service.selector === undefined) return sliceEndpoints(mesh, service, port)
+  const slices = slicesOf(mesh, service)
+  if (slices.length > 0) return sliceEndpoints(mesh, slices, service, port)
   return workloadsOf(mesh, service).flatMap((w) => {
     const target = targetPortOn(w, port)
     return target === undefined ? [] : fromWorkload(w, target, w.ready || service.publishNotReadyAddresses)
   })
 }
 
-function fromWorkload(w: Workload, port: number, ready: boolean): MeshEndpoint[] {
-  return w.addresses.map((address) => ({ address, port, labels: w.labels, weight: 1, ready, takesMtls: w.takesMtls, identity: w.identity, serviceAccount: w.serviceAccount, namespace: w.namespace, workload: w }))
+interface SliceIndex {
+  readonly byService: ReadonlyMap<string, readonly ApiObject[]>
+  readonly workloadById: ReadonlyMap<string, Workload>
 }
 
-function sliceEndpoints(mesh: Mesh, service: MeshService, port: ServicePort): MeshEndpoint[] {
-  const slices = mesh.objects.filter((o) => o.kind === 'EndpointSlice' && o.metadata.namespace === service.namespace && o.metadata.labels['kubernetes.io/service-name'] === service.name)
-  return slices.flatMap((slice) => {
+const sliceIndices = new WeakMap<Mesh, SliceIndex>()
+
+/** Derived from an immutable snapshot alone, so keeping it beside the snapshot changes no answer. */
+function sliceIndex(mesh: Mesh): SliceIndex {
+  const known = sliceIndices.get(mesh)
+  if (known !== undefined) return known
+  const byService = new Map<string, ApiObject[]>()
+  for (const o of mesh.objects) {
+    const name = o.kind === 'EndpointSlice' ? o.metadata.labels['kubernetes.io/service-name'] : undefined
+    if (name === undefined) continue
+    const key = `${o.metadata.namespace}/${name}`
+    byService.set(key, [...(byService.get(key) ?? []), o])
+  }
+  const made = { byService, workloadById: new Map(mesh.workloads.map((w) => [w.id, w])) }
+  sliceIndices.set(mesh, made)
+  return made
+}
+
+/** Of one address family: a pod with two addresses is one endpoint. */
+function slicesOf(mesh: Mesh, service: MeshService): readonly ApiObject[] {
+  const all = sliceIndex(mesh).byService.get(`${service.namespace}/${service.name}`) ?? []
+  const family = (o: ApiObject): string => (o.raw as EndpointSliceBody).addressType ?? 'IPv4'
+  const first = ['IPv4', 'IPv6'].find((f) => all.some((o) => family(o) === f))
+  return first === undefined ? all : all.filter((o) => family(o) === first)
+}
+
+function fromWorkload(w: Workload, port: number, ready: boolean): MeshEndpoint[] {
+  return w.addresses.map((address) => withWorkload({ address, port, ready, weight: 1 }, w))
+}
+
+function withWorkload(at: Pick<MeshEndpoint, 'address' | 'port' | 'ready' | 'weight'>, w: Workload): MeshEndpoint {
+  return { ...at, labels: w.labels, takesMtls: w.takesMtls, identity: w.identity, serviceAccount: w.serviceAccount, namespace: w.namespace, workload: w }
+}
+
+/** A pod that is ending is not ready, though it may still serve what it has (KEP-1672): nothing new goes there. */
+function sliceEndpoints(mesh: Mesh, slices: readonly ApiObject[], service: MeshService, port: ServicePort): MeshEndpoint[] {
+  // While slices are rebuilt an address may stand in two of them; ready in one is ready.
+  const found = new Map<string, MeshEndpoint>()
+  for (const slice of slices) {
     const body = slice.raw as EndpointSliceBody
     const target = (body.ports ?? []).find((p) => (p.name ?? '') === port.name)?.port
-    if (target === undefined) return []
-    return (body.endpoints ?? []).flatMap((e) =>
-      (e.addresses ?? []).flatMap((address): MeshEndpoint[] => {
-        const workload = mesh.workloadByAddress.get(address)
-        const ready = e.conditions?.ready !== false || service.publishNotReadyAddresses
-        return workload === undefined ? [{ address, port: target, labels: {}, weight: 1, ready, takesMtls: false, namespace: service.namespace }] : fromWorkload(workload, target, ready).filter((x) => x.address === address)
-      }),
-    )
-  })
+    if (target === undefined || target === null) continue
+    for (const e of body.endpoints ?? []) {
+      const ready = (e.conditions?.ready ?? true) || service.publishNotReadyAddresses
+      // Pods on the host's network share an address: the slice says which one is meant.
+      const named = e.targetRef?.kind === 'Pod' ? sliceIndex(mesh).workloadById.get(`${e.targetRef.name}.${e.targetRef.namespace ?? slice.metadata.namespace}`) : undefined
+      for (const address of e.addresses ?? []) {
+        const workload = named ?? mesh.workloadByAddress.get(address)
+        const plain: MeshEndpoint = { address, port: target, labels: {}, weight: 1, ready, takesMtls: false, namespace: service.namespace }
+        const key = `${address}:${target}`
+        if (found.get(key)?.ready !== true) found.set(key, workload === undefined ? plain : withWorkload(plain, workload))
+      }
+    }
+  }
+  return [...found.values()]
 }
 
 function entryEndpoints(mesh: Mesh, service: MeshService, port: ServicePort): MeshEndpoint[] {

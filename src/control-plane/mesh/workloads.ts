@@ -32,7 +32,7 @@ export function buildWorkloads(objects: readonly ApiObject[], namespaces: Readon
     if (template !== undefined) found.push({ object, name: object.metadata.name, pod: object.metadata.name, replicas: (object.spec as WorkloadSpec).replicas ?? 1, ...template })
   }
   found.sort((a, b) => (key(a) < key(b) ? -1 : 1))
-  const addressed = found.filter((f) => podAddresses(f.object).length === 0 && f.replicas > 0)
+  const addressed = found.filter((f) => podAddresses(f.object).length === 0 && f.replicas > 0 && !isObserved(f.object))
   const taken = new Set(found.flatMap((f) => podAddresses(f.object)))
   const given = assignAddresses(addressed.map(key), podPrefix, taken)
   return found.map((f) => buildOne(f, given.get(key(f)), namespaces.get(f.object.metadata.namespace), options, injection))
@@ -67,7 +67,7 @@ function buildOne(f: Found, address: string | undefined, namespace: NamespaceInf
 function decideSidecar(f: Found, labels: Labels, annotations: Labels, spec: PodSpec, namespace: NamespaceInfo | undefined, injection: InjectionSettings): Decided<boolean> {
   const all = [...(spec.containers ?? []), ...(spec.initContainers ?? [])]
   if (all.some((c) => c.name === 'istio-proxy')) return { value: true, because: [{ rule: 'sidecar.present', source: refTo(f.object), effect: 'chosen' }] }
-  if (f.object.kind === 'Pod' && podAddresses(f.object).length > 0) return { value: false, because: [{ rule: 'sidecar.absent', source: refTo(f.object), effect: 'chosen' }] }
+  if (isObserved(f.object)) return { value: false, because: [{ rule: 'sidecar.absent', source: refTo(f.object), effect: 'chosen' }] }
   return decideInjection(
     {
       labels, annotations, hostNetwork: spec.hostNetwork ?? false, ...(spec.os?.name === undefined ? {} : { os: spec.os.name }), namespace: f.object.metadata.namespace,
@@ -103,6 +103,13 @@ function podAddresses(object: ApiObject): string[] {
   return [...new Set(all)]
 }
 
+/** A cluster has admitted it: what it lacks it will not get by injection, and its address is for the cluster to give. */
+function isObserved(object: ApiObject): boolean {
+  if (object.kind !== 'Pod') return false
+  const { phase, podIP } = (object.raw['status'] ?? {}) as PodStatus
+  return (podIP !== undefined && podIP !== '') || (phase !== undefined && phase !== '')
+}
+
 function isAlive(pod: ApiObject): boolean {
   const phase = ((pod.raw['status'] ?? {}) as PodStatus).phase
   return phase !== 'Succeeded' && phase !== 'Failed'
@@ -110,6 +117,8 @@ function isAlive(pod: ApiObject): boolean {
 
 function isReady(object: ApiObject): boolean {
   if (object.kind !== 'Pod') return true
+  // On its way out: whoever chooses an endpoint now shall choose another.
+  if ((object.raw['metadata'] as { deletionTimestamp?: unknown } | undefined)?.deletionTimestamp !== undefined) return false
   const conditions = ((object.raw['status'] ?? {}) as PodStatus).conditions
   const ready = conditions?.find((c) => c.type === 'Ready')
   return ready === undefined ? true : ready.status === 'True'
