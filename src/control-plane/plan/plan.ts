@@ -21,6 +21,11 @@ export function planFrom(context: PlanContext): ProxyPlan {
   }
 }
 
+/** What comes in alone: enough to say what a server does with a call, at a fraction of the cost. */
+export function planServer(context: PlanContext): ProxyPlan {
+  return { proxy: proxyRef(context.client), mesh: meshSettings(context.mesh), inbound: planInbound(context), outbound: [], routeTables: [], upstreams: [], egress: context.scope.egress, problems: [] }
+}
+
 function proxyRef(w: Workload): ProxyRef {
   return { id: w.id, namespace: w.namespace, pod: w.pod, workload: w.name, serviceAccount: w.serviceAccount, identity: w.identity, labels: w.labels, addresses: w.addresses }
 }

@@ -1,69 +1,53 @@
-// What the client's sidecar does with a call: listener, route, upstream, endpoints: read from its plan, decided nowhere else.
-import { BlockList, isIPv6 } from 'node:net'
+// Where the client's sidecar sends a call: the engine's decision over what is generated, with the plan's reasons for it.
+import { formatAddress, type RuntimeConfig } from '#engine'
 import type { Decided } from '#lib/decided.ts'
-import type { Endpoint, OutboundListener, PlanContext, ProxyPlan, TcpRoute, Upstream, WeightedTarget } from '#plan'
-import { matchRoute, matchVirtualHost, type RequestFacts } from './route.ts'
-import type { Resolved, Target } from './target.ts'
+import type { ProxyPlan } from '#plan'
+import { decideOutbound, outboundConfig, type ClusterChoice, type OutboundDecision } from '../simulate/index.ts'
+import { originalAddress, type Question } from './question.ts'
+import type { RouteTaken } from './types.ts'
 
-/** Where the proxy sends a call: weighted clusters, or an end in itself. */
-export interface Routed {
-  readonly route: Decided<{ readonly rule: string }>
-  readonly targets: readonly WeightedTarget[]
-  /** Answered by the proxy itself. */
-  readonly local?: { readonly status: number; readonly what: 'direct' | 'redirect' | 'no-route' }
-}
+export type Routed =
+  /** No rule and no service: the last resort, passed on or refused. */
+  | { readonly kind: 'unknown' }
+  | { readonly kind: 'local'; readonly route: Decided<RouteTaken>; readonly status: number; readonly what: 'direct' | 'redirect' | 'no-route' | 'not-http' | 'bad-path'; readonly location?: string }
+  | { readonly kind: 'clusters'; readonly route: Decided<RouteTaken>; readonly choices: readonly ClusterChoice[]; readonly config: RuntimeConfig; readonly status: number; readonly http: boolean }
 
-export interface Reached {
-  readonly upstream: Upstream
-  readonly endpoints: readonly Endpoint[]
-}
-
-export function findListener(plan: ProxyPlan, resolved: Resolved, port: number): OutboundListener | undefined {
-  for (const address of resolved.addresses) {
-    const own = plan.outbound.find((l) => l.port === port && l.address === address)
-    if (own !== undefined) return own
-  }
-  return plan.outbound.find((l) => l.port === port && l.address === '0.0.0.0')
-}
-
-/** undefined: the destination is unknown to the mesh, the listener's last resort holds. */
-export function routeCall(plan: ProxyPlan, listener: OutboundListener | undefined, target: Target, resolved: Resolved, request: RequestFacts): Routed | undefined {
-  if (listener === undefined) return undefined
-  const http = target.scheme === 'http' || target.scheme === 'grpc'
-  if (listener.routeTable !== undefined && (listener.protocol === 'http' || http)) {
-    const table = plan.routeTables.find((t) => t.name === listener.routeTable)
-    const host = table === undefined ? undefined : matchVirtualHost(table, request.authority)
-    const route = host === undefined ? undefined : matchRoute(host, request)
-    if (host === undefined || route === undefined) {
+export function routeCall(q: Question, plan: ProxyPlan): Routed {
+  const { port } = q.target
+  const config = outboundConfig(plan, port)
+  const address = originalAddress(q, (a) => config.byAddress.has(formatAddress({ address: a, port })))
+  const decision = decideOutbound(config, { original: { address, port }, source: q.source, bytes: q.bytes, request: q.request })
+  switch (decision.kind) {
+    case 'closed':
+      return { kind: 'unknown' }
+    case 'not-http':
+      return { kind: 'local', what: 'not-http', status: 400, route: { value: { rule: `port ${port} carries HTTP` }, because: [{ rule: 'route.no-match', source: 'default', effect: 'chosen' }] } }
+    case 'refused':
+      return { kind: 'local', what: 'bad-path', status: decision.status, route: { value: { rule: 'a path that can’t be normalised' }, because: [{ rule: 'route.no-match', source: 'default', effect: 'chosen' }] } }
+    case 'no-route': {
+      const host = plan.routeTables.find((t) => t.name === decision.table)?.virtualHosts.find((v) => v.name === decision.virtualHost)
       const source = host?.routes[0]?.because.because[0]?.source ?? 'default'
-      return { route: { value: { rule: 'no rule matches: 404' }, because: [{ rule: 'route.no-match', source, effect: 'chosen' }] }, targets: [], local: { status: 404, what: 'no-route' } }
+      return { kind: 'local', what: 'no-route', status: 404, route: { value: { rule: 'no rule matches: 404' }, because: [{ rule: 'route.no-match', source, effect: 'chosen' }] } }
     }
-    const decided = { value: { rule: route.because.value }, because: route.because.because }
-    if (route.action.kind === 'redirect') return { route: decided, targets: [], local: { status: route.action.code, what: 'redirect' } }
-    if (route.action.kind === 'direct') return { route: decided, targets: [], local: { status: route.action.status, what: 'direct' } }
-    return { route: decided, targets: route.action.targets }
+    case 'answer': {
+      if (decision.virtualHost === 'block_all') return { kind: 'unknown' }
+      return { kind: 'local', what: decision.what, status: decision.status, route: reasonsOf(plan, decision), ...(decision.location === undefined ? {} : { location: decision.location }) }
+    }
+    case 'forward': {
+      const route = reasonsOf(plan, decision)
+      if (route === undefined || decision.choices.every((c) => c.cluster === 'PassthroughCluster' && decision.route?.virtualHost === 'allow_any')) return { kind: 'unknown' }
+      return { kind: 'clusters', route, choices: decision.choices, config, status: decision.notFoundStatus, http: decision.route !== undefined }
+    }
   }
-  const found = listener.tcpRoutes.find((r) => tcpMatches(r, target, resolved))
-  return found === undefined ? undefined : { route: { value: { rule: found.because.value }, because: found.because.because }, targets: found.targets }
 }
 
-function tcpMatches(route: TcpRoute, target: Target, resolved: Resolved): boolean {
-  const { sniHosts, destinationSubnets } = route.match
-  if (sniHosts !== undefined && !(target.scheme === 'https' && sniHosts.some((h) => h === target.host || (h.startsWith('*') && target.host.endsWith(h.slice(1)))))) return false
-  if (destinationSubnets !== undefined && !resolved.addresses.some((a) => destinationSubnets.some((s) => inSubnet(a, s)))) return false
-  return true
-}
-
-function inSubnet(address: string, subnet: string): boolean {
-  const [network = '', bits] = subnet.split('/')
-  const family = isIPv6(network) ? 'ipv6' : 'ipv4'
-  if (isIPv6(address) !== (family === 'ipv6')) return false
-  const list = new BlockList()
-  list.addSubnet(network, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family)
-  return list.check(address, family)
-}
-
-export function reach(context: PlanContext, plan: ProxyPlan, name: string, endpointsOf: (plan: ProxyPlan, upstream: Upstream) => readonly Endpoint[]): Reached | undefined {
-  const upstream = plan.upstreams.find((u) => u.name === name)
-  return upstream === undefined ? undefined : { upstream, endpoints: upstream.dnsEndpoints ?? endpointsOf(plan, upstream) }
+/** The plan's element that became what the engine took; undefined: the listener's last resort. */
+function reasonsOf(plan: ProxyPlan, decision: Extract<OutboundDecision, { kind: 'answer' }>): Decided<RouteTaken>
+function reasonsOf(plan: ProxyPlan, decision: Extract<OutboundDecision, { kind: 'forward' }>): Decided<RouteTaken> | undefined
+function reasonsOf(plan: ProxyPlan, decision: Extract<OutboundDecision, { kind: 'answer' | 'forward' }>): Decided<RouteTaken> | undefined {
+  const by = decision.kind === 'answer' ? decision : decision.route
+  const because = by === undefined
+    ? plan.outbound.find((l) => l.name === decision.listener.name)?.tcpRoutes[Number(/^route-(\d+)/.exec(decision.chain.name)?.[1] ?? -1)]?.because
+    : plan.routeTables.find((t) => t.name === by.table)?.virtualHosts.find((v) => v.name === by.virtualHost)?.routes[by.index]?.because
+  return because === undefined ? undefined : { value: { rule: because.value }, because: because.because }
 }

@@ -1,6 +1,6 @@
-// Which route of the plan a request takes.
+// A single clause of a match against a request: what --why-not names the failing one by. Routes themselves are taken by the engine.
 import { RE2JS } from 're2js'
-import type { HttpMatch, HttpRoute, RouteTable, StringMatch, VirtualHost } from '#plan'
+import type { HttpMatch, StringMatch } from '#plan'
 
 export interface RequestFacts {
   readonly authority: string
@@ -8,36 +8,6 @@ export interface RequestFacts {
   readonly method: string
   readonly scheme: string
   readonly headers: Readonly<Record<string, string>>
-}
-
-/** The virtual host by the authority: exact, then the longest `*.suffix`, then `*`. Ports in the authority count only where a domain has them. */
-export function matchVirtualHost(table: RouteTable, authority: string): VirtualHost | undefined {
-  const asked = authority.toLowerCase()
-  const exact = table.virtualHosts.find((v) => v.domains.includes(asked))
-  if (exact !== undefined) return exact
-  let best: { host: VirtualHost; length: number } | undefined
-  for (const host of table.virtualHosts) {
-    for (const d of host.domains) if (d.startsWith('*') && d !== '*' && asked.endsWith(d.slice(1)) && asked.length > d.length - 1 && d.length > (best?.length ?? 0)) best = { host, length: d.length }
-  }
-  return best?.host ?? table.virtualHosts.find((v) => v.domains.includes('*'))
-}
-
-export function matchRoute(host: VirtualHost, request: RequestFacts): HttpRoute | undefined {
-  return host.routes.find((r) => matches(r.match, request))
-}
-
-function matches(m: HttpMatch, request: RequestFacts): boolean {
-  const [path = '/', query = ''] = request.path.split('?', 2)
-  if (m.path !== undefined && !pathMatches(m.path, path, m.ignorePathCase === true)) return false
-  if (m.method !== undefined && !textMatches(m.method, request.method)) return false
-  if (m.scheme !== undefined && !textMatches(m.scheme, request.scheme)) return false
-  if (m.authority !== undefined && !textMatches(m.authority, request.authority)) return false
-  const headers = new Map(Object.entries(request.headers).map(([k, v]) => [k.toLowerCase(), v]))
-  for (const [name, want] of Object.entries(m.headers ?? {})) if (!textMatches(want, headers.get(name.toLowerCase()))) return false
-  for (const [name, want] of Object.entries(m.withoutHeaders ?? {})) if (textMatches(want, headers.get(name.toLowerCase()))) return false
-  const params = new URLSearchParams(query)
-  for (const [name, want] of Object.entries(m.queryParams ?? {})) if (!textMatches(want, params.get(name) ?? undefined)) return false
-  return true
 }
 
 /** `want` against the path alone, without its query. */

@@ -10,6 +10,8 @@ export interface Target {
   readonly path: string
   /** What the Host header says. */
   readonly authority: string
+  /** A scheme stood there; else tcp is a guess. */
+  readonly written: boolean
 }
 
 const defaultPorts: Readonly<Record<string, number>> = { http: 80, https: 443, grpc: 80 }
@@ -24,7 +26,7 @@ export function parseTarget(text: string): Target | undefined {
   const host = (match[2] as string).toLowerCase().replace(/\.$/, '')
   const plain = host.startsWith('[') ? host.slice(1, -1) : host
   const path = match[4] ?? '/'
-  return { scheme, host: plain, port, path: path.startsWith('/') ? path : `/${path}`, authority: match[3] === undefined ? host : `${host}:${port}` }
+  return { scheme, host: plain, port, path: path.startsWith('/') ? path : `/${path}`, authority: match[3] === undefined ? host : `${host}:${port}`, written: match[1] !== undefined }
 }
 
 export interface Resolved {

@@ -26,11 +26,18 @@ export interface Blocked {
   readonly fix: readonly string[]
 }
 
+export interface RouteTaken {
+  readonly rule: string
+  /** As the server reads them, where the route rewrites them. */
+  readonly path?: string
+  readonly authority?: string
+}
+
 export interface ClientSide {
   readonly workload: string
   readonly sidecar: Decided<boolean>
   readonly identity: string | null
-  readonly route: Decided<{ readonly rule: string }>
+  readonly route: Decided<RouteTaken>
   readonly destination: { readonly host: string; readonly port: number; readonly subset: string | null } | null
   readonly tls: Decided<WireTls> | null
 }

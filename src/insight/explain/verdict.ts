@@ -1,7 +1,8 @@
-// What becomes of the client's bytes at one endpoint: the table of Istio's inbound chains, told as outcome and reason.
-import type { Decided, Reason } from '#lib/decided.ts'
+// What the engine decided at one endpoint, as outcome, reason and remedy. Law: words alone; the decision has been made.
+import type { Decided } from '#lib/decided.ts'
 import { formatRef, type Ref } from '#lib/problem.ts'
-import type { InboundPort, MtlsMode } from '#plan'
+import type { InboundPort } from '#plan'
+import type { InboundDecision } from '../simulate/index.ts'
 import type { Blocked, Outcome, WireTls } from './types.ts'
 
 export interface Verdict {
@@ -9,43 +10,66 @@ export interface Verdict {
   readonly blocked: Blocked | null
 }
 
-export interface ServerFacts {
+export interface Words {
+  readonly tls: Decided<WireTls>
+  /** `httpbin.bar` */
   readonly name: string
-  readonly sidecar: boolean
-  readonly inbound?: InboundPort
+  /** Container port. */
+  readonly port: number
+  /** What the caller sees: its own proxy's 503, or a closed connection. */
+  readonly hasClientSidecar: boolean
+  readonly http: boolean
+  /** The application speaks TLS by itself. */
+  readonly applicationTls: boolean
 }
 
 const winner = (d: Decided<unknown>): Ref | 'default' => d.because[0]?.source ?? 'default'
 const said = (source: Ref | 'default'): string => (source === 'default' ? 'the default' : formatRef(source))
+const through = (outcome: Verdict['outcome']): Verdict => ({ outcome, blocked: null })
 
-/** `hasClientSidecar` decides what the caller sees: its own proxy's 503, or a closed connection. */
-export function judge(tls: Decided<WireTls>, server: ServerFacts, hasClientSidecar: boolean, http: boolean): Verdict {
-  const wire = tls.value
-  const symptom = hasClientSidecar && http ? '503 from the caller’s sidecar (response flags UC, upstream connection termination)' : 'the connection is closed before any answer'
-  const block = (at: 'client' | 'server', why: string, source: Ref | 'default', fix: string[]): Verdict => ({ outcome: 'blocked', blocked: { at, why, symptom, source, fix } })
-  if (!server.sidecar || server.inbound === undefined) {
-    if (wire === 'DISABLE') return { outcome: 'plaintext', blocked: null }
-    if (wire === 'ISTIO_MUTUAL') return block('client', `${said(winner(tls))} asks for mesh mutual TLS, and ${server.name} has no sidecar to answer it`, winner(tls), [...changeTls(tls), `inject a sidecar into ${server.name}`])
-    return { outcome: 'tls', blocked: null }
-  }
-  const { mtls, protocol, port } = server.inbound
-  return judgeMode(wire, tls, mtls, protocol === 'http' || protocol === 'http2' || protocol === 'grpc', server.name, port, block)
+function block(w: Words, at: 'client' | 'server', why: string, source: Ref | 'default', fix: readonly string[]): Verdict {
+  const symptom = w.hasClientSidecar && w.http && !w.applicationTls ? '503 from the caller’s sidecar (response flags UC, upstream connection termination)' : 'the connection is closed before any answer'
+  return { outcome: 'blocked', blocked: { at, why, symptom, source, fix } }
 }
 
-function judgeMode(wire: WireTls, tls: Decided<WireTls>, mtls: Decided<MtlsMode>, http: boolean, name: string, port: number | null, block: (at: 'client' | 'server', why: string, source: Ref | 'default', fix: string[]) => Verdict): Verdict {
-  const where = port === null ? name : `${name} port ${port}`
-  if (mtls.value === 'DISABLE') {
-    if (wire === 'DISABLE') return { outcome: 'plaintext', blocked: null }
-    if (wire === 'ISTIO_MUTUAL') return block('server', `${said(winner(mtls))} turns mutual TLS off on ${where}, so nobody ends the client’s TLS`, winner(mtls), [...changeTls(tls), 'let the server take mutual TLS: PERMISSIVE or STRICT'])
-    return http ? block('server', `${where} takes plaintext HTTP only (${said(winner(mtls))}), and the client sends TLS`, winner(mtls), changeTls(tls)) : { outcome: 'tls', blocked: null }
+export function withoutServerSidecar(w: Words): Verdict {
+  if (w.tls.value === 'DISABLE') return through('plaintext')
+  if (w.tls.value !== 'ISTIO_MUTUAL') return through('tls')
+  const source = winner(w.tls)
+  return block(w, 'client', `${said(source)} asks for mesh mutual TLS, and ${w.name} has no sidecar to answer it`, source, [...changeTls(w.tls), `inject a sidecar into ${w.name}`])
+}
+
+export function inboundVerdict(decision: InboundDecision, w: Words, { mtls, port }: InboundPort): Verdict {
+  const source = winner(mtls)
+  const where = port === null ? w.name : `${w.name} port ${port}`
+  const ownTls = w.applicationTls && w.tls.value === 'DISABLE'
+  switch (decision.kind) {
+    case 'taken':
+      return through(decision.chain.tls !== null ? 'mtls' : w.tls.value === 'DISABLE' ? 'plaintext' : 'tls')
+    case 'no-certificate':
+      return block(w, 'server', `${where} is ${mtls.value}, and the ${ownTls ? 'application’s own' : 'client’s'} TLS shows no certificate of the mesh`, source, ownTls ? callPlainly(w, true) : changeTls(w.tls))
+    case 'foreign-name':
+      return block(w, 'server', `${where} takes certificates of its own trust domain and its aliases alone, and the caller’s is of another`, source, ['name the caller’s trust domain in meshConfig.trustDomainAliases'])
+    case 'tls-unended':
+      if (w.tls.value === 'ISTIO_MUTUAL') return block(w, 'server', `${said(source)} turns mutual TLS off on ${where}, so nobody ends the client’s TLS`, source, [...changeTls(w.tls), 'let the server take mutual TLS: PERMISSIVE or STRICT'])
+      return block(w, 'server', `${where} takes plaintext HTTP only (${said(source)}), and the ${ownTls ? 'application' : 'client'} sends TLS`, source, ownTls ? callPlainly(w, false) : changeTls(w.tls))
+    case 'denied':
+      return block(w, 'server', `${where} denies it`, source, [])
+    case 'no-chain':
+      if (w.tls.value !== 'DISABLE' || ownTls) return block(w, 'server', `${where} carries HTTP: TLS that is not the mesh’s own is closed there`, source, ownTls ? callPlainly(w, mtls.value === 'STRICT') : changeTls(w.tls))
+      return block(w, 'server', `${where} is STRICT and the client sends plaintext`, source, fixPlaintext(w))
   }
-  if (wire === 'ISTIO_MUTUAL') return { outcome: 'mtls', blocked: null }
-  if (mtls.value === 'STRICT') {
-    if (wire === 'DISABLE') return block('server', `${where} is STRICT and the client sends plaintext`, winner(mtls), fixPlaintext(tls, name))
-    return block('server', `${where} is STRICT, and the client’s TLS shows no certificate of the mesh`, winner(mtls), changeTls(tls))
-  }
-  if (wire === 'DISABLE') return { outcome: 'plaintext', blocked: null }
-  return http ? block('server', `${where} carries HTTP: TLS that is not the mesh’s own is closed there`, winner(mtls), changeTls(tls)) : { outcome: 'tls', blocked: null }
+}
+
+/** The server's certificate names nobody whom the client expects. */
+export function clientDoubts(w: Words, expected: readonly string[], presented: string): Verdict {
+  const source = winner(w.tls)
+  return block(w, 'client', `the client expects ${expected.join(' or ')}, and ${w.name}’s certificate names ${presented}`, source, [source === 'default' ? 'let the Service’s pods run under the accounts that the client knows' : `change subjectAltNames in ${formatRef(source)}`])
+}
+
+function callPlainly(w: Words, strict: boolean): string[] {
+  if (w.hasClientSidecar || !strict) return ['speak plain http:// from the application; the sidecars make the TLS']
+  return ['give the caller a sidecar and speak plain http:// from the application', `or let ${w.name} take other connections too: a PeerAuthentication with mode PERMISSIVE for this workload or port`]
 }
 
 function changeTls(tls: Decided<WireTls>): string[] {
@@ -53,8 +77,7 @@ function changeTls(tls: Decided<WireTls>): string[] {
   return source === 'default' ? [] : [`change ${formatRef(source)}: remove it (mutual TLS is automatic) or write ${tls.value === 'ISTIO_MUTUAL' ? 'DISABLE' : 'ISTIO_MUTUAL'}`]
 }
 
-function fixPlaintext(tls: Decided<WireTls>, name: string): string[] {
-  const rule: Reason | undefined = tls.because[0]
-  if (rule?.rule === 'tls.no-sidecar') return ['give the caller a sidecar', `or let ${name} take plaintext from it: a PeerAuthentication with mode PERMISSIVE for this workload or port`]
-  return changeTls(tls)
+function fixPlaintext(w: Words): string[] {
+  if (w.tls.because[0]?.rule === 'tls.no-sidecar') return ['give the caller a sidecar', `or let ${w.name} take plaintext from it: a PeerAuthentication with mode PERMISSIVE for this workload or port`]
+  return changeTls(w.tls)
 }

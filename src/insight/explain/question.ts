@@ -1,0 +1,63 @@
+// A call in the terms of the engine: who calls, where to, what the first bytes look like; and the plans that it is asked of.
+import { isIP } from 'node:net'
+import type { RouteRequest } from '#engine'
+import type { Mesh, Workload } from '#mesh'
+import { planContext, planFrom, planServer, type PlanContext, type ProxyPlan } from '#plan'
+import type { FirstBytes } from '../simulate/index.ts'
+import { resolveTarget, type Resolved, type Target } from './target.ts'
+import type { Call } from './types.ts'
+
+export interface Question {
+  readonly mesh: Mesh
+  readonly context: PlanContext
+  readonly client: Workload
+  readonly target: Target
+  readonly resolved: Resolved
+  readonly request: RouteRequest
+  /** What the application writes. */
+  readonly bytes: FirstBytes
+  /** The caller's own address. */
+  readonly source: string
+  clientPlan(): ProxyPlan
+  /** What comes in at a workload. */
+  serverPlan(workload: Workload): ProxyPlan
+}
+
+/** Of a network for documentation: an address that no mesh has. */
+const somewhereElse = '192.0.2.1'
+
+export function askAbout(mesh: Mesh, client: Workload, written: Target, call: Call): Question {
+  const context = planContext(mesh, client)
+  const resolved = resolveTarget(mesh, client, written.host)
+  const target = withScheme(written, resolved)
+  const servers = new Map<Workload, ProxyPlan>()
+  let whole: ProxyPlan | undefined
+  return {
+    mesh, context, client, target, resolved, request: requestOf(target, call), bytes: bytesOf(target), source: client.addresses[0] ?? somewhereElse,
+    clientPlan: () => (whole ??= planFrom(context)),
+    serverPlan: (w) => servers.get(w) ?? (servers.set(w, planServer(planContext(mesh, w))).get(w) as ProxyPlan),
+  }
+}
+
+/** Nothing was written before the address: a port that declares HTTP is called as such. */
+function withScheme(target: Target, { service }: Resolved): Target {
+  if (target.written) return target
+  const protocol = service?.ports.find((p) => p.number === target.port)?.protocol
+  return protocol === 'http' || protocol === 'http2' ? { ...target, scheme: 'http' } : protocol === 'grpc' ? { ...target, scheme: 'grpc' } : target
+}
+
+function requestOf(target: Target, call: Call): RouteRequest {
+  const headers = new Map(Object.entries(call.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]))
+  return { authority: headers.get('host') ?? target.authority, path: target.path, method: call.method ?? 'GET', scheme: target.scheme === 'https' ? 'https' : 'http', header: (name) => headers.get(name) }
+}
+
+function bytesOf({ scheme, host }: Target): FirstBytes {
+  if (scheme === 'https') return { tls: { serverName: isIP(host) === 0 ? host : '', alpn: ['h2', 'http/1.1'] } }
+  return scheme === 'http' ? { http: 'http/1.1' } : scheme === 'grpc' ? { http: 'h2c' } : {}
+}
+
+/** Where the application's connection goes: an address that a listener is for before any other. A network stands for its first address. */
+export function originalAddress(q: Question, hasListener: (address: string) => boolean): string {
+  const addresses = q.resolved.addresses.map((a) => a.split('/')[0] as string)
+  return addresses.find(hasListener) ?? addresses[0] ?? somewhereElse
+}

@@ -1,0 +1,55 @@
+// What becomes of the bytes at one place: the server's own chains, by the engine, with the plan's reasons.
+import { invariant } from '#lib/errors.ts'
+import type { Decided } from '#lib/decided.ts'
+import type { Workload } from '#mesh'
+import { decideMtls, inboundFor } from '#plan'
+import { decideInbound, inboundConfig, vouched, type FirstBytes, type OnTheWire } from '../simulate/index.ts'
+import type { Question } from './question.ts'
+import type { Blocked, ServerSide, WireTls } from './types.ts'
+import { clientDoubts, inboundVerdict, withoutServerSidecar, type Verdict, type Words } from './verdict.ts'
+
+export interface Sent {
+  readonly tls: Decided<WireTls>
+  /** What arrives first. */
+  readonly bytes: FirstBytes
+  /** As the engine made it; absent without a client's sidecar. */
+  readonly onTheWire?: OnTheWire
+  /** Path and authority as they arrive. */
+  readonly request?: { readonly path: string; readonly authority: string }
+}
+
+export interface Arrived {
+  readonly server: ServerSide | null
+  readonly outcome: Verdict['outcome']
+  readonly blocked: Blocked | null
+}
+
+export function arrive(q: Question, sent: Sent, address: string, port: number): Arrived {
+  const workload = q.mesh.workloadByAddress.get(address)
+  const { tls } = sent
+  if (workload === undefined) return { server: null, outcome: outcomeBeyond(tls.value), blocked: null }
+  const words: Words = { tls, name: `${workload.name}.${workload.namespace}`, port, hasClientSidecar: q.client.sidecar.value, http: q.target.scheme !== 'tcp', applicationTls: q.bytes.tls !== undefined }
+  const side = (more: Partial<ServerSide>): ServerSide => ({
+    workload: `${workload.namespace}/${workload.name}`, sidecar: workload.sidecar, identity: workload.sidecar.value ? workload.identity : null, port, mtls: null, authorization: null, ...more,
+  })
+  if (!workload.sidecar.value) return { server: side({}), ...withoutServerSidecar(words) }
+  return atSidecar(q, sent, workload, address, port, words, side)
+}
+
+function outcomeBeyond(wire: WireTls): Verdict['outcome'] {
+  return wire === 'DISABLE' ? 'plaintext' : wire === 'ISTIO_MUTUAL' ? 'mtls' : 'tls'
+}
+
+function atSidecar(q: Question, sent: Sent, workload: Workload, address: string, port: number, words: Words, side: (more: Partial<ServerSide>) => ServerSide): Arrived {
+  const plan = q.serverPlan(workload)
+  const inbound = inboundFor(plan.inbound, port)
+  invariant(inbound !== undefined, 'a sidecar takes every port')
+  const mesh = sent.tls.value === 'ISTIO_MUTUAL'
+  const { http } = q.bytes
+  const request = http === undefined ? undefined : { ...q.request, ...sent.request, header: (name: string) => q.request.header(name) }
+  const call = { original: { address, port }, source: q.source, bytes: sent.bytes, principal: mesh ? q.client.identity : '', ...(request === undefined ? {} : { request }) }
+  const decision = decideInbound(inboundConfig(plan), call, mesh)
+  const doubted = mesh && 'chain' in decision && decision.chain.tls !== null && !vouched(sent.onTheWire?.tls?.validation, workload.identity)
+  const verdict = doubted ? clientDoubts(words, (sent.onTheWire?.tls?.validation?.sans ?? []).map((s) => s.text), workload.identity) : inboundVerdict(decision, words, inbound)
+  return { server: side({ mtls: decideMtls(q.mesh, workload, port) }), ...verdict }
+}

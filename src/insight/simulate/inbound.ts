@@ -1,0 +1,63 @@
+// What the server's sidecar does with a connection: the engine's chain and its TLS context against what the client shows.
+import { chooseChain, decideRbac, findListener, type RbacFacts, type RbacVerdict, type RouteRequest, type RuntimeChain, type RuntimeConfig, type SocketAddress, type Validation } from '#engine'
+import { connectionFacts, type FirstBytes } from './bytes.ts'
+
+export interface InboundCall {
+  readonly original: SocketAddress
+  readonly source: string
+  readonly bytes: FirstBytes
+  /** SPIFFE id of the certificate that the client shows; '' = it shows none of the mesh. */
+  readonly principal: string
+  readonly request?: RouteRequest
+}
+
+export type InboundDecision =
+  /** No chain takes it. */
+  | { readonly kind: 'no-chain' }
+  | { readonly kind: 'no-certificate' | 'foreign-name'; readonly chain: RuntimeChain }
+  /** TLS that nobody here ends, where HTTP is read, or meant for this sidecar. */
+  | { readonly kind: 'tls-unended'; readonly chain: RuntimeChain }
+  | { readonly kind: 'denied'; readonly chain: RuntimeChain; readonly verdict: RbacVerdict }
+  | { readonly kind: 'taken'; readonly chain: RuntimeChain }
+
+/** `mesh`: the TLS on the wire is a sidecar's, so that it has to end here. */
+export function decideInbound(config: RuntimeConfig, call: InboundCall, mesh: boolean): InboundDecision {
+  const listener = findListener(config, true, call.original)
+  const chain = listener === undefined ? undefined : chooseChain(listener, connectionFacts(listener, call.original, call.source, call.bytes))
+  if (chain === undefined) return { kind: 'no-chain' }
+  if (chain.tls === null) {
+    if (call.bytes.tls !== undefined && (mesh || chain.terminal.kind === 'http')) return { kind: 'tls-unended', chain }
+  } else if (call.bytes.tls === undefined) return { kind: 'no-chain' }
+  else if (call.principal === '') return { kind: 'no-certificate', chain }
+  else if (!vouched(chain.tls.validation, call.principal)) return { kind: 'foreign-name', chain }
+  const verdict = decidePolicy(chain, call)
+  return verdict === undefined ? { kind: 'taken', chain } : { kind: 'denied', chain, verdict }
+}
+
+/** Is this SPIFFE id among those that the other side takes? */
+export function vouched(validation: Validation | undefined, principal: string): boolean {
+  const sans = validation?.sans ?? []
+  return sans.length === 0 || sans.some((s) => (s.type === 'URI' || s.type === 'ANY') && s.test(principal))
+}
+
+/** Connections first, then requests, as the proxy asks them. */
+function decidePolicy(chain: RuntimeChain, call: InboundCall): RbacVerdict | undefined {
+  const facts: RbacFacts = {
+    destinationAddress: call.original.address, destinationPort: call.original.port, directAddress: call.source, remoteAddress: call.source, serverName: call.bytes.tls?.serverName ?? '',
+    principals: chain.tls === null ? undefined : [call.principal],
+  }
+  for (const rbac of chain.rbac) {
+    const verdict = decideRbac(rbac, facts)
+    if (!verdict.allowed) return verdict
+  }
+  if (chain.terminal.kind !== 'http' || call.request === undefined) return undefined
+  const routes = 'inline' in chain.terminal.routes ? chain.terminal.routes.inline : undefined
+  const override = routes?.any?.routes[0]?.rbac
+  for (const { name, rbac } of chain.terminal.rbac) {
+    const own = override?.get(name)
+    if (own === null) continue
+    const verdict = decideRbac(own ?? rbac, { ...facts, request: call.request })
+    if (!verdict.allowed) return verdict
+  }
+  return undefined
+}
