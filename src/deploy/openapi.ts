@@ -7,7 +7,7 @@ export type OpenApi = Readonly<Record<string, unknown>>
 export function openApi(node: SchemaNode): OpenApi {
   const rules = node.rules?.map(({ cel, message }) => ({ message, rule: cel })) ?? []
   const shape = shapeOf(node)
-  const own = node.type === 'duration' ? [durationRule(node.minMs)] : []
+  const own = node.type === 'duration' && node.minMs > 0 ? [durationRule(node.minMs)] : []
   const validations = [...own, ...rules]
   return {
     ...(node.doc === undefined ? {} : { description: node.doc }),
@@ -29,7 +29,7 @@ function shapeOf(node: SchemaNode): OpenApi {
     case 'integer':
       return { type: 'integer', ...integerLimits(node.min, node.max) }
     case 'duration':
-      return { type: 'string' }
+      return { type: 'string', ...(node.minMs === 0 ? { pattern: anyDuration } : {}) }
     case 'enum':
       return { type: 'string', enum: node.values }
     case 'list':
@@ -64,10 +64,11 @@ function integerLimits(min: number, max: number): OpenApi {
 }
 
 function durationRule(minMs: number): { message: string; rule: string } {
-  return minMs === 0
-    ? { message: 'must be a duration, such as 10s', rule: "duration(self) >= duration('0s')" }
-    : { message: `must be a duration of ${minMs} ms or more, such as 10s`, rule: `duration(self) >= duration('${minMs}ms')` }
+  return { message: `must be a duration of ${minMs} ms or more, such as 10s`, rule: `duration(self) >= duration('${minMs}ms')` }
 }
+
+/** Where 0 counts too, a pattern says as much as a rule, and costs nothing of what the API server allows a schema's rules. */
+const anyDuration = '^([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ns|us|µs|ms|s|m|h)(([0-9]+(\\.[0-9]*)?|\\.[0-9]+)(ns|us|µs|ms|s|m|h))*$|^0$'
 
 function given<T extends object>(fields: T): Partial<T> {
   return Object.fromEntries(Object.entries(fields).filter(([, v]) => v !== undefined)) as Partial<T>
