@@ -1,6 +1,8 @@
 // Where the client's sidecar sends a call: the engine's decision over what is generated, with the plan's reasons for it.
 import { formatAddress, type RuntimeConfig } from '#engine'
 import type { Decided } from '#lib/decided.ts'
+import type { Ref } from '#lib/problem.ts'
+import { refTo } from '#api'
 import type { ProxyPlan } from '#plan'
 import { decideOutbound, outboundConfig, type ClusterChoice, type OutboundDecision } from '../simulate/index.ts'
 import { originalAddress, type Question } from './question.ts'
@@ -24,11 +26,8 @@ export function routeCall(q: Question, plan: ProxyPlan): Routed {
       return { kind: 'local', what: 'not-http', status: 400, route: { value: { rule: `port ${port} carries HTTP` }, because: [{ rule: 'route.no-match', source: 'default', effect: 'chosen' }] } }
     case 'refused':
       return { kind: 'local', what: 'bad-path', status: decision.status, route: { value: { rule: 'a path that can’t be normalised' }, because: [{ rule: 'route.no-match', source: 'default', effect: 'chosen' }] } }
-    case 'no-route': {
-      const host = plan.routeTables.find((t) => t.name === decision.table)?.virtualHosts.find((v) => v.name === decision.virtualHost)
-      const source = host?.routes[0]?.because.because[0]?.source ?? 'default'
-      return { kind: 'local', what: 'no-route', status: 404, route: { value: { rule: 'no rule matches: 404' }, because: [{ rule: 'route.no-match', source, effect: 'chosen' }] } }
-    }
+    case 'no-route':
+      return { kind: 'local', what: 'no-route', status: 404, route: { value: { rule: 'no rule matches: 404' }, because: [{ rule: 'route.no-match', source: hostTakenBy(q, plan, decision), effect: 'chosen' }] } }
     case 'answer': {
       if (decision.virtualHost === 'block_all') return { kind: 'unknown' }
       return { kind: 'local', what: decision.what, status: decision.status, route: reasonsOf(plan, decision), ...(decision.location === undefined ? {} : { location: decision.location }) }
@@ -50,4 +49,11 @@ function reasonsOf(plan: ProxyPlan, decision: Extract<OutboundDecision, { kind: 
     ? plan.outbound.find((l) => l.name === decision.listener.name)?.tcpRoutes[Number(/^route-(\d+)/.exec(decision.chain.name)?.[1] ?? -1)]?.because
     : plan.routeTables.find((t) => t.name === by.table)?.virtualHosts.find((v) => v.name === by.virtualHost)?.routes[by.index]?.because
   return because === undefined ? undefined : { value: { rule: because.value }, because: because.because }
+}
+
+/** The list of rules that took the host over and has none for the call. */
+function hostTakenBy(q: Question, plan: ProxyPlan, { table, virtualHost }: { readonly table: string; readonly virtualHost: string | undefined }): Ref | 'default' {
+  const source = plan.routeTables.find((t) => t.name === table)?.virtualHosts.find((v) => v.name === virtualHost)?.routes[0]?.because.because[0]?.source ?? 'default'
+  const virtual = source === 'default' ? undefined : q.mesh.virtualServices.find((v) => v.metadata.namespace === source.namespace && v.metadata.name === source.name)
+  return virtual === undefined ? source : refTo(virtual, 'spec.http')
 }

@@ -151,7 +151,7 @@ function noUpstream(q: Question, routed: Clusters, choice: ClusterChoice, upstre
   const why = upstream === null ? (host === '' ? 'the route leads nowhere' : `the route leads to ${host}:${port}${subsetWords}, which this client’s mesh does not know`) : `${host}:${port}${subsetWords} has no ready endpoint`
   const symptom = routed.http ? `${upstream === null ? routed.status : 503} from the caller’s sidecar (response flag ${upstream === null ? 'NC' : 'UH'})` : 'the connection is closed'
   const fix = upstream === null ? [subset === '' ? 'check the destination’s host and port' : `define subset ${subset} in a DestinationRule for ${host} that this client sees`] : [subset === '' ? 'check that ready pods match the Service’s selector' : `check the labels of subset ${subset}`]
-  const client: ClientSide = { ...clientSide(q, routed.route), destination, tls: upstream === null ? null : mapDecided(upstream.tls, (t): WireTls => (t.mode === 'AUTO' ? 'DISABLE' : t.mode)) }
+  const client: ClientSide = { ...clientSide(q, rewritten(q, routed.route, choice)), destination, tls: upstream === null ? null : mapDecided(upstream.tls, (t): WireTls => (t.mode === 'AUTO' ? 'DISABLE' : t.mode)) }
   return { address: '', weight: choice.weight, outcome: 'blocked', client, server: null, blocked: { at: 'client', why, symptom, source, fix } }
 }
 

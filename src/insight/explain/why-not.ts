@@ -1,4 +1,5 @@
 // For each rule that did not apply to a call: which clause ruled it out, in a sentence.
+import { normalizePath } from '#engine'
 import type { Ref } from '#lib/problem.ts'
 import { refTo, type DestinationRule, type PeerAuthentication, type VirtualService } from '#api'
 import { hostCovers, isVisible, resolveHost, selectorCovers, type Mesh, type Workload } from '#mesh'
@@ -30,7 +31,7 @@ function routesNotTaken(mesh: Mesh, client: Workload, call: Call): NotApplied[] 
   const target = parseTarget(call.to)
   if (target === undefined || !client.sidecar.value) return []
   const host = resolveTarget(mesh, client, target.host).service?.host ?? target.host
-  const request: RequestFacts | undefined = target.scheme === 'http' || target.scheme === 'grpc' ? { authority: target.authority, path: target.path, method: call.method ?? 'GET', scheme: 'http', headers: call.headers ?? {} } : undefined
+  const request: RequestFacts | undefined = target.scheme === 'http' || target.scheme === 'grpc' ? { authority: target.authority, path: asRead(target.path), method: call.method ?? 'GET', scheme: 'http', headers: call.headers ?? {} } : undefined
   const out: NotApplied[] = []
   const context = planContext(mesh, client)
   const inScope = new Set(context.scope.byHost.get(host) === undefined ? scopeOf(mesh, client).virtualServices : virtualServicesFor(context, context.scope.byHost.get(host) as never))
@@ -49,6 +50,12 @@ function routesNotTaken(mesh: Mesh, client: Workload, call: Call): NotApplied[] 
     out.push(...matchesNotMet(virtual, client, target.port, request))
   }
   return out
+}
+
+/** Matches see the path that the proxy has normalised. */
+function asRead(path: string): string {
+  const normal = normalizePath(path, { normalizePath: true, mergeSlashes: false, escapedSlashes: 'KEEP' })
+  return normal.kind === 'path' ? normal.path : path
 }
 
 function matchesNotMet(virtual: VirtualService, client: Workload, port: number, request: RequestFacts | undefined): NotApplied[] {
