@@ -27,6 +27,10 @@ export interface InterceptionOptions {
   /** Default '*'. */
   readonly includeOutboundCidrs?: CidrSelection
   readonly excludeOutboundCidrs?: readonly string[]
+  /** Whatever arrives from these, or leaves by them, is not intercepted. */
+  readonly excludeInterfaces?: readonly string[]
+  /** Interfaces of virtual machines inside the pod: what arrives from them counts as the application's own outbound traffic. */
+  readonly virtualInterfaces?: readonly string[]
   /** Default: both. */
   readonly families?: readonly ('ip' | 'ip6')[]
 }
@@ -53,19 +57,23 @@ export function interceptionOf(annotations: Readonly<Record<string, string>>): I
     if (parsed === undefined) faults.push({ annotation: prefix + name, message: `${JSON.stringify(text)} can't be read` })
     return parsed
   }
-  const ports = (text: string): number[] | undefined => list(text, (p) => (/^\d{1,5}$/.test(p) && Number(p) <= 65535 ? Number(p) : undefined))
-  const cidrs = (text: string): string[] | undefined => list(text, (c) => (isCidr(c) ? c : undefined))
-  const orAll = <T>(parse: (text: string) => T | undefined) => (text: string): T | '*' | undefined => (text === '*' ? '*' : parse(text))
   const options: { -readonly [K in keyof InterceptionOptions]?: InterceptionOptions[K] | undefined } = {
-    includeInboundPorts: read('includeInboundPorts', orAll(ports)),
-    excludeInboundPorts: read('excludeInboundPorts', ports),
-    includeOutboundPorts: read('includeOutboundPorts', ports),
-    excludeOutboundPorts: read('excludeOutboundPorts', ports),
-    includeOutboundCidrs: read('includeOutboundIPRanges', orAll(cidrs)),
-    excludeOutboundCidrs: read('excludeOutboundIPRanges', cidrs),
+    includeInboundPorts: read('includeInboundPorts', orAll(portsOf)),
+    excludeInboundPorts: read('excludeInboundPorts', portsOf),
+    includeOutboundPorts: read('includeOutboundPorts', portsOf),
+    excludeOutboundPorts: read('excludeOutboundPorts', portsOf),
+    includeOutboundCidrs: read('includeOutboundIPRanges', orAll(cidrsOf)),
+    excludeOutboundCidrs: read('excludeOutboundIPRanges', cidrsOf),
   }
   return { options: Object.fromEntries(Object.entries(options).filter(([, v]) => v !== undefined)) as InterceptionOptions, faults }
 }
+
+/** `80, 443`; undefined: it can't be read. */
+export const portsOf = (text: string): number[] | undefined => list(text, (p) => (/^\d{1,5}$/.test(p) && Number(p) <= 65535 ? Number(p) : undefined))
+/** `10.0.0.0/8, fd00::/8` */
+export const cidrsOf = (text: string): string[] | undefined => list(text, (c) => (isCidr(c) ? c : undefined))
+/** The same, or `*`. */
+export const orAll = <T>(parse: (text: string) => T | undefined) => (text: string): T | '*' | undefined => (text === '*' ? '*' : parse(text))
 
 function list<T>(text: string, parse: (item: string) => T | undefined): T[] | undefined {
   const items = text.split(',').map((s) => s.trim()).filter((s) => s !== '').map(parse)

@@ -28,10 +28,23 @@ export function interceptionRules(options: InterceptionOptions = {}): NftTable {
       redirect('istio-in-redirect', options.inboundPort ?? 15006),
       { name: 'istio-inbound', rules: inbound(options) },
       { name: 'istio-output', rules: outbound(options, families) },
-      { name: 'prerouting', hook: { type: 'nat', hook: 'prerouting', priority: natPriority }, rules: wantsInbound(options) ? [{ match: [tcp], statements: jump('istio-inbound') }] : [] },
+      { name: 'prerouting', hook: { type: 'nat', hook: 'prerouting', priority: natPriority }, rules: prerouting(options) },
       { name: 'output', hook: { type: 'nat', hook: 'output', priority: natPriority }, rules: [{ match: [tcp], statements: jump('istio-output') }] },
     ],
   }
+}
+
+function prerouting(options: InterceptionOptions): NftRule[] {
+  const from = (name: string): Match => ({ match: 'in interface', name })
+  return [
+    ...(options.excludeInterfaces ?? []).map((name) => ({ match: [from(name)], statements: returns })),
+    ...(options.virtualInterfaces ?? []).flatMap((name) => {
+      const included = options.includeOutboundCidrs ?? '*'
+      const to = included === '*' ? [[tcp]] : included.map((cidr): Match[] => [{ match: 'destination', cidr }, tcp])
+      return [...to.map((m) => ({ match: [from(name), ...m], statements: jump('istio-redirect') })), { match: [from(name)], statements: returns }]
+    }),
+    ...(wantsInbound(options) ? [{ match: [tcp], statements: jump('istio-inbound') }] : []),
+  ]
 }
 
 function wantsInbound(options: InterceptionOptions): boolean {
@@ -49,6 +62,7 @@ function outbound(options: InterceptionOptions, families: readonly ('ip' | 'ip6'
   const of = (cidrs: readonly string[]): readonly string[] => cidrs.filter((c) => families.includes(isIPv6(c.split('/')[0] as string) ? 'ip6' : 'ip'))
   const included = options.includeOutboundCidrs ?? '*'
   return [
+    ...(options.excludeInterfaces ?? []).map((name) => ({ match: [{ match: 'out interface', name } as const], statements: returns })),
     ...(options.excludeOutboundPorts ?? []).map((port) => ({ match: toPort(port), statements: returns })),
     ...families.map((f) => ({ match: [loopback, { match: 'source', cidr: passthroughSource[f] } as const], statements: returns })),
     ...sidecarsOwn(options.exemption ?? { by: 'owner', uid: 1337, gid: 1337 }, families),

@@ -1,0 +1,52 @@
+// Kith's code, compiled before it starts: half of a sidecar's start is compiling, and its root file system is read-only.
+// Law: the same sources give the same bytes. So no other thread takes part, no garbage is collected meanwhile, and V8's own chance is fixed.
+import { spawnSync } from 'node:child_process'
+import { globSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { TarEntry } from './tar.ts'
+
+const folder = 'opt/kith/cache'
+/** What each role loads. Entry points would start something: their parts stand here. */
+const modules = [
+  'src/data-plane/agent/sidecar.ts', 'src/data-plane/agent/kith-data-plane.ts', 'src/data-plane/agent/json-logger.ts', 'src/data-plane/redirect/index.ts',
+  'src/control-plane/server/control-plane.ts', 'src/cli/failure.ts', 'src/cli/commands/check-inject.ts',
+]
+/** None of these is part of what V8 compares when it reads the cache. */
+const flags = ['--random-seed=1', '--v8-pool-size=0', '--min-semi-space-size=128', '--max-semi-space-size=128', '--disable-warning=ExperimentalWarning']
+const timeoutMs = 60_000
+
+/** Staged files are found again wherever they stand, but compiled code names the folder it was made in: always this one, one build at a time. */
+const stage = '/tmp/kith-image-stage'
+
+/** `layers` are staged, loaded and thrown away. */
+export async function compileCache(layers: readonly (readonly TarEntry[])[], node: string): Promise<TarEntry[]> {
+  await takeStage()
+  try {
+    writeTree(layers.flat(), stage)
+    const program = [...modules.map((m) => `await import(${JSON.stringify(`./${m}`)})`), 'process.exit(0)'].join('\n')
+    const run = spawnSync(node, [...flags, '--input-type=module', '--eval', program], { cwd: join(stage, 'opt/kith'), env: { NODE_COMPILE_CACHE: join(stage, folder), NODE_COMPILE_CACHE_PORTABLE: '1' }, encoding: 'utf8', timeout: timeoutMs })
+    if (run.status !== 0) throw new Error(`the image’s code does not load: ${run.stderr}`)
+    return globSync('*/*', { cwd: join(stage, folder) }).map((f) => ({ path: `${folder}/${f}`, kind: 'file', content: readFileSync(join(stage, folder, f)) }))
+  } finally {
+    rmSync(stage, { recursive: true, force: true })
+  }
+}
+
+async function takeStage(): Promise<void> {
+  for (const endMs = Date.now() + timeoutMs; ; await new Promise((resolve) => setTimeout(resolve, 200))) {
+    try {
+      return mkdirSync(stage, { mode: 0o700 })
+    } catch (cause) {
+      if (Date.now() > endMs) throw new Error(`${stage} is in the way: another build’s, or what is left of one`, { cause })
+    }
+  }
+}
+
+export function writeTree(entries: readonly TarEntry[], root: string): void {
+  for (const entry of entries) {
+    const path = join(root, entry.path)
+    mkdirSync(entry.kind === 'directory' ? path : dirname(path), { recursive: true })
+    if (entry.kind === 'file') writeFileSync(path, entry.content, { mode: entry.executable === true ? 0o755 : 0o644 })
+    if (entry.kind === 'link') symlinkSync(entry.to, path)
+  }
+}
