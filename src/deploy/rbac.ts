@@ -1,0 +1,71 @@
+// What the control plane may do, and nothing else. Law: every rule says what it is for; secrets are its own namespace's and by name alone.
+import { istioKinds } from '#api'
+import { knownResource } from '#lib/kubernetes/kinds.ts'
+import type { KubernetesObject } from '#lib/kubernetes/types.ts'
+import type { Settings } from './settings.ts'
+
+interface Rule {
+  readonly apiGroups: readonly string[]
+  readonly resources: readonly string[]
+  readonly resourceNames?: readonly string[]
+  readonly verbs: readonly string[]
+}
+
+const reading = ['get', 'list', 'watch']
+const rule = (group: string, resources: readonly string[], verbs: readonly string[], ...resourceNames: readonly string[]): Rule => ({ apiGroups: [group], resources, ...(resourceNames.length === 0 ? {} : { resourceNames }), verbs })
+
+export function rbac(settings: Settings): readonly KubernetesObject[] {
+  const { name, suffix, namespace, labels } = settings
+  const clusterName = `istiod-clusterrole${suffix}-${namespace}`
+  const subjects = [{ kind: 'ServiceAccount', name, namespace }]
+  const rbacGroup = 'rbac.authorization.k8s.io'
+  const apiVersion = `${rbacGroup}/v1`
+  return [
+    { apiVersion, kind: 'ClusterRole', metadata: { name: clusterName, labels }, rules: clusterRules(settings) },
+    { apiVersion, kind: 'ClusterRoleBinding', metadata: { name: clusterName, labels }, roleRef: { apiGroup: rbacGroup, kind: 'ClusterRole', name: clusterName }, subjects },
+    { apiVersion, kind: 'Role', metadata: { name, namespace, labels }, rules: ownNamespaceRules(settings) },
+    { apiVersion, kind: 'RoleBinding', metadata: { name, namespace, labels }, roleRef: { apiGroup: rbacGroup, kind: 'Role', name }, subjects },
+  ]
+}
+
+function clusterRules({ suffix, namespace, revisionTags }: Settings): readonly Rule[] {
+  const mutating = [`istio-sidecar-injector${suffix}`, ...revisionTags.map((tag) => `istio-revision-tag-${tag}`)]
+  return [
+    // Who and what is in the mesh.
+    rule('', ['pods', 'services', 'namespaces', 'nodes'], reading),
+    rule('discovery.k8s.io', ['endpointslices'], reading),
+    ...meshRules(),
+    // Whose token it is that asks for a certificate, or to see what /debug shows.
+    rule('authentication.k8s.io', ['tokenreviews'], ['create']),
+    // The mesh's root certificate for the pods of every namespace. What is created has no name yet that a rule could know.
+    rule('', ['configmaps'], ['create']),
+    rule('', ['configmaps'], [...reading, 'update', 'patch', 'delete'], 'istio-ca-root-cert'),
+    // The API server must trust the certificate of the webhooks.
+    rule('admissionregistration.k8s.io', ['mutatingwebhookconfigurations'], [...reading, 'update', 'patch'], ...mutating),
+    rule('admissionregistration.k8s.io', ['validatingwebhookconfigurations'], [...reading, 'update', 'patch'], `istio-validator${suffix}-${namespace}`),
+    // Why a pod got no sidecar is told to whoever made the pod.
+    rule('', ['events'], ['create', 'patch']),
+    rule('events.k8s.io', ['events'], ['create', 'patch']),
+  ]
+}
+
+/** Each group's kinds to read, and their status to write: neither wildcards nor specs. */
+function meshRules(): readonly Rule[] {
+  const groups = new Map<string, string[]>()
+  for (const [kind, { group }] of Object.entries(istioKinds)) {
+    const plural = knownResource(`${group}/v1`, kind)?.plural
+    if (plural !== undefined) groups.set(group, [...(groups.get(group) ?? []), plural].sort())
+  }
+  return [...groups].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([group, resources]) => [rule(group, resources, reading), rule(group, resources.map((r) => `${r}/status`), ['update', 'patch'])])
+}
+
+function ownNamespaceRules({ suffix }: Settings): readonly Rule[] {
+  return [
+    // The CA's key: made once, or plugged in.
+    rule('', ['secrets'], ['create']),
+    rule('', ['secrets'], [...reading, 'update', 'patch'], 'istio-ca-secret', 'cacerts'),
+    rule('', ['configmaps'], reading, `istio${suffix}`, `istio-sidecar-injector${suffix}`),
+    // Which replica does what only one may do.
+    rule('coordination.k8s.io', ['leases'], ['get', 'list', 'watch', 'create', 'update', 'patch']),
+  ]
+}
