@@ -92,7 +92,7 @@ async function live(t: TestContext, proxy: string, meshes: readonly (readonly [s
   const authority = await testAuthority(trustDomain)
   const first = configOf(mesh, proxy).plan
   const events: Record<string, number> = {}
-  const discovery = new Discovery({ trustDomains: [trustDomain], now: Date.now, log: silentLogger, count: (event) => (events[event] = (events[event] ?? 0) + 1) })
+  const discovery = new Discovery({ trustDomains: () => [trustDomain], now: Date.now, log: silentLogger, count: (event) => (events[event] = (events[event] ?? 0) + 1) })
   const publish = (mesh: Mesh, number: number): void => discovery.publish({ number, mesh, workloadById: new Map(mesh.workloads.map((w) => [w.id, w])), changed: [] })
   const ends: (() => void | Promise<void>)[] = [() => rmSync(authority.folder, { recursive: true, force: true })]
   try {

@@ -11,6 +11,7 @@ export interface VerifiedPeer {
   readonly [verified]: true
   readonly id: SpiffeId
   readonly uri: string
+  readonly notBeforeMs: number
   /** Until when the proof holds (epoch, ms): the certificate's end. */
   readonly notAfterMs: number
 }
@@ -35,7 +36,7 @@ export function verifyPeer(certificate: X509Certificate, { trustDomains, nowMs }
   const id = parseSpiffeId(uri)
   if (id === undefined) return { refused: `${JSON.stringify(uri)} is no SPIFFE id of this mesh` }
   if (!trustDomains.includes(id.trustDomain)) return { refused: `the trust domain ${id.trustDomain} is not one of ${trustDomains.join(', ')}` }
-  return { peer: { id, uri, notAfterMs: Date.parse(certificate.validTo) } as unknown as VerifiedPeer }
+  return { peer: { id, uri, notBeforeMs: Date.parse(certificate.validFrom), notAfterMs: Date.parse(certificate.validTo) } as unknown as VerifiedPeer }
 }
 
 /** For certificates that nobody has verified yet, leaf first: the chain up to a root of the bundle, then the name. */

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { join } from 'node:path'
 import { KithError } from '#lib/errors.ts'
 import { chainProblem, parseCertificates, parseTrustBundle } from '#identity'
+import { issueSkewMs } from '#xds'
 
 export interface Authority {
   /** The certificate that signs. */
@@ -21,8 +22,6 @@ export interface Authority {
 export const ecdsaP256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 
 const lifetimeMs = 3650 * 86_400_000
-/** Clocks of other machines may be this far behind. */
-export const skewMs = 120_000
 
 /** A self-signed P-256 root, ten years long, as Istio makes one; its key exists in this process's memory alone. */
 export async function selfSignedAuthority(trustDomain: string, nowMs: number): Promise<Authority> {
@@ -33,22 +32,30 @@ export async function selfSignedAuthority(trustDomain: string, nowMs: number): P
 /** The same, kept in `folder` (mode 0700, key 0600) over restarts, in the form that `pluggedInAuthority` reads. Throws CA_UNREADABLE. */
 export async function keptAuthority(folder: string, trustDomain: string, nowMs: number): Promise<Authority> {
   if (!existsSync(join(folder, 'ca-key.pem'))) {
-    const { certificate, keys } = await makeRoot(trustDomain, nowMs, true)
+    const { 'ca-key.pem': key, ...certificates } = await newRootFiles(trustDomain, nowMs)
     mkdirSync(folder, { recursive: true, mode: 0o700 })
-    const pem = certificate.toString('pem') + '\n'
-    for (const name of ['ca-cert.pem', 'root-cert.pem', 'cert-chain.pem']) writeFileSync(join(folder, name), pem)
+    for (const [name, pem] of Object.entries(certificates)) writeFileSync(join(folder, name), pem)
     // The key last and in one step: a folder with a key is whole.
     const aside = join(folder, `.ca-key.${process.pid}`)
-    writeFileSync(aside, KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600, flag: 'wx' })
+    writeFileSync(aside, key, { mode: 0o600, flag: 'wx' })
     renameSync(aside, join(folder, 'ca-key.pem'))
   }
   return pluggedInAuthority(folder, nowMs)
 }
 
+export type AuthorityFiles = Readonly<Record<'ca-cert.pem' | 'ca-key.pem' | 'root-cert.pem' | 'cert-chain.pem', string>>
+
+/** A new root with its key, under the names that `readAuthority` knows. The key leaves this process: it is for a place that keeps it. */
+export async function newRootFiles(trustDomain: string, nowMs: number): Promise<AuthorityFiles> {
+  const { certificate, keys } = await makeRoot(trustDomain, nowMs, true)
+  const pem = certificate.toString('pem') + '\n'
+  return { 'ca-cert.pem': pem, 'ca-key.pem': KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }) as string, 'root-cert.pem': pem, 'cert-chain.pem': pem }
+}
+
 async function makeRoot(trustDomain: string, nowMs: number, extractable: boolean): Promise<{ certificate: X509Certificate; keys: webcrypto.CryptoKeyPair }> {
   const keys = await crypto.subtle.generateKey(ecdsaP256, extractable, ['sign', 'verify'])
   const certificate = await X509CertificateGenerator.createSelfSigned({
-    serialNumber: randomSerial(), name: `O=${trustDomain}`, notBefore: new Date(nowMs - skewMs), notAfter: new Date(nowMs + lifetimeMs), signingAlgorithm: ecdsaP256, keys,
+    serialNumber: randomSerial(), name: `O=${trustDomain}`, notBefore: new Date(nowMs - issueSkewMs), notAfter: new Date(nowMs + lifetimeMs), signingAlgorithm: ecdsaP256, keys,
     extensions: [
       new BasicConstraintsExtension(true, undefined, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign | KeyUsageFlags.digitalSignature, true),
       // Roots of one mesh share their subject: the key's identifier tells them apart while one takes over from another.
@@ -58,28 +65,35 @@ async function makeRoot(trustDomain: string, nowMs: number, extractable: boolean
   return { certificate, keys }
 }
 
-/** Istio's `cacerts`: ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem; or kubernetes.io/tls names: tls.crt, tls.key, ca.crt. Throws CA_UNREADABLE. */
-export async function pluggedInAuthority(folder: string, nowMs: number): Promise<Authority> {
+/** Istio's `cacerts` as a folder; see `readAuthority`. Throws CA_UNREADABLE. */
+export function pluggedInAuthority(folder: string, nowMs: number): Promise<Authority> {
+  return readAuthority((name) => (existsSync(join(folder, name)) ? readFileSync(join(folder, name), 'utf8') : undefined), folder, nowMs)
+}
+
+/** Istio's names: ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem; or kubernetes.io/tls: tls.crt, tls.key, ca.crt. An empty text counts as none, as in the Secret that Istio itself makes. Throws CA_UNREADABLE. */
+export async function readAuthority(text: (name: string) => string | undefined, where: string, nowMs: number): Promise<Authority> {
+  const maybe = (...names: string[]): string | undefined => names.map(text).find((t) => t !== undefined && t.trim() !== '')
   const read = (...names: string[]): string => {
-    const found = names.map((n) => join(folder, n)).find((p) => existsSync(p))
-    if (found === undefined) throw new KithError('CA_UNREADABLE', `${folder} holds none of ${names.join(', ')}`)
-    return readFileSync(found, 'utf8')
+    const found = maybe(...names)
+    if (found === undefined) throw new KithError('CA_UNREADABLE', `${where} holds none of ${names.join(', ')}`)
+    return found
   }
   try {
     const signer = read('ca-cert.pem', 'tls.crt')
     const certificate = new X509Certificate(signer)
     const keyObject = createPrivateKey(read('ca-key.pem', 'tls.key'))
-    const roots = read('root-cert.pem', 'ca.crt')
-    const rest = existsSync(join(folder, 'cert-chain.pem')) ? read('cert-chain.pem') : signer
+    // A certificate that signed itself is its own root.
+    const roots = maybe('root-cert.pem', 'ca.crt') ?? (certificate.subject === certificate.issuer ? signer : read('root-cert.pem', 'ca.crt'))
+    const rest = maybe('cert-chain.pem') ?? signer
     const problem = authorityProblem(signer, keyObject, rest, roots, nowMs)
-    if (problem !== undefined) throw new KithError('CA_UNREADABLE', `the certificate authority in ${folder} can't be used: ${problem}`)
+    if (problem !== undefined) throw new KithError('CA_UNREADABLE', `the certificate authority in ${where} can't be used: ${problem}`)
     const algorithm = algorithmOf(keyObject)
     const key = await crypto.subtle.importKey('pkcs8', keyObject.export({ type: 'pkcs8', format: 'der' }), algorithm, false, ['sign'])
     const rootDer = new Set(PemConverter.decode(roots).map((d) => Buffer.from(d).toString('base64')))
     const intermediates = PemConverter.decode(rest).filter((d) => !rootDer.has(Buffer.from(d).toString('base64'))).map((d) => PemConverter.encode(d, 'CERTIFICATE') + '\n')
     return { certificate, key, algorithm, intermediates, roots: roots.trimEnd() + '\n' }
   } catch (cause) {
-    throw cause instanceof KithError ? cause : new KithError('CA_UNREADABLE', `the certificate authority in ${folder} can't be read: ${(cause as Error).message}`, { cause })
+    throw cause instanceof KithError ? cause : new KithError('CA_UNREADABLE', `the certificate authority in ${where} can't be read: ${(cause as Error).message}`, { cause })
   }
 }
 

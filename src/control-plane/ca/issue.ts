@@ -2,7 +2,8 @@
 import { ExtendedKeyUsageExtension, KeyUsageFlags, KeyUsagesExtension, Pkcs10CertificateRequest, SubjectAlternativeNameExtension, BasicConstraintsExtension, X509CertificateGenerator, type JsonGeneralNames } from '@peculiar/x509'
 import { createPublicKey, type webcrypto } from 'node:crypto'
 import { KithError } from '#lib/errors.ts'
-import { authorityKeyId, randomSerial, skewMs, type Authority } from './authority.ts'
+import { issueSkewMs } from '#xds'
+import { authorityKeyId, randomSerial, type Authority } from './authority.ts'
 
 export interface IssueRequest {
   /** PEM; its signature proves the key. */
@@ -23,7 +24,7 @@ export async function issueCertificate(authority: Authority, request: IssueReque
   const csr = await readCsr(request.csr)
   const end = Math.min(request.nowMs + request.lifetimeMs, authority.certificate.notAfter.getTime())
   const leaf = await X509CertificateGenerator.create({
-    serialNumber: randomSerial(), issuer: authority.certificate.subject, notBefore: new Date(request.nowMs - Math.min(skewMs, request.lifetimeMs)), notAfter: new Date(end),
+    serialNumber: randomSerial(), issuer: authority.certificate.subject, notBefore: new Date(request.nowMs - Math.min(issueSkewMs, request.lifetimeMs)), notAfter: new Date(end),
     publicKey: csr.publicKey, signingKey: authority.key, signingAlgorithm: authority.algorithm as webcrypto.EcdsaParams,
     extensions: [
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment, true),

@@ -6,12 +6,14 @@ import { formatSpiffeId } from '#identity'
 import type { CertificateChain, CertificateRequest } from '#xds'
 import type { Authority } from './authority.ts'
 import { issueCertificate } from './issue.ts'
-import type { TokenReviewer } from './tokens.ts'
+import type { Caller, TokenReviewer } from './tokens.ts'
 
 export interface CaService {
   readonly authority: () => Authority
   readonly reviewer: TokenReviewer
-  readonly trustDomain: string
+  readonly trustDomain: () => string
+  /** What the control plane knows of the pod that the token is bound to. A pod that it does not know yet may be known in a moment. Default: nothing is asked. */
+  readonly knows?: (caller: Caller) => 'known' | 'unknown' | 'another'
   /** Where the request says nothing. Istio: 24 hours. */
   readonly defaultLifetimeMs: number
   /** More is refused. Istio: 90 days. */
@@ -33,12 +35,18 @@ export function createCertificateHandler(service: CaService): handleUnaryCall<Ce
         log.warn({ reason: caller.refused, peer: call.getPeer() }, 'certificate request not authenticated')
         return fail(status.UNAUTHENTICATED, 'request authenticate failure')
       }
+      const known = caller.pod === '' ? 'known' : (service.knows?.(caller) ?? 'known')
+      if (known !== 'known') {
+        count('unauthenticated')
+        log.warn({ namespace: caller.namespace, pod: caller.pod, serviceAccount: caller.serviceAccount }, known === 'unknown' ? 'certificate request of a pod that is not known yet' : 'certificate request of a pod that runs as another account')
+        return known === 'unknown' ? fail(status.UNAVAILABLE, `the pod ${caller.pod}.${caller.namespace} is not known`) : fail(status.UNAUTHENTICATED, 'request authenticate failure')
+      }
       const asked = call.request.validitySeconds * 1000
       if (asked > service.maxLifetimeMs) {
         count('refused')
         return fail(status.INVALID_ARGUMENT, `a lifetime of ${asked / 1000} s is more than ${service.maxLifetimeMs / 1000} s`)
       }
-      const id = formatSpiffeId({ trustDomain: service.trustDomain, namespace: caller.namespace, serviceAccount: caller.serviceAccount })
+      const id = formatSpiffeId({ trustDomain: service.trustDomain(), namespace: caller.namespace, serviceAccount: caller.serviceAccount })
       const lifetimeMs = asked <= 0 ? service.defaultLifetimeMs : asked
       const chain = await issueCertificate(service.authority(), { csr: call.request.csr, names: [{ type: 'url', value: id }], lifetimeMs, nowMs: service.now() })
       count('issued')
@@ -47,6 +55,10 @@ export function createCertificateHandler(service: CaService): handleUnaryCall<Ce
     }
     answer().catch((error: unknown) => {
       count('refused')
+      if (error instanceof KithError && error.code === 'REVIEW_UNAVAILABLE') {
+        log.warn({ reason: error.message }, 'token could not be reviewed')
+        return fail(status.UNAVAILABLE, 'the token could not be reviewed, try again')
+      }
       if (error instanceof KithError && error.code === 'CSR_INVALID') return fail(status.INVALID_ARGUMENT, error.message)
       log.error({ error: String(error) }, 'certificate could not be issued')
       fail(status.INTERNAL, 'certificate could not be issued')

@@ -14,7 +14,7 @@ interface BoundTo {
   readonly pod?: { readonly name?: string }
 }
 
-/** undefined: not authenticated. `authenticate` never throws on a bad token. */
+/** `authenticate` never throws on a bad token; KithError REVIEW_UNAVAILABLE: nobody can say now, ask again. */
 export interface TokenReviewer {
   authenticate(token: string): Promise<Caller | { readonly refused: string }>
 }

@@ -1,4 +1,4 @@
-// Which authority signs now: one of its own (in memory, or kept), or the plugged-in one, taken anew whenever its folder changes.
+// Where an authority comes from on one machine: its own (in memory, or kept), or the plugged-in one, taken anew whenever its folder changes.
 // Law: an authority that does not hang together is refused, and the last one goes on.
 import { existsSync, watch, type FSWatcher } from 'node:fs'
 import { join } from 'node:path'
@@ -12,12 +12,13 @@ export interface AuthoritySourceOptions {
   readonly trustDomain: string
   readonly now: () => number
   readonly log: Logger
-  /** Another authority signs from now on, or peers trust other roots. */
-  readonly onChange: (authority: Authority) => Promise<void>
+  readonly onChange: (authority: Authority) => void
 }
 
 export interface AuthoritySource {
-  current(): Authority
+  readonly first: Authority
+  /** PEM of roots that peers may still go by. */
+  readonly held?: string
   close(): void
 }
 
@@ -25,35 +26,40 @@ export interface AuthoritySource {
 const quietMs = 200
 
 export async function authoritySource(options: AuthoritySourceOptions): Promise<AuthoritySource> {
-  const { stateDir, keepRoot, trustDomain, now, log } = options
+  const { stateDir, keepRoot, trustDomain, now } = options
   const plugged = join(stateDir, 'cacerts')
-  if (!existsSync(plugged)) {
-    const own = keepRoot ? await keptAuthority(join(stateDir, 'root'), trustDomain, now()) : await selfSignedAuthority(trustDomain, now())
-    return { current: () => own, close() {} }
-  }
-  let authority = await pluggedInAuthority(plugged, now())
+  if (existsSync(plugged)) return pluggedInSource(plugged, options)
+  return { first: keepRoot ? await keptAuthority(join(stateDir, 'root'), trustDomain, now()) : await selfSignedAuthority(trustDomain, now()), close() {} }
+}
+
+export async function pluggedInSource(folder: string, { now, log, onChange }: Pick<AuthoritySourceOptions, 'now' | 'log' | 'onChange'>): Promise<AuthoritySource> {
+  const first = await pluggedInAuthority(folder, now())
+  let last = first
   let timer: NodeJS.Timeout | undefined
   const take = async (): Promise<void> => {
     try {
-      const next = await pluggedInAuthority(plugged, now())
-      if (next.roots === authority.roots && next.certificate.serialNumber === authority.certificate.serialNumber && next.intermediates.join() === authority.intermediates.join()) return
-      authority = next
-      await options.onChange(next)
-      log.info({ signer: next.certificate.subject, serial: next.certificate.serialNumber, until: next.certificate.notAfter.toISOString() }, 'certificate authority changed')
+      const next = await pluggedInAuthority(folder, now())
+      if (isSameAuthority(next, last)) return
+      last = next
+      onChange(next)
     } catch (error) {
       log.error({ reason: (error as Error).message }, 'certificate authority refused, the last one goes on')
     }
   }
-  const watcher: FSWatcher = watch(plugged, () => {
+  const watcher: FSWatcher = watch(folder, () => {
     clearTimeout(timer)
     timer = setTimeout(() => void take(), quietMs)
   })
-  watcher.on('error', (error) => log.error({ folder: plugged, reason: error.message }, 'folder can no longer be watched'))
+  watcher.on('error', (error) => log.error({ folder, reason: error.message }, 'folder can no longer be watched'))
   return {
-    current: () => authority,
+    first,
     close() {
       clearTimeout(timer)
       watcher.close()
     },
   }
+}
+
+export function isSameAuthority(a: Authority, b: Authority): boolean {
+  return a.roots === b.roots && a.certificate.serialNumber === b.certificate.serialNumber && a.intermediates.join() === b.intermediates.join()
 }

@@ -2,34 +2,56 @@
 import { Server, experimental } from '@grpc/grpc-js'
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Counter, Gauge, Registry } from 'prom-client'
 import { KithError } from '#lib/errors.ts'
 import type { Logger } from '#lib/log.ts'
 import { formatRef, type Problem } from '#lib/problem.ts'
 import type { MeshConfigSpec } from '#api'
-import { createCertificateHandler, type Authority, type TokenReviewer } from '#ca'
-import { watchFiles, type Objects } from '#sources'
+import { createCertificateHandler, type Authority, type Caller, type TokenReviewer } from '#ca'
+import { watchFiles, type KindStatus, type Objects } from '#sources'
 import { createCertificateMethod, deltaMethod, sotwMethod } from '#xds'
-import { authoritySource } from './authority-source.ts'
+import { authoritySource, type AuthoritySource } from './authority-source.ts'
 import { Discovery } from './discovery.ts'
+import { fixedMeshConfig, type MeshConfigSource } from './mesh-config-source.ts'
 import { ServingCertificate } from './serving-certificate.ts'
 import { nextSnapshot, type Snapshot } from './snapshot.ts'
-import { serveStatus } from './status-port.ts'
+import { stagedAuthority, type StagedAuthority, type StagedAuthorityOptions, type Trust } from './staged-authority.ts'
+import { serveStatus, type StatusAddress } from './status-port.ts'
+import { trustResource } from './trust-resource.ts'
+
+/** Where objects come from: files by default, or a cluster. */
+export type ObjectSource = (onChange: (objects: Objects) => void) => { current(): Objects; close(): void }
 
 export interface ControlPlaneOptions {
-  /** Files and folders that are watched. */
-  readonly config: readonly string[]
-  readonly meshConfig: MeshConfigSpec
+  /** Files and folders that are watched; ignored where `objects` is given. */
+  readonly config?: readonly string[]
+  readonly objects?: ObjectSource
+  /** What the source calls when its config changes. */
+  readonly meshConfig: MeshConfigSpec | ((onChange: () => void) => MeshConfigSource | Promise<MeshConfigSource>)
   /** `root-cert.pem` is written here; `cacerts/` here is the plugged-in authority. */
-  readonly stateDir: string
+  readonly stateDir?: string
+  /** Default: by `stateDir`. */
+  readonly authority?: (trustDomain: string, onChange: (authority: Authority) => void) => Promise<AuthoritySource>
+  readonly staging?: Pick<StagedAuthorityOptions, 'leastMs' | 'mostMs'>
   /** `ip:port`; 0 chooses a port. */
   readonly listen: string
-  readonly statusPort: number
+  /** On loopback where only a port is given. */
+  readonly statusPort: number | StatusAddress
   readonly reviewer: TokenReviewer
+  /** A token that is bound to a pod counts only for a pod that the snapshot knows. */
+  readonly onlyKnownPods?: boolean
+  /** DNS names of the serving certificate. */
+  readonly serverNames?: readonly string[]
   /** The self-signed root outlives this process: key in `stateDir`/root, mode 0600. Default: memory alone. */
   readonly keepRoot?: boolean
   /** Default 24 hours. */
   readonly certificateLifetimeMs?: number
+  readonly kinds?: () => readonly KindStatus[]
+  readonly clusterStatus?: () => object
+  readonly mayDebug?: (token: string) => Promise<boolean>
+  readonly onTrust?: (trust: Trust) => void
+  readonly onSnapshot?: (snapshot: Snapshot, problems: readonly Problem[]) => void
   readonly log: Logger
 }
 
@@ -39,68 +61,114 @@ export interface ControlPlane {
   readonly statusPort: number
   /** undefined: nothing could be made of the sources yet. */
   readonly snapshot: () => Snapshot | undefined
-  stop(): Promise<void>
+  readonly authority: StagedAuthority
+  readonly serving: ServingCertificate
+  readonly meshConfig: () => MeshConfigSpec
+  readonly registry: Registry
+  /** `drainMs`: not ready any more, but still answering for so long; then streams end so that proxies go elsewhere. Default 0. */
+  stop(drainMs?: number): Promise<void>
 }
 
-const serverNames = ['istiod.istio-system.svc', 'istiod.istio-system', 'istiod']
+const usualServerNames = ['istiod.istio-system.svc', 'istiod.istio-system', 'istiod']
 const maxLifetimeMs = 90 * 86_400_000
 
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { log } = options
+  const { log, stateDir } = options
   const registry = new Registry()
   const pushes = new Counter({ name: 'pilot_xds_events_total', help: 'Pushes, ACKs, NACKs and refusals of proxies.', labelNames: ['event'], registers: [registry] })
   const issued = new Counter({ name: 'citadel_server_csr_count', help: 'Certificate requests by outcome.', labelNames: ['outcome'], registers: [registry] })
-  const trustDomain = options.meshConfig.trustDomain ?? 'cluster.local'
-  mkdirSync(options.stateDir, { recursive: true })
   const rootExpiry = new Gauge({ name: 'citadel_server_root_cert_expiry_timestamp', help: 'Unix time at which the signing certificate ends.', registers: [registry] })
-  const announce = (authority: Authority): void => {
-    writeWhole(join(options.stateDir, 'root-cert.pem'), authority.roots)
-    rootExpiry.set(authority.certificate.notAfter.getTime() / 1000)
-  }
-  const authority = await authoritySource({
-    stateDir: options.stateDir, keepRoot: options.keepRoot === true, trustDomain, now: Date.now, log,
-    async onChange(next) {
-      announce(next)
-      await serving.renew()
-    },
-  })
-  const serving = new ServingCertificate(authority.current, serverNames, Date.now, log)
-  announce(authority.current())
-  await serving.renew()
+  if (stateDir !== undefined) mkdirSync(stateDir, { recursive: true })
 
-  const discovery = new Discovery({ trustDomains: [trustDomain, ...(options.meshConfig.trustDomainAliases ?? [])], now: Date.now, log, count: (event) => pushes.inc({ event }) })
+  let ending = false
   let snapshot: Snapshot | undefined
+  let held: Objects | undefined
+  const reported = new WeakSet<Problem>()
   const take = (objects: Objects): void => {
     const fromMs = performance.now()
-    reportProblems(objects.problems, log)
+    held = objects
+    reportProblems(objects.problems.filter((p) => !reported.has(p) && reported.add(p)), log)
     try {
-      snapshot = nextSnapshot(snapshot, objects.objects, options.meshConfig)
+      snapshot = nextSnapshot(snapshot, objects.objects, config.current())
     } catch (error) {
       return log.error({ error: error instanceof Error ? error.stack : String(error) }, 'snapshot could not be made, the last good one stays')
     }
     if (snapshot.number === 1) log.info({ objects: objects.objects.length, workloads: snapshot.mesh.workloads.length, ms: Math.round(performance.now() - fromMs) }, 'first snapshot taken')
     discovery.publish(snapshot, fromMs)
+    options.onSnapshot?.(snapshot, objects.problems)
   }
-  const watch = watchFiles(options.config, take)
-  take(watch.current())
+  const config = typeof options.meshConfig === 'function' ? await options.meshConfig(() => held !== undefined && take(held)) : fixedMeshConfig(options.meshConfig)
+  const trustDomain = (): string => config.current().trustDomain ?? 'cluster.local'
 
+  const discovery = new Discovery({
+    trustDomains: () => [trustDomain(), ...(config.current().trustDomainAliases ?? [])], trust: () => trustResource(authority.trust()), now: Date.now, log, count: (event) => pushes.inc({ event }),
+  })
+  const offer = (next: Authority): void => authority.offer(next)
+  const source = await (options.authority?.(trustDomain(), offer) ?? authoritySource({ stateDir: needed(stateDir), keepRoot: options.keepRoot === true, trustDomain: trustDomain(), now: Date.now, log, onChange: offer }))
+  const announce = (trust: Trust): void => {
+    if (stateDir !== undefined) writeWhole(join(stateDir, 'root-cert.pem'), trust.roots)
+    rootExpiry.set(authority.current().certificate.notAfter.getTime() / 1000)
+    discovery.publishTrust()
+    options.onTrust?.(trust)
+  }
+  const authority: StagedAuthority = stagedAuthority({
+    first: source.first, ...(source.held === undefined ? {} : { held: source.held }), now: Date.now, log, everyoneSince: (ms) => discovery.everyoneSince(ms), ...options.staging,
+    onChange(trust) {
+      announce(trust)
+      serving.renew().catch((error: unknown) => log.error({ error: String(error) }, 'serving certificate could not be renewed, the last one goes on'))
+    },
+  })
+  const serving = new ServingCertificate(authority.current, options.serverNames ?? usualServerNames, Date.now, log)
+  announce(authority.trust())
+  await serving.renew()
+
+  const watch = (options.objects ?? ((onChange) => watchFiles(options.config ?? [], onChange)))(take)
+  if (options.objects === undefined) take(watch.current())
+
+  const knows = ({ namespace, pod, serviceAccount }: Caller): 'known' | 'unknown' | 'another' => {
+    const workload = snapshot?.workloadById.get(`${pod}.${namespace}`)
+    return workload === undefined ? 'unknown' : workload.serviceAccount === serviceAccount ? 'known' : 'another'
+  }
   const server = new Server({ 'grpc.keepalive_time_ms': 30_000, 'grpc.max_receive_message_length': 16 * 1024 * 1024 })
   server.addService({ delta: deltaMethod, sotw: sotwMethod }, { delta: discovery.handle, sotw: discovery.handleSotw })
   server.addService({ create: createCertificateMethod }, {
-    create: createCertificateHandler({ authority: authority.current, reviewer: options.reviewer, trustDomain, defaultLifetimeMs: options.certificateLifetimeMs ?? 86_400_000, maxLifetimeMs, now: Date.now, log, count: (outcome) => issued.inc({ outcome }) }),
+    create: createCertificateHandler({
+      authority: authority.current, reviewer: options.reviewer, trustDomain, defaultLifetimeMs: options.certificateLifetimeMs ?? 86_400_000, maxLifetimeMs, now: Date.now, log, count: (outcome) => issued.inc({ outcome }),
+      ...(options.onlyKnownPods === true ? { knows } : {}),
+    }),
   })
   const port = await bind(server, options.listen, serving)
-  const status = await serveStatus(options.statusPort, { registry, snapshot: () => snapshot?.number ?? 0, proxies: () => discovery.status(), ready: () => snapshot !== undefined })
+  const status = await serveStatus(typeof options.statusPort === 'number' ? { host: '127.0.0.1', port: options.statusPort } : options.statusPort, {
+    registry, snapshot: () => snapshot?.number ?? 0, proxies: () => discovery.status(), ready: () => snapshot !== undefined && !ending,
+    ...(options.kinds === undefined ? {} : { kinds: options.kinds }), ...(options.clusterStatus === undefined ? {} : { cluster: options.clusterStatus }), ...(options.mayDebug === undefined ? {} : { mayDebug: options.mayDebug }),
+  })
   return {
-    port, statusPort: (status.address() as { port: number }).port, snapshot: () => snapshot,
-    async stop() {
+    port, statusPort: (status.address() as { port: number }).port, snapshot: () => snapshot, authority, serving, meshConfig: () => config.current(), registry,
+    async stop(drainMs = 0) {
+      ending = true
+      if (drainMs > 0) {
+        await pause(drainMs)
+        discovery.drain()
+        // What was just said shall still go out.
+        await Promise.race([new Promise((resolve) => server.tryShutdown(resolve)), pause(1000)])
+      }
       watch.close()
+      config.close()
+      source.close()
       authority.close()
       serving.close()
       server.forceShutdown()
-      await new Promise((resolve) => status.close(resolve))
+      await new Promise((resolve) => {
+        status.close(resolve)
+        status.closeAllConnections()
+      })
     },
   }
+}
+
+function needed(stateDir: string | undefined): string {
+  if (stateDir === undefined) throw new KithError('FLAG_MISSING', 'without an authority of its own the control plane needs a state folder')
+  return stateDir
 }
 
 function bind(server: Server, listen: string, serving: ServingCertificate): Promise<number> {

@@ -5,7 +5,7 @@ import { X509Certificate } from 'node:crypto'
 import type { Logger } from '#lib/log.ts'
 import { verifyPeer, type VerifiedPeer } from '#identity'
 import type { Workload } from '#mesh'
-import { DeltaServerState, pushOrder, SotwServerState, typeUrls, type DeltaResponse, type Feedback, type Resource, type SotwResponse, type SotwWireRequest, type WireRequest } from '#xds'
+import { DeltaServerState, issuedMs, pushOrder, SotwServerState, typeUrls, type DeltaResponse, type Feedback, type Resource, type SotwResponse, type SotwWireRequest, type WireRequest } from '#xds'
 import { proxyConfig, type ProxyConfig } from './proxy-config.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -30,7 +30,9 @@ interface AnyRequest {
 }
 
 export interface DiscoveryOptions {
-  readonly trustDomains: readonly string[]
+  readonly trustDomains: () => readonly string[]
+  /** The roots that every proxy shall trust now. */
+  readonly trust?: () => Resource
   readonly now: () => number
   readonly log: Logger
   readonly count: (event: 'push' | 'ack' | 'nack' | 'refused') => void
@@ -71,6 +73,7 @@ export class Discovery {
   readonly #options: DiscoveryOptions
   readonly #connections = new Set<Connection>()
   #snapshot: Snapshot | undefined
+  #draining = false
 
   constructor(options: DiscoveryOptions) {
     this.#options = options
@@ -84,6 +87,7 @@ export class Discovery {
 
   #accept<Request extends AnyRequest, Response extends Pushed>(stream: ServerDuplexStream<Request, Response>, state: ProtocolState<Request, Response>): void {
     const { log, count } = this.#options
+    if (this.#draining) return void stream.emit('error', { code: status.UNAVAILABLE, details: 'this control plane ends' })
     const peer = this.#peerOf(stream)
     if ('refused' in peer) {
       count('refused')
@@ -173,6 +177,27 @@ export class Discovery {
     }
   }
 
+  /** Other roots hold, or certificates shall be renewed. */
+  publishTrust(): void {
+    for (const connection of this.#connections) this.#push(connection, typeUrls.secret)
+  }
+
+  #secrets(): ReadonlyMap<string, Resource> {
+    const trust = this.#options.trust?.()
+    return trust === undefined ? new Map() : new Map([[trust.name, trust]])
+  }
+
+  /** Every proxy that is connected proved itself with a certificate from then or later. */
+  everyoneSince(ms: number): boolean {
+    return [...this.#connections].every((c) => c.id === '' || issuedMs(c.peer.notBeforeMs, c.peer.notAfterMs) >= ms)
+  }
+
+  /** Ends every stream so that its proxy looks for another control plane; nobody is let in any more. */
+  drain(): void {
+    this.#draining = true
+    for (const connection of this.#connections) this.#end(connection, { code: status.UNAVAILABLE, details: 'this control plane ends' })
+  }
+
   /** A proxy whose pod is gone has nothing more to get: it counts as being at the newest snapshot. */
   status(): ProxyStatus[] {
     const newest = this.#snapshot?.number ?? 0
@@ -183,7 +208,7 @@ export class Discovery {
   #peerOf(stream: Pick<ServerDuplexStream<never, never>, 'getAuthContext'>): ReturnType<typeof verifyPeer> {
     const raw = stream.getAuthContext().sslPeerCertificate?.raw
     if (raw === undefined) return { refused: 'a certificate of the mesh is needed' }
-    return verifyPeer(new X509Certificate(raw), { trustDomains: this.#options.trustDomains, nowMs: this.#options.now() })
+    return verifyPeer(new X509Certificate(raw), { trustDomains: this.#options.trustDomains(), nowMs: this.#options.now() })
   }
 
   #request(connection: Connection, request: AnyRequest, take: () => Feedback): void {
@@ -223,7 +248,7 @@ export class Discovery {
     if (wanted === null || config === undefined) return []
     let sent: Pushed | undefined
     try {
-      sent = connection.send(typeUrl, config.of(typeUrl, wanted))
+      sent = connection.send(typeUrl, typeUrl === typeUrls.secret ? this.#secrets() : config.of(typeUrl, wanted))
     } catch (error) {
       this.#options.log.error({ proxy: id, type: short(typeUrl), error: error instanceof Error ? error.stack : String(error) }, 'resources could not be made, the last good ones stay')
     }

@@ -53,6 +53,11 @@ export class ServingCertificate {
     this.#timer.unref()
   }
 
+  /** undefined: not made yet. */
+  get current(): Pair | undefined {
+    return this.#pair ?? undefined
+  }
+
   close(): void {
     clearTimeout(this.#timer)
   }

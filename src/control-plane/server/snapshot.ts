@@ -24,6 +24,7 @@ function difference(before: readonly ApiObject[], now: readonly ApiObject[]): st
   for (const o of now) {
     const was = old.get(objectKey(o))
     old.delete(objectKey(o))
+    if (was === o) continue
     if (was === undefined || JSON.stringify([was.raw, was.spec]) !== JSON.stringify([o.raw, o.spec])) changed.push(name(o))
   }
   return [...changed, ...[...old.values()].map((o) => `${name(o)} (removed)`)].sort()

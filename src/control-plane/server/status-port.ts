@@ -1,7 +1,8 @@
-// What an operator may look at, on loopback alone: metrics, who is in sync, readiness.
-import { createServer, type Server } from 'node:http'
+// What an operator may look at: metrics, readiness, who is in sync. Law: what shows configuration is for this machine, or for whoever proves to belong to the control plane's namespace.
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { Registry } from 'prom-client'
 import { KithError } from '#lib/errors.ts'
+import type { KindStatus } from '#sources'
 import type { ProxyStatus } from './discovery.ts'
 
 export interface StatusSources {
@@ -9,29 +10,59 @@ export interface StatusSources {
   readonly snapshot: () => number
   readonly proxies: () => readonly ProxyStatus[]
   readonly ready: () => boolean
+  /** What stands behind it in a cluster. */
+  readonly cluster?: () => object
+  readonly kinds?: () => readonly KindStatus[]
+  /** Whether a bearer token may see what /debug shows. Default: none may. */
+  readonly mayDebug?: (token: string) => Promise<boolean>
 }
 
-export async function serveStatus(port: number, sources: StatusSources): Promise<Server> {
+export interface StatusAddress {
+  readonly host: string
+  readonly port: number
+}
+
+export async function serveStatus({ host, port }: StatusAddress, sources: StatusSources): Promise<Server> {
   const server = createServer((request, response) => {
-    // A web page may point a name of its own at 127.0.0.1: whoever asks by another name than this machine's is not from here.
-    if (!/^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/i.test(request.headers.host ?? '')) return void response.writeHead(403).end('only for localhost\n')
     const json = (value: unknown): void => void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value, null, 2) + '\n')
-    switch ((request.url ?? '').split('?')[0]) {
+    const path = (request.url ?? '').split('?')[0] ?? ''
+    const debug = (show: () => unknown): void => {
+      mayDebug(request, sources).then((may) => (may ? json(show()) : response.writeHead(403).end('only for localhost, or with a token of this namespace\n')), () => response.writeHead(503).end())
+    }
+    // Listening on loopback alone, everything is for this machine.
+    if (host === '127.0.0.1' && !isLocalName(request)) return void response.writeHead(403).end('only for localhost\n')
+    switch (path) {
       case '/ready':
         return void response.writeHead(sources.ready() ? 200 : 503).end()
-      case '/debug/syncz':
-        return json({ snapshot: sources.snapshot(), proxies: sources.proxies() })
-      case '/version':
-        return json({ name: 'kith', node: process.version })
       case '/metrics':
         return void sources.registry.metrics().then((text) => response.writeHead(200, { 'content-type': sources.registry.contentType }).end(text), () => response.writeHead(500).end())
+      case '/version':
+        return json({ name: 'kith', node: process.version })
+      case '/debug/syncz':
+        return debug(() => ({ snapshot: sources.snapshot(), proxies: sources.proxies() }))
+      case '/debug/kindz':
+        return debug(() => sources.kinds?.() ?? [])
+      case '/debug/clusterz':
+        return debug(() => sources.cluster?.() ?? {})
       default:
-        return void response.writeHead(404).end('try /ready /metrics /debug/syncz /version\n')
+        return void response.writeHead(404).end('try /ready /metrics /version /debug/syncz /debug/kindz /debug/clusterz\n')
     }
   })
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause) => reject(new KithError('PORT_IN_USE', `the status port 127.0.0.1:${port} can't be opened: ${cause.message}`, { cause })))
-    server.listen(port, '127.0.0.1', resolve)
+    server.once('error', (cause) => reject(new KithError('PORT_IN_USE', `the status port ${host}:${port} can't be opened: ${cause.message}`, { cause })))
+    server.listen(port, host, resolve)
   })
   return server
+}
+
+/** A web page may point a name of its own at 127.0.0.1: whoever asks by another name than this machine's is not from here. */
+function isLocalName(request: IncomingMessage): boolean {
+  return /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/i.test(request.headers.host ?? '')
+}
+
+async function mayDebug(request: IncomingMessage, sources: StatusSources): Promise<boolean> {
+  const from = request.socket.remoteAddress ?? ''
+  if (['127.0.0.1', '::1', '::ffff:127.0.0.1'].includes(from) && isLocalName(request)) return true
+  const token = /^Bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1]
+  return token !== undefined && sources.mayDebug !== undefined && sources.mayDebug(token)
 }

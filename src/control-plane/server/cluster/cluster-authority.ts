@@ -1,0 +1,77 @@
+// The authority of a mesh in a cluster: plugged in by the Secret `cacerts` (or its mount), else self-signed and kept in the Secret `istio-ca-secret`.
+// Law: of several control planes that start at once one makes the root, the others take it. One that does not hang together is refused; the last one goes on.
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { KithError } from '#lib/errors.ts'
+import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
+import type { Logger } from '#lib/log.ts'
+import { isRecord } from '#api'
+import { newRootFiles, readAuthority, type Authority } from '#ca'
+import { followObject } from '#sources'
+import { isSameAuthority, pluggedInSource, type AuthoritySource } from '../authority-source.ts'
+
+export const pluggedInSecret = 'cacerts'
+export const ownSecret = 'istio-ca-secret'
+/** Where a Deployment mounts `cacerts`. */
+const mounted = '/etc/cacerts'
+
+export interface ClusterAuthorityOptions {
+  readonly client: Pick<KubernetesClient, 'get' | 'create' | 'pages' | 'watch'>
+  readonly namespace: string
+  readonly trustDomain: string
+  readonly now: () => number
+  readonly log: Logger
+  readonly onChange: (authority: Authority) => void
+  /** PEM of roots that peers may still go by. */
+  readonly held?: string
+}
+
+export async function clusterAuthority(options: ClusterAuthorityOptions): Promise<AuthoritySource> {
+  const held = options.held === undefined ? {} : { held: options.held }
+  if (existsSync(join(mounted, 'ca-key.pem')) || existsSync(join(mounted, 'tls.key'))) return { ...(await pluggedInSource(mounted, options)), ...held }
+  const { client, namespace, now, log, onChange } = options
+  let last: Authority | undefined
+  let pluggedIn = false
+  const take = async (name: string, secret: KubernetesObject | undefined): Promise<void> => {
+    if (secret === undefined) return void (last !== undefined && log.warn({ secret: name, namespace }, 'the secret of the certificate authority is gone, the last one goes on'))
+    // What somebody plugged in counts before what we made.
+    if (name === ownSecret && pluggedIn) return
+    const next = await fromSecret(secret, `the secret ${namespace}/${name}`, now())
+    if (name === pluggedInSecret) pluggedIn = true
+    if (last !== undefined && isSameAuthority(last, next)) return
+    const isFirst = last === undefined
+    last = next
+    if (!isFirst) onChange(next)
+  }
+  const watch = (name: string) => followObject(client, { apiVersion: 'v1', kind: 'Secret', namespace, name }, log, (secret) => {
+    take(name, secret).catch((error: unknown) => log.error({ reason: (error as Error).message }, 'certificate authority refused, the last one goes on'))
+  })
+  const plugged = await client.get({ apiVersion: 'v1', kind: 'Secret', namespace, name: pluggedInSecret })
+  if (plugged === undefined) await take(ownSecret, await ownOrNew(options))
+  else await take(pluggedInSecret, plugged)
+  const watches = [watch(pluggedInSecret), watch(ownSecret)]
+  return { first: last as unknown as Authority, ...held, close: () => watches.forEach((w) => w.close()) }
+}
+
+async function ownOrNew({ client, namespace, trustDomain, now, log }: ClusterAuthorityOptions): Promise<KubernetesObject> {
+  const key = { apiVersion: 'v1', kind: 'Secret', namespace, name: ownSecret }
+  const there = await client.get(key)
+  if (there !== undefined) return there
+  const files = await newRootFiles(trustDomain, now())
+  const data = Object.fromEntries(Object.entries(files).map(([name, pem]) => [name, Buffer.from(pem).toString('base64')]))
+  try {
+    const made = await client.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: ownSecret, namespace, labels: { app: 'istiod' } }, type: 'istio.io/ca-root', data })
+    log.info({ secret: ownSecret, namespace }, 'root of the mesh made')
+    return made
+  } catch (error) {
+    // Another control plane was quicker: its root is the mesh's.
+    const theirs = error instanceof KithError && error.code === 'K8S_CONFLICT' ? await client.get(key) : undefined
+    if (theirs === undefined) throw error
+    return theirs
+  }
+}
+
+function fromSecret(secret: KubernetesObject, where: string, nowMs: number): Promise<Authority> {
+  const data = isRecord(secret['data']) ? secret['data'] : {}
+  return readAuthority((name) => (typeof data[name] === 'string' ? Buffer.from(data[name], 'base64').toString('utf8') : undefined), where, nowMs)
+}

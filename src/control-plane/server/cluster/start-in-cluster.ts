@@ -1,0 +1,94 @@
+// The control plane of a cluster: the same as on one machine, with the API server behind it: objects, meshConfig, tokens, the authority, trust bundles, statuses.
+// Law: what only one may do is done by the leader; the API server's loss takes nothing from a proxy that is connected.
+import type { KubernetesClient } from '#lib/kubernetes/types.ts'
+import type { Logger } from '#lib/log.ts'
+import { tokenReviewer, type Authority } from '#ca'
+import { watchKubernetes, type KubernetesWatch } from '#sources'
+import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from '../control-plane.ts'
+import { clusterMeshConfig } from '../mesh-config-source.ts'
+import type { Trust } from '../staged-authority.ts'
+import { clusterAuthority } from './cluster-authority.ts'
+import { campaign, type Leadership } from './leader.ts'
+import { statusWriter } from './status-writer.ts'
+import { bundleName, trustBundles } from './trust-bundles.ts'
+
+export interface InClusterOptions extends Pick<ControlPlaneOptions, 'listen' | 'statusPort' | 'certificateLifetimeMs' | 'staging'> {
+  readonly client: KubernetesClient
+  /** Where the control plane lives: ConfigMaps, Secrets and Leases of its own. */
+  readonly namespace: string
+  /** `default`, or the name of one among several. */
+  readonly revision: string
+  /** This replica: POD_NAME. */
+  readonly me: string
+  /** Default true. */
+  readonly writeStatus?: boolean
+  readonly log: Logger
+}
+
+export interface ClusterControlPlane extends ControlPlane {
+  readonly leadership: Leadership
+  /** PEM that verifies the serving certificate; called at once and after each change. */
+  onRoots(listener: (roots: string) => void): void
+}
+
+/** `istiod`, `istiod-canary` */
+export function revisioned(name: string, revision: string): string {
+  return revision === '' || revision === 'default' ? name : `${name}-${revision}`
+}
+
+export function serverNames(namespace: string, revision: string): readonly string[] {
+  const names = new Set([revisioned('istiod', revision), 'istiod'])
+  return [...new Set([...names].flatMap((n) => [`${n}.${namespace}.svc`, `${n}.${namespace}`, `${n}.${namespace}.svc.cluster.local`, n]).concat('istiod.istio-system.svc'))]
+}
+
+export async function startInCluster(options: InClusterOptions): Promise<ClusterControlPlane> {
+  const { client, namespace, revision, me, log } = options
+  const leadership = campaign({ client, namespace, name: 'istio-leader', me, log })
+  const bundles = trustBundles(client, log)
+  const reviewer = tokenReviewer(client, Date.now)
+  const listeners: ((roots: string) => void)[] = []
+  let watch: KubernetesWatch | undefined
+  let roots = ''
+  await bundles.settled
+  const onTrust = (trust: Trust): void => {
+    roots = trust.roots
+    bundles.setRoots(roots)
+    for (const listener of listeners) listener(roots)
+  }
+  const statuses = statusWriter({ client, log, on: options.writeStatus !== false })
+  const plane = await startControlPlane({
+    listen: options.listen, statusPort: options.statusPort, reviewer, onlyKnownPods: true, serverNames: serverNames(namespace, revision), log, onTrust, ...(options.certificateLifetimeMs === undefined ? {} : { certificateLifetimeMs: options.certificateLifetimeMs }),
+    // Proxies may hang on other replicas, which this one does not see.
+    staging: { leastMs: 15_000, ...options.staging },
+    objects: (onChange) => (watch = watchKubernetes(client, { log }, onChange)),
+    meshConfig: (onChange) => clusterMeshConfig(client, { namespace, name: revisioned('istio', revision) }, log, onChange),
+    authority: (trustDomain: string, onChange: (authority: Authority) => void) => {
+      const held = bundles.held(namespace)
+      return clusterAuthority({ client, namespace, trustDomain, now: Date.now, log, onChange, ...(held === undefined ? {} : { held }) })
+    },
+    kinds: () => watch?.status() ?? [], clusterStatus: () => ({ me, revision, namespace, leads: leadership.isLeader(), roots: plane.authority.trust().step, bundle: bundleName }),
+    mayDebug: async (token) => {
+      const caller = await reviewer.authenticate(token)
+      return 'namespace' in caller && caller.namespace === namespace
+    },
+    onSnapshot: (_snapshot, problems) => statuses.take(watch?.statuses() ?? [], problems),
+  })
+  leadership.watch((leads) => {
+    bundles.setLeading(leads)
+    statuses.setLeading(leads)
+  })
+  return {
+    ...plane, leadership,
+    onRoots(listener) {
+      listeners.push(listener)
+      listener(roots)
+    },
+    async stop(drainMs = 0) {
+      await leadership.release()
+      bundles.close()
+      statuses.close()
+      await plane.stop(drainMs)
+      client.close()
+    },
+  }
+}

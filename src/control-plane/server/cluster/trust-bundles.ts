@@ -1,0 +1,122 @@
+// The mesh's roots in every namespace: ConfigMap istio-ca-root-cert, which pods mount. Written by the leader, mended when edited or deleted.
+import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
+import type { Logger } from '#lib/log.ts'
+import { isRecord } from '#api'
+import { follow } from '#sources'
+
+export const bundleName = 'istio-ca-root-cert'
+const bundleKey = 'root-cert.pem'
+/** Istio: IgnoredNamespaces of the namespace controller. */
+const ignored = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage'])
+/** So many writes at a time; a cluster may have thousands of namespaces. */
+const atOnce = 8
+const retryMs = 2000
+
+/** Pure: the namespaces whose bundle is not what it shall be. `held`: namespace → text. */
+export function namespacesToMend(namespaces: ReadonlyMap<string, { readonly ending: boolean }>, held: ReadonlyMap<string, string | undefined>, roots: string): string[] {
+  return [...namespaces].filter(([name, { ending }]) => !ending && !ignored.has(name) && held.get(name) !== roots).map(([name]) => name).sort()
+}
+
+export interface TrustBundles {
+  setRoots(roots: string): void
+  setLeading(leads: boolean): void
+  /** What stands in the ConfigMap of a namespace. */
+  held(namespace: string): string | undefined
+  readonly settled: Promise<unknown>
+  close(): void
+}
+
+export function trustBundles(client: Pick<KubernetesClient, 'pages' | 'watch' | 'apply'>, log: Logger): TrustBundles {
+  const ending = new AbortController()
+  const namespaces = new Map<string, { readonly ending: boolean }>()
+  const held = new Map<string, string | undefined>()
+  let roots: string | undefined
+  let leads = false
+  let settled = false
+  let running = false
+  let again = false
+  let timer: NodeJS.Timeout | undefined
+  const wake = (): void => {
+    if (!leads || roots === undefined || !settled || ending.signal.aborted) return
+    if (running) {
+      again = true
+      return
+    }
+    running = true
+    void mend(roots).finally(() => {
+      running = false
+      if (again) {
+        again = false
+        wake()
+      }
+    })
+  }
+  const mend = async (text: string): Promise<void> => {
+    const todo = namespacesToMend(namespaces, held, text)
+    let written = 0
+    const failed: string[] = []
+    const worker = async (): Promise<void> => {
+      for (let namespace = todo.shift(); namespace !== undefined && leads && !ending.signal.aborted; namespace = todo.shift()) {
+        try {
+          await client.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: bundleName, namespace, labels: { 'istio.io/config': 'true' } }, data: { [bundleKey]: text } }, { force: true })
+          held.set(namespace, text)
+          written++
+        } catch (error) {
+          failed.push(`${namespace}: ${(error as Error).message}`)
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: atOnce }, worker))
+    if (written > 0) log.info({ namespaces: written }, 'trust bundle written')
+    if (failed.length === 0) return
+    log.warn({ namespaces: failed.length, first: failed[0] }, 'trust bundle could not be written, trying again')
+    clearTimeout(timer)
+    timer = setTimeout(wake, retryMs)
+    timer.unref()
+  }
+  const ofNamespaces = follow({ apiVersion: 'v1', kind: 'Namespace' }, {
+    client, log, signal: ending.signal,
+    onChange({ put, gone }) {
+      for (const o of put) namespaces.set(o.metadata.name as string, { ending: o.metadata.deletionTimestamp !== undefined })
+      for (const key of gone) namespaces.delete(nameOf(key))
+      if (put.length > 0) wake()
+    },
+  })
+  const ofBundles = follow({ apiVersion: 'v1', kind: 'ConfigMap', fieldSelector: `metadata.name=${bundleName}` }, {
+    client, log, signal: ending.signal,
+    onChange({ put, gone }) {
+      for (const o of put) held.set(o.metadata.namespace as string, textOf(o))
+      for (const key of gone) held.delete(key.slice(0, key.indexOf('/')))
+      if (put.length + gone.length > 0) wake()
+    },
+  })
+  return {
+    setRoots(text) {
+      roots = text
+      wake()
+    },
+    setLeading(now) {
+      leads = now
+      wake()
+    },
+    held: (namespace) => held.get(namespace),
+    settled: Promise.all([ofNamespaces.settled, ofBundles.settled]).then(() => {
+      settled = true
+      wake()
+    }),
+    close() {
+      clearTimeout(timer)
+      ending.abort()
+    },
+  }
+}
+
+function nameOf(key: string): string {
+  return key.slice(key.indexOf('/') + 1)
+}
+
+/** What a hand may have added beside the roots is not ours to judge; what it changed in them is. */
+function textOf(object: KubernetesObject): string | undefined {
+  const data = object['data']
+  return isRecord(data) && typeof data[bundleKey] === 'string' ? data[bundleKey] : undefined
+}
