@@ -35,7 +35,7 @@ export interface InjectionCandidate {
 }
 
 export const injectKey = 'sidecar.istio.io/inject'
-const ignoredNamespaces = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage'])
+export const ignoredNamespaces = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage'])
 const yes = new Set(['y', 'yes', 'true', 'on'])
 const no = new Set(['n', 'no', 'false', 'off'])
 
