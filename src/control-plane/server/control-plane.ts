@@ -65,8 +65,8 @@ export interface ControlPlane {
   readonly serving: ServingCertificate
   readonly meshConfig: () => MeshConfigSpec
   readonly registry: Registry
-  /** `drainMs`: not ready any more, but still answering for so long; then streams end so that proxies go elsewhere. Default 0. */
-  stop(drainMs?: number): Promise<void>
+  /** `drainMs`: not ready any more, but still answering for so long; then streams end so that proxies go elsewhere. Default 0. `drained`: what else ends then. */
+  stop(drainMs?: number, drained?: () => Promise<void>): Promise<void>
 }
 
 const usualServerNames = ['istiod.istio-system.svc', 'istiod.istio-system', 'istiod']
@@ -144,10 +144,11 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   })
   return {
     port, statusPort: (status.address() as { port: number }).port, snapshot: () => snapshot, authority, serving, meshConfig: () => config.current(), registry,
-    async stop(drainMs = 0) {
+    async stop(drainMs = 0, drained) {
       ending = true
+      if (drainMs > 0) await pause(drainMs)
+      await drained?.()
       if (drainMs > 0) {
-        await pause(drainMs)
         discovery.drain()
         // What was just said shall still go out.
         await Promise.race([new Promise((resolve) => server.tryShutdown(resolve)), pause(1000)])

@@ -18,7 +18,7 @@ const { values } = parseArgs({
     'token-keys': { type: 'string' }, 'token-issuer': { type: 'string' }, 'cert-ttl': { type: 'string' }, 'keep-root': { type: 'boolean', default: false }, 'log-level': { type: 'string', default: 'info' },
     // In a cluster.
     kubernetes: { type: 'boolean', default: false }, kubeconfig: { type: 'string' }, context: { type: 'string' }, namespace: { type: 'string' }, revision: { type: 'string', default: 'default' },
-    'status-host': { type: 'string' }, 'write-status': { type: 'boolean', default: true }, 'drain-seconds': { type: 'string', default: '3' }, 'staging-seconds': { type: 'string' },
+    'status-host': { type: 'string' }, 'write-status': { type: 'boolean', default: true }, 'drain-seconds': { type: 'string', default: '3' }, 'staging-seconds': { type: 'string' }, 'webhook-port': { type: 'string', default: '15017' },
   },
   allowNegative: true,
 })

@@ -11,6 +11,7 @@ import { clusterAuthority } from './cluster-authority.ts'
 import { campaign, type Leadership } from './leader.ts'
 import { statusWriter } from './status-writer.ts'
 import { bundleName, trustBundles } from './trust-bundles.ts'
+import type { StartWebhooks } from './webhook-context.ts'
 
 export interface InClusterOptions extends Pick<ControlPlaneOptions, 'listen' | 'statusPort' | 'certificateLifetimeMs' | 'staging'> {
   readonly client: KubernetesClient
@@ -20,6 +21,8 @@ export interface InClusterOptions extends Pick<ControlPlaneOptions, 'listen' | '
   readonly revision: string
   /** This replica: POD_NAME. */
   readonly me: string
+  /** Admission: injection and validation. Default: none. */
+  readonly webhooks?: { readonly start: StartWebhooks; readonly host: string; readonly port: number }
   /** Default true. */
   readonly writeStatus?: boolean
   readonly log: Logger
@@ -27,8 +30,6 @@ export interface InClusterOptions extends Pick<ControlPlaneOptions, 'listen' | '
 
 export interface ClusterControlPlane extends ControlPlane {
   readonly leadership: Leadership
-  /** PEM that verifies the serving certificate; called at once and after each change. */
-  onRoots(listener: (roots: string) => void): void
 }
 
 /** `istiod`, `istiod-canary` */
@@ -77,17 +78,22 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
     bundles.setLeading(leads)
     statuses.setLeading(leads)
   })
-  return {
-    ...plane, leadership,
+  const { serving, snapshot, meshConfig, registry } = plane
+  const webhooks = await options.webhooks?.start({
+    client, namespace, revision, host: options.webhooks.host, port: options.webhooks.port, serving, leadership, snapshot, meshConfig, registry, log: log.child({ part: 'webhooks' }),
     onRoots(listener) {
       listeners.push(listener)
       listener(roots)
     },
+  })
+  return {
+    ...plane, leadership,
     async stop(drainMs = 0) {
       await leadership.release()
       bundles.close()
       statuses.close()
-      await plane.stop(drainMs)
+      // Pods are admitted until the end: meanwhile the API server hears that this one goes.
+      await plane.stop(drainMs, async () => webhooks?.close())
       client.close()
     },
   }
