@@ -10,6 +10,10 @@ export interface DataPlane {
   ready(): Promise<boolean> | boolean
   /** Prometheus text. */
   metrics(): Promise<string> | string
-  /** Lets open work end, at most `timeoutMs`, then closes everything. */
-  end(timeoutMs: number): Promise<void>
+  /** Idle connections end, others after what is under way; new ones are still served. */
+  drain(): Promise<void> | void
+  /** Open connections of callers. */
+  connections(): Promise<number> | number
+  /** Closes everything. */
+  end(): Promise<void>
 }

@@ -1,6 +1,8 @@
 // The agent's settings, from the environment that injection gives it (Istio's names; KITH_… where Istio has none).
 import { readFileSync } from 'node:fs'
 import { KithError } from '#lib/errors.ts'
+import type { LeavingSettings } from './leaving.ts'
+import { hostName, parseDownwardMap, parseDuration } from './pod-info.ts'
 import type { DialMap } from '#proxy'
 import type { XdsNode } from '#xds'
 
@@ -14,7 +16,7 @@ export interface AgentSettings {
   readonly labels: Readonly<Record<string, string>>
   readonly cluster: string
   readonly trustDomain: string
-  /** `ip:port` of the CA and of xDS. */
+  /** `host:port` of the CA and of xDS. */
   readonly caAddress: string
   readonly discoveryAddress: string
   /** The name that the control plane's certificate must have. */
@@ -34,8 +36,15 @@ export interface AgentSettings {
   readonly portBase: number | undefined
   /** ISTIO_KUBE_APP_PROBERS, as JSON. */
   readonly probers: string
-  readonly drainMs: number
+  /** ISTIO_PROMETHEUS_ANNOTATIONS, as JSON: where the application's own metrics are. */
+  readonly prometheus: string
+  readonly statusPort: number
+  readonly leaving: LeavingSettings
+  /** What else Istio tells its control plane of a proxy. */
+  readonly metadata: Readonly<Record<string, string>>
 }
+
+const labelsFile = '/etc/istio/pod/labels'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -47,27 +56,53 @@ export function readEnvironment(env: Environment): AgentSettings {
     return value
   }
   const pod = need('POD_NAME')
-  const caAddress = need('CA_ADDR')
+  const config = parseObject(env, 'PROXY_CONFIG')
+  const said = (field: string): string | undefined => (typeof config[field] === 'string' || typeof config[field] === 'number' ? String(config[field]) : undefined)
+  const caAddress = env['CA_ADDR'] || said('discoveryAddress') || need('CA_ADDR')
+  const discoveryAddress = env['KITH_DISCOVERY_ADDRESS'] ?? said('discoveryAddress') ?? caAddress
   const number = (name: string): number | undefined => (env[name] === undefined || env[name] === '' ? undefined : Number(env[name]))
+  const durationMs = (text: string | undefined): number | undefined => (text === undefined ? undefined : parseDuration(text))
   const namespace = need('POD_NAMESPACE')
   const mapFile = env['KITH_INTERCEPTION'] === 'NONE' ? need('KITH_DIAL_MAP') : undefined
+  const drainSeconds = number('TERMINATION_DRAIN_DURATION_SECONDS')
   return {
-    pod, namespace, serviceAccount: env['SERVICE_ACCOUNT'] ?? 'default', workload: env['ISTIO_META_WORKLOAD_NAME'] ?? pod, owner: env['ISTIO_META_OWNER'] ?? '', address: env['INSTANCE_IP'] ?? '127.0.0.1',
-    labels: parseLabels(env['ISTIO_METAJSON_LABELS']), cluster: env['ISTIO_META_CLUSTER_ID'] ?? 'Kubernetes', trustDomain: env['TRUST_DOMAIN'] ?? 'cluster.local',
-    caAddress, discoveryAddress: env['KITH_DISCOVERY_ADDRESS'] ?? caAddress, discoveryName: env['KITH_DISCOVERY_NAME'] ?? 'istiod.istio-system.svc',
-    tokenPath: env['KITH_TOKEN_PATH'] ?? '/var/run/secrets/tokens/istio-token', rootPath: env['KITH_ROOT_CERT_PATH'] ?? '/var/run/secrets/istio/root-cert.pem', certificateSeconds: number('SECRET_TTL_SECONDS') ?? 0,
+    pod, namespace, serviceAccount: env['SERVICE_ACCOUNT'] || 'default', workload: env['ISTIO_META_WORKLOAD_NAME'] ?? pod, owner: env['ISTIO_META_OWNER'] ?? '', address: env['INSTANCE_IP'] ?? '127.0.0.1',
+    labels: readLabels(env), cluster: env['ISTIO_META_CLUSTER_ID'] ?? 'Kubernetes', trustDomain: env['TRUST_DOMAIN'] ?? 'cluster.local',
+    caAddress, discoveryAddress, discoveryName: env['KITH_DISCOVERY_NAME'] ?? hostName(discoveryAddress) ?? 'istiod.istio-system.svc',
+    tokenPath: env['KITH_TOKEN_PATH'] ?? '/var/run/secrets/tokens/istio-token', rootPath: env['KITH_ROOT_CERT_PATH'] ?? '/var/run/secrets/istio/root-cert.pem',
+    certificateSeconds: number('SECRET_TTL_SECONDS') ?? (durationMs(env['SECRET_TTL']) ?? 0) / 1000,
     proxy: env['KITH_PROXY'] === 'envoy' ? 'envoy' : 'kith', envoyPath: env['KITH_ENVOY_PATH'] ?? '', dialMap: mapFile === undefined ? undefined : (JSON.parse(readFileSync(mapFile, 'utf8')) as DialMap),
-    mark: number('KITH_PROXY_MARK'), fileRoot: env['KITH_FILE_ROOT'], portBase: number('KITH_PORT_BASE'), probers: env['ISTIO_KUBE_APP_PROBERS'] ?? '', drainMs: (number('TERMINATION_DRAIN_DURATION_SECONDS') ?? 5) * 1000,
+    mark: number('KITH_PROXY_MARK'), fileRoot: env['KITH_FILE_ROOT'], portBase: number('KITH_PORT_BASE'), probers: env['ISTIO_KUBE_APP_PROBERS'] ?? '', prometheus: env['ISTIO_PROMETHEUS_ANNOTATIONS'] ?? '', statusPort: Number(said('statusPort') ?? 15020),
+    leaving: {
+      drainMs: drainSeconds === undefined ? (durationMs(said('terminationDrainDuration')) ?? 5000) : drainSeconds * 1000,
+      untilIdle: env['EXIT_ON_ZERO_ACTIVE_CONNECTIONS'] === 'true', leastMs: durationMs(env['MINIMUM_DRAIN_DURATION']) ?? 5000, whenIdle: env['KITH_LEAVE_WHEN_IDLE'] === 'true',
+    },
+    metadata: Object.fromEntries(['NETWORK', 'MESH_ID', 'NODE_NAME'].flatMap((name) => (env[`ISTIO_META_${name}`] ? [[name, env[`ISTIO_META_${name}`] as string]] : []))),
   }
 }
 
-function parseLabels(text: string | undefined): Readonly<Record<string, string>> {
-  if (text === undefined || text === '') return {}
+/** In a cluster the downward API's file; elsewhere ISTIO_METAJSON_LABELS. */
+function readLabels(env: Environment): Readonly<Record<string, string>> {
+  if (env['ISTIO_METAJSON_LABELS'] !== undefined) return parseObject(env, 'ISTIO_METAJSON_LABELS') as Record<string, string>
   try {
-    return JSON.parse(text) as Record<string, string>
-  } catch (cause) {
-    throw new KithError('ENV_INVALID', 'ISTIO_METAJSON_LABELS is no JSON object', { cause })
+    return parseDownwardMap(readFileSync(env['KITH_LABELS_PATH'] ?? labelsFile, 'utf8'))
+  } catch {
+    return {}
   }
+}
+
+function parseObject(env: Environment, name: string): Readonly<Record<string, unknown>> {
+  const text = env[name]
+  if (text === undefined || text === '') return {}
+  const odd = (cause?: unknown): KithError => new KithError('ENV_INVALID', `${name} is no JSON object`, { cause })
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw odd(cause)
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw odd()
+  return value as Record<string, unknown>
 }
 
 /** `sidecar~10.0.0.1~sleep-1.foo~foo.svc.cluster.local` */
@@ -77,5 +112,5 @@ export function nodeId(s: AgentSettings): string {
 
 /** What the control plane is told of this proxy, in Istio's words. */
 export function xdsNode(s: AgentSettings): XdsNode {
-  return { id: nodeId(s), cluster: `${s.workload}.${s.namespace}`, metadata: { NAMESPACE: s.namespace, LABELS: s.labels, SERVICE_ACCOUNT: s.serviceAccount, WORKLOAD_NAME: s.workload, OWNER: s.owner, CLUSTER_ID: s.cluster, INTERCEPTION_MODE: s.dialMap === undefined ? 'REDIRECT' : 'NONE', GENERATOR: 'kith' } }
+  return { id: nodeId(s), cluster: `${s.workload}.${s.namespace}`, metadata: { NAMESPACE: s.namespace, LABELS: s.labels, SERVICE_ACCOUNT: s.serviceAccount, WORKLOAD_NAME: s.workload, OWNER: s.owner, CLUSTER_ID: s.cluster, INTERCEPTION_MODE: s.dialMap === undefined ? 'REDIRECT' : 'NONE', GENERATOR: 'kith', ...s.metadata } }
 }

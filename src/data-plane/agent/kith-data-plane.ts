@@ -6,12 +6,12 @@ import { DiscoveryClient } from './discovery-client.ts'
 import { nodeId, xdsNode, type AgentSettings } from './environment.ts'
 import type { WorkloadCertificate } from './rotation.ts'
 
-export async function startKithDataPlane(settings: AgentSettings, log: Logger, onQuit: () => void): Promise<DataPlane> {
+export async function startKithDataPlane(settings: AgentSettings, log: Logger, proxyLog: Logger, onQuit: () => void): Promise<DataPlane> {
   const { pod, namespace, workload, serviceAccount, labels, cluster, trustDomain, owner, address, portBase, dialMap, mark, fileRoot } = settings
   const proxy = await startProxy({
     identity: { nodeId: nodeId(settings), pod, namespace, workload, serviceAccount, labels, cluster, trustDomain, addresses: [address], owner },
     interception: dialMap === undefined ? { mode: 'REDIRECT' } : { mode: 'NONE', dialMap },
-    ...(portBase === undefined ? {} : { ports: { admin: portBase, prometheus: portBase + 3 } }), ...(mark === undefined ? {} : { mark }), ...(fileRoot === undefined ? {} : { fileRoot }), log: log.child({ part: 'proxy' }), onQuit,
+    ...(portBase === undefined ? {} : { ports: { admin: portBase, prometheus: portBase + 3 } }), ...(mark === undefined ? {} : { mark }), ...(fileRoot === undefined ? {} : { fileRoot }), log: proxyLog, onQuit,
   })
   let configured = false
   let current: WorkloadCertificate | undefined
@@ -32,10 +32,11 @@ export async function startKithDataPlane(settings: AgentSettings, log: Logger, o
     begin: () => discovery.start(),
     ready: () => configured && proxy.ready(),
     metrics: () => proxy.metrics(),
-    async end(timeoutMs) {
+    drain: () => proxy.drain(0),
+    connections: () => proxy.connections().downstream,
+    async end() {
       configured = false
       discovery.stop()
-      await proxy.drain(timeoutMs)
       await proxy.stop()
     },
   }

@@ -2,25 +2,28 @@
 import { flushCompileCache } from 'node:module'
 import { KithError } from '#lib/errors.ts'
 import { readEnvironment } from './environment.ts'
+import { readFlags } from './flags.ts'
 import { jsonLogger } from './json-logger.ts'
 import { startSidecar, type Sidecar } from './sidecar.ts'
 
-const log = jsonLogger({ scope: 'agent' })
+const { agentLevel, proxyLevel } = readFlags(process.argv.slice(2))
+const log = jsonLogger({ scope: 'agent' }, agentLevel)
+const proxyLog = jsonLogger({ scope: 'agent', part: 'proxy' }, proxyLevel)
 let sidecar: Sidecar | undefined
 let ending = false
-const end = (): void => {
-  if (ending) process.exit(1)
+/** `alone`: nobody needs this sidecar any more. */
+const end = (alone?: true): void => {
+  if (ending) return
   ending = true
-  log.info({}, 'draining')
-  void (sidecar?.stop() ?? Promise.resolve()).then(() => process.exit(), () => process.exit(1))
+  void (sidecar?.stop(alone) ?? Promise.resolve()).then(() => process.exit(), () => process.exit(1))
 }
-for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, end)
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => (ending ? process.exit(1) : end()))
 // One request's bug must not end the pod's network: it is logged as what it is, and the proxy goes on.
 process.on('uncaughtException', (error) => log.error({ error: error.stack ?? String(error) }, 'unexpected error'))
 process.on('unhandledRejection', (error) => log.error({ error: error instanceof Error ? error.stack : String(error) }, 'unexpected rejection'))
 
 try {
-  sidecar = await startSidecar(readEnvironment(process.env), log, end)
+  sidecar = await startSidecar(readEnvironment(process.env), log, () => end(true), proxyLog)
   // The next sidecar on this machine starts from compiled code, where NODE_COMPILE_CACHE names a folder.
   flushCompileCache()
 } catch (error) {

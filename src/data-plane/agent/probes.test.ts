@@ -51,11 +51,12 @@ test('a probe sees what the kubelet would have seen', async (t) => {
 test('the health ports say ready when it is so, forward known probes alone, and quit for the pod alone', async (t) => {
   let ready = false
   let quits = 0
+  let drains = 0
   const web = createServer((_, response) => response.end())
   await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve))
   const ports: [number, number] = [await free(), await free()]
   const served = await serveHealth({
-    agent: { host: '0.0.0.0', port: ports[0] }, health: { host: '0.0.0.0', port: ports[1] }, ready: () => ready, metrics: async () => 'a 1\n', podAddress: '127.0.0.1', onQuit: () => quits++,
+    agent: { host: '0.0.0.0', port: ports[0] }, health: { host: '0.0.0.0', port: ports[1] }, ready: () => ready, metrics: async () => 'a 1\n', application: { address: '127.0.0.1', from: undefined }, onQuit: () => quits++, onDrain: async () => void drains++,
     probers: parseProbers(JSON.stringify({ '/app-health/web/readyz': { httpGet: { path: '/', port: portOf(web) } } })),
   })
   t.after(() => {
@@ -75,6 +76,9 @@ test('the health ports say ready when it is so, forward known probes alone, and 
   assert.equal(quits, 0)
   assert.equal(await ask(ports[0], '/quitquitquit', 'POST'), 200)
   assert.equal(quits, 1)
+  assert.equal(await ask(ports[0], '/drain'), 405)
+  assert.equal(await ask(ports[0], '/drain', 'POST'), 200)
+  assert.equal(drains, 1)
   assert.throws(() => parseProbers('{'), { code: 'ENV_INVALID' })
   assert.throws(() => parseProbers('[]'), { code: 'ENV_INVALID' })
 })

@@ -54,6 +54,11 @@ export class Rotation {
     while (!this.#stopped && !(await this.#renew())) await new Promise((resolve) => setTimeout(resolve, this.#backOff()))
   }
 
+  /** Because what peers trust has changed; nothing where the first one is still to come. */
+  renewNow(): void {
+    if (this.#current !== undefined) this.#schedule(0)
+  }
+
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)
@@ -99,6 +104,7 @@ export class Rotation {
 
   #schedule(ms: number): void {
     if (this.#stopped) return
+    clearTimeout(this.#timer)
     // setTimeout takes 32 bits of milliseconds.
     this.#timer = setTimeout(() => void this.#renew(), Math.min(Math.max(ms, 50), 2 ** 31 - 1))
   }

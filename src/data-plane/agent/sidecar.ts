@@ -6,18 +6,25 @@ import type { DataPlane } from './data-plane.ts'
 import type { AgentSettings } from './environment.ts'
 import { serveHealth } from './health-ports.ts'
 import { makeKeyAndRequest } from './key-pair.ts'
+import { mayLeave } from './leaving.ts'
+import { applicationMetrics, mergeMetrics } from './merged-metrics.ts'
 import { parseProbers } from './probes.ts'
+import { followFile } from './root-file.ts'
 import { Rotation, type WorkloadCertificate } from './rotation.ts'
 
 export interface Sidecar {
   ready(): Promise<boolean> | boolean
-  /** Lets open work end, at most `drainMs`, then closes everything. */
-  stop(): Promise<void>
+  /** Idle connections end, new ones are still served: callers have not heard yet. */
+  drain(): Promise<void>
+  /** Drains until it may leave, then closes everything. `alone`: the application has gone before, or asked for it. */
+  stop(alone?: boolean): Promise<void>
 }
 
-export async function startSidecar(settings: AgentSettings, log: Logger, onQuit: () => void): Promise<Sidecar> {
+const lookMs = 50
+
+export async function startSidecar(settings: AgentSettings, log: Logger, onQuit: () => void, proxyLog: Logger = log.child({ part: 'proxy' })): Promise<Sidecar> {
   const identity = formatSpiffeId(settings)
-  const plane = await startDataPlane(settings, log, onQuit)
+  const plane = await startDataPlane(settings, log, proxyLog, onQuit)
   const rotation: Rotation = new Rotation({
     identity, trustDomain: settings.trustDomain,
     fetch: async () => {
@@ -26,32 +33,53 @@ export async function startSidecar(settings: AgentSettings, log: Logger, onQuit:
     },
     onCertificate: (c) => plane.certificate(c), now: Date.now, pick: Math.random, log,
   })
+  const roots = followFile(settings.rootPath, () => {
+    log.info({}, 'the mesh’s root certificates have changed')
+    rotation.renewNow()
+  })
   let ending = false
+  let drained = false
+  let failedScrapes = 0
+  const drain = async (): Promise<void> => {
+    if (!drained) log.info({}, 'draining')
+    drained = true
+    await plane.drain()
+  }
   const ready = (): Promise<boolean> | boolean => !ending && rotation.current !== undefined && plane.ready()
-  const [host, base] = settings.portBase === undefined ? ['0.0.0.0', 15019] : ['127.0.0.1', settings.portBase]
+  const application = applicationMetrics(settings.prometheus, settings.statusPort)
+  const metrics = async (): Promise<string> => mergeMetrics((await plane.metrics()) + agentMetrics(rotation.current, failedScrapes), application, () => void failedScrapes++)
+  const [host, base] = settings.portBase === undefined ? [undefined, 15019] : ['127.0.0.1', settings.portBase]
   const health = await serveHealth({
-    agent: { host, port: base + 1 }, health: { host, port: base + 2 }, ready, metrics: async () => (await plane.metrics()) + agentMetrics(rotation.current), probers: parseProbers(settings.probers), podAddress: settings.address, onQuit,
+    agent: { host, port: settings.portBase === undefined ? settings.statusPort : base + 1 }, health: { host, port: base + 2 }, ready, metrics, probers: parseProbers(settings.probers),
+    // Where connections are redirected, what comes from 127.0.0.6 is let through to the application; all else would meet the sidecar itself.
+    application: { address: settings.address, from: settings.dialMap === undefined && settings.address.includes('.') ? '127.0.0.6' : undefined }, onQuit, onDrain: drain,
   })
   await rotation.start()
   await plane.begin()
   return {
     ready,
-    async stop() {
+    drain,
+    async stop(alone = drained) {
       ending = true
+      const fromMs = performance.now()
+      await drain()
+      while (!mayLeave(settings.leaving, { elapsedMs: performance.now() - fromMs, connections: await plane.connections(), alone })) await new Promise((resolve) => setTimeout(resolve, lookMs))
+      roots.stop()
       rotation.stop()
-      await plane.end(settings.drainMs)
+      await plane.end()
       health.close()
     },
   }
 }
 
 /** Each data plane is loaded only where it runs: a sidecar shall be small. */
-async function startDataPlane(settings: AgentSettings, log: Logger, onQuit: () => void): Promise<DataPlane> {
+async function startDataPlane(settings: AgentSettings, log: Logger, proxyLog: Logger, onQuit: () => void): Promise<DataPlane> {
   if (settings.proxy === 'envoy') return (await import('./envoy/envoy-data-plane.ts')).startEnvoyDataPlane(settings, log, onQuit)
-  return (await import('./kith-data-plane.ts')).startKithDataPlane(settings, log, onQuit)
+  return (await import('./kith-data-plane.ts')).startKithDataPlane(settings, log, proxyLog, onQuit)
 }
 
-function agentMetrics(certificate: WorkloadCertificate | undefined): string {
-  if (certificate === undefined) return ''
-  return `# HELP cert_expiry_seconds Seconds until the workload certificate ends.\n# TYPE cert_expiry_seconds gauge\ncert_expiry_seconds{resource_name="default"} ${((certificate.notAfterMs - Date.now()) / 1000).toFixed(1)}\n`
+function agentMetrics(certificate: WorkloadCertificate | undefined, failedScrapes: number): string {
+  const scrapes = `# HELP istio_agent_scrape_failures_total Scrapes of the application that failed.\n# TYPE istio_agent_scrape_failures_total counter\nistio_agent_scrape_failures_total{type="application"} ${failedScrapes}\n`
+  if (certificate === undefined) return scrapes
+  return `${scrapes}# HELP cert_expiry_seconds Seconds until the workload certificate ends.\n# TYPE cert_expiry_seconds gauge\ncert_expiry_seconds{resource_name="default"} ${((certificate.notAfterMs - Date.now()) / 1000).toFixed(1)}\n`
 }

@@ -35,7 +35,7 @@ export function sidecarProgram(settings: SidecarSettings): SidecarProgram {
         CA_ADDR: settings.controlPlane, ISTIO_META_WORKLOAD_NAME: workload.name, ISTIO_META_OWNER: `kubernetes://apis/${group}/namespaces/${namespace}/${workload.kind.toLowerCase()}s/${workload.name}`,
         ISTIO_METAJSON_LABELS: JSON.stringify(podLabels(pod.desired, true)), CANONICAL_SERVICE: canonicalName(pod.desired), ISTIO_META_CLUSTER_ID: 'Kubernetes', KITH_PROXY: settings.proxy,
         // One malloc arena: a few megabytes less of each sidecar's own memory.
-        KITH_INTERCEPTION: 'REDIRECT', TERMINATION_DRAIN_DURATION_SECONDS: '1', MALLOC_ARENA_MAX: '1',
+        KITH_INTERCEPTION: 'REDIRECT', TERMINATION_DRAIN_DURATION_SECONDS: '1', KITH_LEAVE_WHEN_IDLE: 'true', MALLOC_ARENA_MAX: '1',
       }
     },
     readinessPort: (pod) => Number(pod.place.sidecarEnv['KITH_PORT_BASE'] ?? 15019) + 2,

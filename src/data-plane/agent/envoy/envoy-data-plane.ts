@@ -14,6 +14,7 @@ import { serveSecrets } from './secret-server.ts'
 const adminPort = 15000
 const prometheusPort = 15090
 const askTimeoutMs = 2000
+const killAfterMs = 2000
 /** Envoy's log as JSON lines: %l level, %n logger, %j the message escaped for JSON. */
 const logFormat = '{"level":"%l","time":"%Y-%m-%dT%T.%eZ","scope":"envoy","logger":"%n","msg":"%j"}'
 
@@ -34,7 +35,7 @@ export async function startEnvoyDataPlane(settings: AgentSettings, log: Logger, 
   return {
     certificate: (c) => secrets.set(c),
     begin() {
-      child = spawn(binary, ['-c', bootstrapPath, '--concurrency', '1', '--disable-hot-restart', '--drain-time-s', String(Math.max(1, Math.round(settings.drainMs / 1000))), '--log-format', logFormat, '--log-level', 'warning'], { stdio: ['ignore', 'inherit', 'inherit'] })
+      child = spawn(binary, ['-c', bootstrapPath, '--concurrency', '1', '--disable-hot-restart', '--drain-time-s', String(Math.max(1, Math.round(settings.leaving.drainMs / 1000))), '--log-format', logFormat, '--log-level', 'warning'], { stdio: ['ignore', 'inherit', 'inherit'] })
       const own = child
       process.once('exit', () => own.kill('SIGKILL'))
       child.once('error', (error) => log.error({ binary, reason: error.message }, 'envoy could not be started'))
@@ -53,14 +54,19 @@ export async function startEnvoyDataPlane(settings: AgentSettings, log: Logger, 
       return live?.status === 200 && (stats?.body.match(/update_success: [1-9]/g) ?? []).length === 2
     },
     metrics: async () => (await ask('GET', '/stats/prometheus'))?.body ?? '',
-    async end(timeoutMs) {
+    async drain() {
+      await ask('POST', '/drain_listeners?graceful&skip_exit')
+    },
+    async connections() {
+      const text = (await ask('GET', '/stats?usedonly&filter=^listener.*downstream_cx_active$'))?.body ?? ''
+      return [...text.matchAll(/^listener\.(?!admin)[^:]*downstream_cx_active: (\d+)$/gm)].reduce((sum, [, n]) => sum + Number(n), 0)
+    },
+    async end() {
       ending = true
       if (child !== undefined && child.exitCode === null && child.signalCode === null) {
         const gone = new Promise<void>((resolve) => child?.once('exit', () => resolve()))
-        await ask('POST', '/drain_listeners?graceful')
-        await Promise.race([gone, new Promise((resolve) => setTimeout(resolve, timeoutMs))])
         child.kill('SIGTERM')
-        const killer = setTimeout(() => child?.kill('SIGKILL'), timeoutMs + 1000)
+        const killer = setTimeout(() => child?.kill('SIGKILL'), killAfterMs)
         await gone
         clearTimeout(killer)
       }
