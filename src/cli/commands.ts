@@ -15,6 +15,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'kube-inject', summary: 'adds the sidecar to the workloads of a file', load: () => import('./commands/kube-inject.ts') },
   { name: 'check-inject', summary: 'which pods get a sidecar, and why or why not', load: () => import('./commands/check-inject.ts') },
   { name: 'analyze', summary: 'what is wrong with these files, as a mesh', load: () => import('./commands/analyze.ts') },
+  { name: 'manifest', summary: 'the Kubernetes objects of an installation', load: () => import('./commands/manifest.ts') },
   { name: 'up', summary: 'the mesh of a folder, on this machine', load: () => import('./commands/up.ts') },
   { name: 'down', summary: 'takes a mesh of this machine down', load: () => import('./commands/down.ts') },
   { name: 'ps', summary: 'the pods of the mesh on this machine', load: () => import('./commands/ps.ts') },

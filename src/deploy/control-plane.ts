@@ -62,14 +62,13 @@ function podSpec(settings: Settings): object {
   }
 }
 
-function container({ values, image, revision, name, namespace }: Settings): object {
+function container({ values, image, revision }: Settings): object {
   const policy = textAt(values, 'global.imagePullPolicy')
   const probe = (path: string, more: object): object => ({ httpGet: { path, port: ports.monitoring }, ...more })
   return {
     name: 'discovery', image, ...(policy === '' ? {} : { imagePullPolicy: policy }),
     args: [
-      'discovery', '--kubernetes', `--revision=${revision}`, `--listen=0.0.0.0:${ports.discovery}`, `--webhook-port=${ports.webhooks}`, `--status-address=0.0.0.0:${ports.monitoring}`,
-      `--service=${name}.${namespace}.svc`, `--log-level=${logLevel(textAt(values, 'global.logging.level'))}`, ...listAt(values, 'pilot.extraArgs').map(String),
+      'discovery', '--kubernetes', `--revision=${revision}`, `--log-level=${logLevel(textAt(values, 'global.logging.level'))}`, ...listAt(values, 'pilot.extraArgs').map(String),
     ],
     ports: [
       { name: 'grpc-xds', containerPort: ports.discovery, protocol: 'TCP' }, { name: 'http-monitoring', containerPort: ports.monitoring, protocol: 'TCP' }, { name: 'https-webhook', containerPort: ports.webhooks, protocol: 'TCP' },

@@ -3,7 +3,7 @@
 // Read first: manifests.ts.
 export { customResourceDefinitions } from './crds.ts'
 export { defaultValues, type Values } from './default-values.ts'
-export { manifests } from './manifests.ts'
+export { manifests, tagObjects } from './manifests.ts'
 export { parseSet } from './set-values.ts'
 export { installationLabel, managedBy, settingsOf, type Settings } from './settings.ts'
 export { resolveValues, type Layer, type ResolvedValues } from './values.ts'

@@ -1,5 +1,6 @@
 // What the control plane may do, and nothing else. Law: every rule says what it is for; secrets are its own namespace's and by name alone.
 import { istioKinds } from '#api'
+import { mutatingName, validatingName } from '#inject'
 import { knownResource } from '#lib/kubernetes/kinds.ts'
 import type { KubernetesObject } from '#lib/kubernetes/types.ts'
 import type { Settings } from './settings.ts'
@@ -11,6 +12,7 @@ interface Rule {
   readonly verbs: readonly string[]
 }
 
+const rbacGroup = 'rbac.authorization.k8s.io'
 const reading = ['get', 'list', 'watch']
 const rule = (group: string, resources: readonly string[], verbs: readonly string[], ...resourceNames: readonly string[]): Rule => ({ apiGroups: [group], resources, ...(resourceNames.length === 0 ? {} : { resourceNames }), verbs })
 
@@ -18,7 +20,6 @@ export function rbac(settings: Settings): readonly KubernetesObject[] {
   const { name, suffix, namespace, labels } = settings
   const clusterName = `istiod-clusterrole${suffix}-${namespace}`
   const subjects = [{ kind: 'ServiceAccount', name, namespace }]
-  const rbacGroup = 'rbac.authorization.k8s.io'
   const apiVersion = `${rbacGroup}/v1`
   return [
     { apiVersion, kind: 'ClusterRole', metadata: { name: clusterName, labels }, rules: clusterRules(settings) },
@@ -28,8 +29,26 @@ export function rbac(settings: Settings): readonly KubernetesObject[] {
   ]
 }
 
-function clusterRules({ suffix, namespace, revisionTags }: Settings): readonly Rule[] {
-  const mutating = [`istio-sidecar-injector${suffix}`, ...revisionTags.map((tag) => `istio-revision-tag-${tag}`)]
+/** A tag's webhooks may be patched too: a role of their own, so that a tag can come and go. */
+export function tagRole(settings: Settings, tag: string): readonly KubernetesObject[] {
+  const { name, namespace, labels } = settings
+  const apiVersion = `${rbacGroup}/v1`
+  const roleName = `istiod-tag-${tag}-${namespace}`
+  const metadata = { name: roleName, labels: { ...labels, 'istio.io/tag': tag } }
+  return [
+    { apiVersion, kind: 'ClusterRole', metadata, rules: webhookRules({ revision: settings.revision, namespace, tag }) },
+    { apiVersion, kind: 'ClusterRoleBinding', metadata, roleRef: { apiGroup: rbacGroup, kind: 'ClusterRole', name: roleName }, subjects: [{ kind: 'ServiceAccount', name, namespace }] },
+  ]
+}
+
+/** The API server must trust the certificate of the webhooks: the control plane tells it which. */
+function webhookRules(of: { readonly revision: string; readonly namespace: string; readonly tag?: string }): readonly Rule[] {
+  const group = 'admissionregistration.k8s.io'
+  const validating = of.tag === undefined || of.tag === 'default' ? [rule(group, ['validatingwebhookconfigurations'], ['update', 'patch'], validatingName(of))] : []
+  return [rule(group, ['mutatingwebhookconfigurations'], ['update', 'patch'], mutatingName(of)), ...validating]
+}
+
+function clusterRules({ revision, namespace }: Settings): readonly Rule[] {
   return [
     // Who and what is in the mesh.
     rule('', ['pods', 'services', 'namespaces', 'nodes'], reading),
@@ -40,9 +59,8 @@ function clusterRules({ suffix, namespace, revisionTags }: Settings): readonly R
     // The mesh's root certificate for the pods of every namespace. What is created has no name yet that a rule could know.
     rule('', ['configmaps'], ['create']),
     rule('', ['configmaps'], [...reading, 'update', 'patch', 'delete'], 'istio-ca-root-cert'),
-    // The API server must trust the certificate of the webhooks.
-    rule('admissionregistration.k8s.io', ['mutatingwebhookconfigurations'], [...reading, 'update', 'patch'], ...mutating),
-    rule('admissionregistration.k8s.io', ['validatingwebhookconfigurations'], [...reading, 'update', 'patch'], `istio-validator${suffix}-${namespace}`),
+    rule('admissionregistration.k8s.io', ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'], reading),
+    ...webhookRules({ revision, namespace }),
     // Why a pod got no sidecar is told to whoever made the pod.
     rule('', ['events'], ['create', 'patch']),
     rule('events.k8s.io', ['events'], ['create', 'patch']),
