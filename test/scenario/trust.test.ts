@@ -242,3 +242,27 @@ test('one root takes over from another of the same name without a failed request
   const { certificate } = await askCa(mesh, await mesh.token('sleep'), 'spiffe://x/ns/y/sa/z')
   assert.ok(certificate.verify(new X509Certificate(young.certificate).publicKey))
 })
+
+test('an authority that is replaced in one step takes over in several: no request fails, new connections included', async (t) => {
+  // Certificates live long here: only because they are told do sidecars renew in time.
+  const mesh = await TrustMesh.create(600_000)
+  t.after(() => mesh.close())
+  const [old, young] = [await newRoot('O=cluster.local'), await newRoot('O=cluster.local')]
+  mesh.plugIn({ ...old, roots: old.certificate })
+  await mesh.startPlane()
+  const app = await mesh.startApplication()
+  const [inbound, outbound] = [await freePorts(1), await freePorts(1)]
+  const server = await mesh.startSidecar('httpbin', '10.244.0.5', { dial: {}, inbound: [{ listen: `127.0.0.1:${inbound}`, originalDestination: '10.244.0.5:80', app: `127.0.0.1:${app}` }], hosts: {} })
+  const client = await mesh.startSidecar('sleep', '10.244.0.4', { dial: { '10.244.0.5:80': `127.0.0.1:${inbound}` }, inbound: [], httpProxy: `127.0.0.1:${outbound}`, hosts: { 'httpbin.foo': '10.96.0.7' } })
+  await eventually('both ready', () => server.ready() && client.ready(), (ready) => ready)
+  mesh.plugIn({ ...young, roots: young.certificate })
+  const steps = (): unknown[] => mesh.lines.filter((l) => l.message === 'certificate authority changed').map((l) => l.fields['step'])
+  await eventually('the old root is gone', async () => {
+    assert.equal((await get(outbound, 'http://httpbin.foo:8000/headers', 'httpbin.foo:8000')).status, 200)
+    assert.equal(await freshCall(inbound, await askCa(mesh, await mesh.token('sleep'), 'spiffe://x/ns/y/sa/z')), 'HTTP/1.1 200 OK', JSON.stringify(steps()))
+    return readFileSync(mesh.rootPath, 'utf8').trim()
+  }, (pem) => pem === young.certificate.trim(), 30_000)
+  assert.deepEqual(steps(), ['spreading', 'draining', 'steady'])
+  const { certificate } = await askCa(mesh, await mesh.token('sleep'), 'spiffe://x/ns/y/sa/z')
+  assert.ok(certificate.verify(new X509Certificate(young.certificate).publicKey))
+})

@@ -3,8 +3,9 @@ import { Client, credentials, type ClientDuplexStream } from '@grpc/grpc-js'
 import { compile, type RuntimeConfig } from '#engine'
 import type { Logger } from '#lib/log.ts'
 import type { Proxy } from '#proxy'
-import { DeltaClientState, deltaMethod, typeUrls, type DeltaResponse, type Resource, type WireRequest, type XdsNode } from '#xds'
+import { DeltaClientState, deltaMethod, trustName, typeUrls, type DeltaResponse, type Resource, type WireRequest, type XdsNode } from '#xds'
 import type { WorkloadCertificate } from './rotation.ts'
+import { rootsOf } from './trust-change.ts'
 
 export interface DiscoveryClientOptions {
   readonly address: string
@@ -14,6 +15,8 @@ export interface DiscoveryClientOptions {
   readonly proxy: Pick<Proxy, 'update'>
   /** The first whole configuration is in the proxy. */
   readonly onConfigured: () => void
+  /** The control plane says which roots hold, with its mark. */
+  readonly onTrust?: (announced: string) => void
   readonly log: Logger
   readonly pick: () => number
 }
@@ -27,6 +30,7 @@ const longestHoldMs = 2000
 export class DiscoveryClient {
   readonly #options: DiscoveryClientOptions
   readonly #state = new DeltaClientState(asked, new Set([typeUrls.cluster, typeUrls.listener]))
+  readonly #trust = new DeltaClientState([typeUrls.secret], new Set())
   #client: Client | undefined
   #stream: ClientDuplexStream<WireRequest, DeltaResponse> | undefined
   #timer: NodeJS.Timeout | undefined
@@ -37,6 +41,7 @@ export class DiscoveryClient {
 
   constructor(options: DiscoveryClientOptions) {
     this.#options = options
+    if (options.onTrust !== undefined) this.#trust.want(typeUrls.secret, new Set([trustName]))
   }
 
   start(): void {
@@ -79,7 +84,7 @@ export class DiscoveryClient {
     stream.on('data', (response: DeltaResponse) => this.#response(stream, response))
     stream.on('end', () => this.#lost(stream, 'the control plane ended the stream'))
     stream.on('error', (error: Error) => this.#lost(stream, error.message))
-    this.#state.connect().forEach((request, i) => stream.write(i === 0 ? { ...request, node } : request))
+    ;[...this.#state.connect(), ...this.#trust.connect()].forEach((request, i) => stream.write(i === 0 ? { ...request, node } : request))
     log.debug({ address }, 'discovery stream opened')
   }
 
@@ -102,6 +107,7 @@ export class DiscoveryClient {
     if (stream !== this.#stream) return
     const { log } = this.#options
     this.#retryMs = firstRetryMs
+    if (response.typeUrl === typeUrls.secret) return this.#announced(stream, response)
     let compiled: RuntimeConfig | undefined
     const { reply, refused } = this.#state.response(response, (resources) => {
       const { config, errors } = compile(resources)
@@ -116,6 +122,12 @@ export class DiscoveryClient {
       log.warn({}, 'routes or endpoints that were asked for have not come, going on without them')
       this.#apply(this.#state.all())
     }, longestHoldMs)
+  }
+
+  #announced(stream: ClientDuplexStream<WireRequest, DeltaResponse>, response: DeltaResponse): void {
+    stream.write(this.#trust.response(response, () => []).reply)
+    const resource = this.#trust.of(typeUrls.secret).get(trustName)
+    if (resource !== undefined) this.#options.onTrust?.(rootsOf(resource))
   }
 
   #apply(resources: readonly Resource[]): void {

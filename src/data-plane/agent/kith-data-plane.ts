@@ -5,8 +5,11 @@ import type { DataPlane } from './data-plane.ts'
 import { DiscoveryClient } from './discovery-client.ts'
 import { nodeId, xdsNode, type AgentSettings } from './environment.ts'
 import type { WorkloadCertificate } from './rotation.ts'
+import { isOutdated } from './trust-change.ts'
 
-export async function startKithDataPlane(settings: AgentSettings, log: Logger, proxyLog: Logger, onQuit: () => void): Promise<DataPlane> {
+const outdatedAgainMs = 3000
+
+export async function startKithDataPlane(settings: AgentSettings, log: Logger, proxyLog: Logger, onQuit: () => void, onOutdated: () => void): Promise<DataPlane> {
   const { pod, namespace, workload, serviceAccount, labels, cluster, trustDomain, owner, address, portBase, dialMap, mark, fileRoot } = settings
   const proxy = await startProxy({
     identity: { nodeId: nodeId(settings), pod, namespace, workload, serviceAccount, labels, cluster, trustDomain, addresses: [address], owner },
@@ -15,8 +18,16 @@ export async function startKithDataPlane(settings: AgentSettings, log: Logger, p
   })
   let configured = false
   let current: WorkloadCertificate | undefined
+  let announced = ''
+  let again: NodeJS.Timeout | undefined
   const discovery = new DiscoveryClient({
     address: settings.discoveryAddress, serverName: settings.discoveryName, node: xdsNode(settings), certificate: () => current as WorkloadCertificate, proxy, log, pick: Math.random,
+    onTrust(roots) {
+      announced = roots
+      if (current === undefined || !isOutdated(current, roots)) return
+      log.info({}, 'the control plane trusts other roots or another authority')
+      onOutdated()
+    },
     onConfigured() {
       configured = true
       log.info({ identity: `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}` }, 'ready')
@@ -28,6 +39,9 @@ export async function startKithDataPlane(settings: AgentSettings, log: Logger, p
       proxy.setSecret('ROOTCA', { kind: 'trust', roots: c.roots })
       proxy.setSecret('default', { kind: 'certificate', chain: c.chain, key: c.key })
       discovery.reconnect()
+      // It was under way when that was said, or another replica of the control plane gave it, which has not heard.
+      clearTimeout(again)
+      if (isOutdated(c, announced)) again = setTimeout(onOutdated, outdatedAgainMs)
     },
     begin: () => discovery.start(),
     ready: () => configured && proxy.ready(),
@@ -36,6 +50,7 @@ export async function startKithDataPlane(settings: AgentSettings, log: Logger, p
     connections: () => proxy.connections().downstream,
     async end() {
       configured = false
+      clearTimeout(again)
       discovery.stop()
       await proxy.stop()
     },

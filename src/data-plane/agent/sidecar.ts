@@ -24,7 +24,7 @@ const lookMs = 50
 
 export async function startSidecar(settings: AgentSettings, log: Logger, onQuit: () => void, proxyLog: Logger = log.child({ part: 'proxy' })): Promise<Sidecar> {
   const identity = formatSpiffeId(settings)
-  const plane = await startDataPlane(settings, log, proxyLog, onQuit)
+  const plane: DataPlane = await startDataPlane(settings, log, proxyLog, onQuit, () => rotation.renewNow())
   const rotation: Rotation = new Rotation({
     identity, trustDomain: settings.trustDomain,
     fetch: async () => {
@@ -73,9 +73,9 @@ export async function startSidecar(settings: AgentSettings, log: Logger, onQuit:
 }
 
 /** Each data plane is loaded only where it runs: a sidecar shall be small. */
-async function startDataPlane(settings: AgentSettings, log: Logger, proxyLog: Logger, onQuit: () => void): Promise<DataPlane> {
+async function startDataPlane(settings: AgentSettings, log: Logger, proxyLog: Logger, onQuit: () => void, onOutdated: () => void): Promise<DataPlane> {
   if (settings.proxy === 'envoy') return (await import('./envoy/envoy-data-plane.ts')).startEnvoyDataPlane(settings, log, onQuit)
-  return (await import('./kith-data-plane.ts')).startKithDataPlane(settings, log, proxyLog, onQuit)
+  return (await import('./kith-data-plane.ts')).startKithDataPlane(settings, log, proxyLog, onQuit, onOutdated)
 }
 
 function agentMetrics(certificate: WorkloadCertificate | undefined, failedScrapes: number): string {
