@@ -10,6 +10,7 @@ const destination = 'https://istio.io/latest/docs/reference/config/networking/de
 const virtual = 'https://istio.io/latest/docs/reference/config/networking/virtual-service/'
 const sidecar = 'https://istio.io/latest/docs/reference/config/networking/sidecar/'
 const entry = 'https://istio.io/latest/docs/reference/config/networking/service-entry/'
+const authorization = 'https://istio.io/latest/docs/reference/config/security/authorization-policy/'
 const injection = 'https://istio.io/latest/docs/setup/additional-setup/sidecar-injection/'
 
 export const rules: Readonly<Record<string, Rule>> = {
@@ -49,6 +50,13 @@ export const rules: Readonly<Record<string, Rule>> = {
   'egress.mesh': { sentence: 'meshConfig.outboundTrafficPolicy' },
   'egress.sidecar': { sentence: 'the Sidecar’s outboundTrafficPolicy', link: sidecar },
   'scope.sidecar': { sentence: 'the Sidecar’s egress hosts name what this workload sees', link: sidecar },
+  'authorization.default': { sentence: 'no AuthorizationPolicy reaches the workload: everybody may call it', link: authorization },
+  'authorization.deny': { sentence: 'a DENY rule matches the call', link: authorization },
+  'authorization.deny-not-met': { sentence: 'no rule of this DENY policy matches the call', link: authorization },
+  'authorization.allow': { sentence: 'an ALLOW rule matches the call', link: authorization },
+  'authorization.none-allows': { sentence: 'ALLOW policies reach the workload, and no rule of theirs matches the call', link: authorization },
+  'authorization.none-denies': { sentence: 'no DENY rule matches, and no ALLOW policy limits who may call', link: authorization },
+  'authorization.dry-run': { sentence: 'dry run: decided and counted, not enforced', link: authorization },
   'inject.host-network': { sentence: 'a pod on the host’s network is never injected', link: injection },
   'inject.ignored-namespace': { sentence: 'system namespaces are never injected', link: injection },
   'inject.label': { sentence: 'the pod’s label sidecar.istio.io/inject decides', link: injection },

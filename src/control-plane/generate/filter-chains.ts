@@ -4,6 +4,7 @@ import type { InboundPort, ProxyPlan, TcpRoute } from '#plan'
 import { upstreamsOf } from './clusters.ts'
 import { connectionManager, tcpProxy } from './http-filters.ts'
 import { seconds, some, type Obj } from './json.ts'
+import { rbacFilters } from './rbac.ts'
 import { metadata } from './reasons.ts'
 import { inboundRoutes } from './routes.ts'
 import { downstreamMtls } from './tls.ts'
@@ -69,7 +70,9 @@ function inboundChain(plan: ProxyPlan, port: InboundPort, chain: Chain): Obj {
     filterChainMatch: Object.keys(match).length === 0 ? undefined : match,
     // Never one of Istio's own names: whoever negotiated istio-peer-exchange would wait for a header that we don't send.
     transportSocket: chain.mtls ? downstreamMtls(plan.mesh, ['h2', 'http/1.1']) : undefined,
-    filters: [chain.kind === 'http' ? connectionManager(plan.mesh, 'inbound', statPrefix(port), { routeConfig: inboundRoutes(port) }) : tcpProxy(plan.mesh, port.cluster, { cluster: port.cluster })],
+    filters: chain.kind === 'http'
+      ? [connectionManager(plan.mesh, 'inbound', statPrefix(port), { routeConfig: inboundRoutes(port) }, rbacFilters(plan.authorization, 'http'))]
+      : [...rbacFilters(plan.authorization, 'tcp'), tcpProxy(plan.mesh, port.cluster, { cluster: port.cluster })],
     metadata: metadata(port.mtls),
   })
 }

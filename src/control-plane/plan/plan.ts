@@ -1,5 +1,6 @@
 // Snapshot and workload → what its proxy should do, and why.
 import type { Mesh, Workload } from '#mesh'
+import { authorized } from './authorization.ts'
 import { planContext, type PlanContext } from './context.ts'
 import { planInbound } from './inbound.ts'
 import { planOutbound } from './listeners.ts'
@@ -17,13 +18,13 @@ export function planFrom(context: PlanContext): ProxyPlan {
   const outbound = planOutbound(context)
   return {
     proxy: proxyRef(client), mesh: meshSettings(mesh), inbound: planInbound(context), outbound: outbound.listeners, routeTables: outbound.routeTables, upstreams: planUpstreams(context), egress: context.scope.egress,
-    problems: planProblems(context),
+    ...authorized(context), problems: planProblems(context),
   }
 }
 
 /** What comes in alone: enough to say what a server does with a call, at a fraction of the cost. */
 export function planServer(context: PlanContext): ProxyPlan {
-  return { proxy: proxyRef(context.client), mesh: meshSettings(context.mesh), inbound: planInbound(context), outbound: [], routeTables: [], upstreams: [], egress: context.scope.egress, problems: [] }
+  return { proxy: proxyRef(context.client), mesh: meshSettings(context.mesh), inbound: planInbound(context), outbound: [], routeTables: [], upstreams: [], egress: context.scope.egress, ...authorized(context), problems: planProblems(context) }
 }
 
 function proxyRef(w: Workload): ProxyRef {

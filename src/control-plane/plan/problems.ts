@@ -2,12 +2,13 @@
 import type { Problem } from '#lib/problem.ts'
 import { refTo } from '#api'
 import { targetPortOn } from '#mesh'
+import { unservedPolicies } from './authorization.ts'
 import type { PlanContext } from './context.ts'
 import { servicesSelecting } from './inbound.ts'
 import { policiesFor } from './mtls.ts'
 
 export function planProblems(context: PlanContext): Problem[] {
-  return [...servicePortsInPeerAuthentication(context), ...ignoredRootSelectors(context)]
+  return [...servicePortsInPeerAuthentication(context), ...ignoredRootSelectors(context), ...unservedPolicies(context)]
 }
 
 /** portLevelMtls takes container ports; a number that is only a Service's port has no effect, and the right one can be said. */

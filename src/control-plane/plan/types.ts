@@ -14,6 +14,8 @@ export interface ProxyPlan {
   readonly upstreams: readonly Upstream[]
   /** What happens to a destination that the mesh does not know. */
   readonly egress: Decided<'ALLOW_ANY' | 'REGISTRY_ONLY'>
+  /** Who may call this workload; absent: nobody has said anything, so everybody. */
+  readonly authorization?: Authorization
   readonly problems: readonly Problem[]
 }
 
@@ -266,4 +268,33 @@ export interface Endpoint {
   readonly healthy: boolean
   readonly locality?: string
   readonly labels: Readonly<Record<string, string>>
+}
+
+/** First what denies, then, where anything allows, only what is allowed. */
+export interface Authorization {
+  readonly deny: readonly AccessPolicy[]
+  readonly allow: readonly AccessPolicy[]
+}
+
+export interface AccessPolicy {
+  readonly ref: Ref
+  /** Decided and counted, never enforced. */
+  readonly dryRun: boolean
+  /** Empty: matches nothing. */
+  readonly rules: readonly AccessRule[]
+}
+
+/** Both sides must hold: one of the callers, one of the calls; an empty list of tests holds always. */
+export interface AccessRule {
+  readonly ref: Ref
+  readonly callers: readonly (readonly AccessTest[])[]
+  readonly calls: readonly (readonly AccessTest[])[]
+}
+
+export interface AccessTest {
+  /** Istio's name: `source.principal`, `request.headers[x-user]`, `destination.port` …; operations are `request.host`, `request.method`, `request.path`. */
+  readonly attribute: string
+  /** One of them; empty = any. */
+  readonly values: readonly string[]
+  readonly notValues: readonly string[]
 }

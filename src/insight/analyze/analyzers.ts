@@ -13,6 +13,7 @@ import { meshGatewayHosts, virtualServiceDestinations, virtualServiceGateways, v
 import { hiddenTls } from './analyzers/hidden-tls.ts'
 import { peerAuthentications, portLevelServicePorts } from './analyzers/peer-authentications.ts'
 import { plaintextToStrict, tlsConflicts } from './analyzers/tls-conflicts.ts'
+import { unservedPolicies } from './analyzers/unserved-policies.ts'
 import type { AnalysisContext } from './context.ts'
 
 export interface Analyzer {
@@ -44,4 +45,5 @@ export const analyzers: readonly Analyzer[] = [
   { name: 'kith.TlsConflictAnalyzer', description: 'DestinationRules against what each endpoint takes', codes: ['KITH0104'], analyze: tlsConflicts },
   { name: 'kith.HiddenTlsAnalyzer', description: 'DestinationRules without tls that hide one with', codes: ['KITH0105'], analyze: hiddenTls },
   { name: 'kith.PlaintextToStrictAnalyzer', description: 'workloads without a sidecar and the STRICT ports of their namespaces’ neighbours', codes: ['KITH0106'], analyze: plaintextToStrict },
+  { name: 'kith.UnservedPolicyAnalyzer', description: 'security policies that this mesh does not carry out as they are meant', codes: ['KITH0107', 'KITH0108'], analyze: unservedPolicies },
 ]

@@ -45,6 +45,8 @@ export const messageKinds: Readonly<Record<string, MessageKind>> = {
   KITH0104: { name: 'DestinationRuleTlsConflict', summary: 'what the DestinationRule sends is not what the endpoint takes' },
   KITH0105: { name: 'DestinationRuleHidesTls', summary: 'a DestinationRule without tls hides one with' },
   KITH0106: { name: 'PlaintextToStrict', summary: 'a workload without a sidecar can’t reach a STRICT port' },
+  KITH0107: { name: 'PolicyNotServed', summary: 'a part of an AuthorizationPolicy that this mesh does not carry out as it is meant' },
+  KITH0108: { name: 'RequestAuthenticationNotEnforced', summary: 'tokens of end users are not verified' },
 }
 
 /** Istio explains its codes on its site, kith in its docs. */

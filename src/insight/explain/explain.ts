@@ -23,7 +23,7 @@ export function explain(mesh: Mesh, call: Call, namespace = 'default'): Explanat
   const client = findWorkload(mesh, call.from, namespace)
   const q = askAbout(mesh, client, target, call)
   const answers = client.sidecar.value ? withSidecar(q) : withoutSidecar(q)
-  return summarize(call, answers, client.sidecar.value ? q.clientPlan().problems : [])
+  return summarize(call, answers, problemsOf(q, answers))
 }
 
 function withSidecar(q: Question): EndpointAnswer[] {
@@ -154,6 +154,15 @@ function noUpstream(q: Question, routed: Clusters, choice: ClusterChoice, upstre
   const client: ClientSide = { ...clientSide(q, rewritten(q, routed.route, choice)), destination, tls: upstream === null ? null : mapDecided(upstream.tls, (t): WireTls => (t.mode === 'AUTO' ? 'DISABLE' : t.mode)) }
   return { address: '', weight: choice.weight, outcome: 'blocked', client, server: null, blocked: { at: 'client', why, symptom, source, fix } }
 }
+
+/** Of the client what concerns its calls, of the servers what concerns who may come in; each once. */
+function problemsOf(q: Question, answers: readonly EndpointAnswer[]): Problem[] {
+  const servers = new Set(answers.map((a) => a.server?.workload))
+  const outgoing = q.client.sidecar.value ? q.clientPlan().problems.filter((p) => !ofServers.has(p.ref.kind)) : []
+  const incoming = q.mesh.workloads.filter((w) => w.sidecar.value && servers.has(`${w.namespace}/${w.name}`)).flatMap((w) => q.serverPlan(w).problems.filter((p) => ofServers.has(p.ref.kind)))
+  return [...new Map([...outgoing, ...incoming].map((p) => [`${p.code} ${formatRef(p.ref)} ${p.message}`, p])).values()]
+}
+const ofServers: ReadonlySet<string> = new Set(['PeerAuthentication', 'AuthorizationPolicy', 'RequestAuthentication'])
 
 function summarize(call: Call, answers: readonly EndpointAnswer[], problems: readonly Problem[]): Explanation {
   const first = answers[0] as EndpointAnswer

@@ -6,6 +6,7 @@ import { decideMtls, inboundFor } from '#plan'
 import { decideInbound, inboundConfig, vouched, type FirstBytes, type OnTheWire } from '../simulate/index.ts'
 import type { Question } from './question.ts'
 import type { Blocked, ServerSide, WireTls } from './types.ts'
+import { accessReasons } from './access.ts'
 import { clientDoubts, inboundVerdict, withoutServerSidecar, type Verdict, type Words } from './verdict.ts'
 
 export interface Sent {
@@ -28,7 +29,7 @@ export function arrive(q: Question, sent: Sent, address: string, port: number): 
   const workload = q.mesh.workloadByAddress.get(address)
   const { tls } = sent
   if (workload === undefined) return { server: null, outcome: outcomeBeyond(tls.value), blocked: null }
-  const words: Words = { tls, name: `${workload.name}.${workload.namespace}`, port, hasClientSidecar: q.client.sidecar.value, http: q.target.scheme !== 'tcp', applicationTls: q.bytes.tls !== undefined }
+  const words: Words = { tls, name: `${workload.name}.${workload.namespace}`, port, hasClientSidecar: q.client.sidecar.value, http: q.target.scheme !== 'tcp', applicationTls: q.bytes.tls !== undefined, identity: tls.value === 'ISTIO_MUTUAL' ? q.client.identity : '' }
   const side = (more: Partial<ServerSide>): ServerSide => ({
     workload: `${workload.namespace}/${workload.name}`, sidecar: workload.sidecar, identity: workload.sidecar.value ? workload.identity : null, port, mtls: null, authorization: null, ...more,
   })
@@ -50,6 +51,7 @@ function atSidecar(q: Question, sent: Sent, workload: Workload, address: string,
   const call = { original: { address, port }, source: q.source, bytes: sent.bytes, principal: mesh ? q.client.identity : '', ...(request === undefined ? {} : { request }) }
   const decision = decideInbound(inboundConfig(plan), call, mesh)
   const doubted = mesh && 'chain' in decision && decision.chain.tls !== null && !vouched(sent.onTheWire?.tls?.validation, workload.identity)
-  const verdict = doubted ? clientDoubts(words, (sent.onTheWire?.tls?.validation?.sans ?? []).map((s) => s.text), workload.identity) : inboundVerdict(decision, words, inbound)
-  return { server: side({ mtls: decideMtls(q.mesh, workload, port) }), ...verdict }
+  const verdict = doubted ? clientDoubts(words, (sent.onTheWire?.tls?.validation?.sans ?? []).map((s) => s.text), workload.identity) : inboundVerdict(decision, words, inbound, plan.authorization)
+  const authorization = decision.kind === 'denied' || decision.kind === 'taken' ? accessReasons(plan.authorization, decision.access) : null
+  return { server: side({ mtls: decideMtls(q.mesh, workload, port), authorization }), ...verdict }
 }

@@ -48,7 +48,11 @@ function serverLines(server: ServerSide | null, paint: Paint): string[] {
   if (server === null) return []
   const lines = [`${paint('bold', 'server')}   ${server.workload} port ${server.port}, ${server.sidecar.value ? `sidecar as ${server.identity}` : 'no sidecar'}`]
   if (server.mtls === null) return [...lines, ...reasonLines(server.sidecar.because, paint)]
-  return [...lines, `takes    ${paint('bold', server.mtls.value)}`, ...reasonLines(server.mtls.because, paint)]
+  lines.push(`takes    ${paint('bold', server.mtls.value)}`, ...reasonLines(server.mtls.because, paint))
+  const access = server.authorization
+  // Where nobody limits access there is nothing to say.
+  if (access === null || access.because[0]?.rule === 'authorization.default') return lines
+  return [...lines, `access   ${paint('bold', access.value)}`, ...reasonLines(access.because, paint)]
 }
 
 /** `  chosen    mtls.port  PeerAuthentication foo/httpbin spec.portLevelMtls.8080 (policies.yaml:31)` */

@@ -1,8 +1,9 @@
 // What the engine decided at one endpoint, as outcome, reason and remedy. Law: words alone; the decision has been made.
 import type { Decided } from '#lib/decided.ts'
 import { formatRef, type Ref } from '#lib/problem.ts'
-import type { InboundPort } from '#plan'
+import type { Authorization, InboundPort } from '#plan'
 import type { InboundDecision } from '../simulate/index.ts'
+import { accessReasons } from './access.ts'
 import type { Blocked, Outcome, WireTls } from './types.ts'
 
 export interface Verdict {
@@ -21,6 +22,8 @@ export interface Words {
   readonly http: boolean
   /** The application speaks TLS by itself. */
   readonly applicationTls: boolean
+  /** What the caller's certificate says; '' = it shows none. */
+  readonly identity: string
 }
 
 const winner = (d: Decided<unknown>): Ref | 'default' => d.because[0]?.source ?? 'default'
@@ -39,7 +42,7 @@ export function withoutServerSidecar(w: Words): Verdict {
   return block(w, 'client', `${said(source)} asks for mesh mutual TLS, and ${w.name} has no sidecar to answer it`, source, [...changeTls(w.tls), `inject a sidecar into ${w.name}`])
 }
 
-export function inboundVerdict(decision: InboundDecision, w: Words, { mtls, port }: InboundPort): Verdict {
+export function inboundVerdict(decision: InboundDecision, w: Words, { mtls, port }: InboundPort, authorization: Authorization | undefined): Verdict {
   const source = winner(mtls)
   const where = port === null ? w.name : `${w.name} port ${port}`
   const ownTls = w.applicationTls && w.tls.value === 'DISABLE'
@@ -54,11 +57,23 @@ export function inboundVerdict(decision: InboundDecision, w: Words, { mtls, port
       if (w.tls.value === 'ISTIO_MUTUAL') return block(w, 'server', `${said(source)} turns mutual TLS off on ${where}, so nobody ends the client’s TLS`, source, [...changeTls(w.tls), 'let the server take mutual TLS: PERMISSIVE or STRICT'])
       return block(w, 'server', `${where} takes plaintext HTTP only (${said(source)}), and the ${ownTls ? 'application' : 'client'} sends TLS`, source, ownTls ? callPlainly(w, false) : changeTls(w.tls))
     case 'denied':
-      return block(w, 'server', `${where} denies it`, source, [])
+      return denied(w, where, decision.chain.terminal.kind === 'http', accessReasons(authorization, decision.access))
     case 'no-chain':
       if (w.tls.value !== 'DISABLE' || ownTls) return block(w, 'server', `${where} carries HTTP: TLS that is not the mesh’s own is closed there`, source, ownTls ? callPlainly(w, mtls.value === 'STRICT') : changeTls(w.tls))
       return block(w, 'server', `${where} is STRICT and the client sends plaintext`, source, fixPlaintext(w))
   }
+}
+
+function denied(w: Words, where: string, http: boolean, decided: Decided<'allow' | 'deny'>): Verdict {
+  const source = winner(decided)
+  const none = decided.because[0]?.rule === 'authorization.none-allows'
+  const caller = w.identity === '' ? 'a caller without a certificate of the mesh' : w.identity.replace('spiffe://', '')
+  const why = none ? `no ALLOW rule of ${where} lets ${caller} make this call` : `${said(source)} denies this call to ${where}`
+  const name = `${said(source)}`
+  const fix = w.identity === '' && none
+    ? [`give the caller a sidecar, and name its service account in a rule under ${name}`, `write a rule there that asks for no principal and no namespace: a plaintext caller has none`]
+    : [none ? `let ${caller} in: a rule under ${name} that names it and this call` : `change ${name}`]
+  return { outcome: 'blocked', blocked: { at: 'server', why, symptom: http ? '403 “RBAC: access denied” from the server’s sidecar' : 'the connection is closed once the first bytes arrive', source, fix } }
 }
 
 /** The server's certificate names nobody whom the client expects. */

@@ -17,8 +17,8 @@ export type InboundDecision =
   | { readonly kind: 'no-certificate' | 'foreign-name'; readonly chain: RuntimeChain }
   /** TLS that nobody here ends, where HTTP is read, or meant for this sidecar. */
   | { readonly kind: 'tls-unended'; readonly chain: RuntimeChain }
-  | { readonly kind: 'denied'; readonly chain: RuntimeChain; readonly verdict: RbacVerdict }
-  | { readonly kind: 'taken'; readonly chain: RuntimeChain }
+  /** `access`: what each RBAC filter said, in order; the last one denied. */
+  | { readonly kind: 'denied' | 'taken'; readonly chain: RuntimeChain; readonly access: readonly RbacVerdict[] }
 
 /** `mesh`: the TLS on the wire is a sidecar's, so that it has to end here. */
 export function decideInbound(config: RuntimeConfig, call: InboundCall, mesh: boolean): InboundDecision {
@@ -30,8 +30,8 @@ export function decideInbound(config: RuntimeConfig, call: InboundCall, mesh: bo
   } else if (call.bytes.tls === undefined) return { kind: 'no-chain' }
   else if (call.principal === '') return { kind: 'no-certificate', chain }
   else if (!vouched(chain.tls.validation, call.principal)) return { kind: 'foreign-name', chain }
-  const verdict = decidePolicy(chain, call)
-  return verdict === undefined ? { kind: 'taken', chain } : { kind: 'denied', chain, verdict }
+  const access = decidePolicy(chain, call)
+  return { kind: access.every((v) => v.allowed) ? 'taken' : 'denied', chain, access }
 }
 
 /** Is this SPIFFE id among those that the other side takes? */
@@ -40,24 +40,20 @@ export function vouched(validation: Validation | undefined, principal: string): 
   return sans.length === 0 || sans.some((s) => (s.type === 'URI' || s.type === 'ANY') && s.test(principal))
 }
 
-/** Connections first, then requests, as the proxy asks them. */
-function decidePolicy(chain: RuntimeChain, call: InboundCall): RbacVerdict | undefined {
+/** Connections first, then requests, as the proxy asks them; the first that denies ends it. */
+function decidePolicy(chain: RuntimeChain, call: InboundCall): readonly RbacVerdict[] {
   const facts: RbacFacts = {
     destinationAddress: call.original.address, destinationPort: call.original.port, directAddress: call.source, remoteAddress: call.source, serverName: call.bytes.tls?.serverName ?? '',
     principals: chain.tls === null ? undefined : [call.principal],
   }
-  for (const rbac of chain.rbac) {
-    const verdict = decideRbac(rbac, facts)
-    if (!verdict.allowed) return verdict
+  const { terminal } = chain
+  const overrides = terminal.kind === 'http' && 'inline' in terminal.routes ? terminal.routes.inline.any?.routes[0]?.rbac : undefined
+  const ofRequest = terminal.kind === 'http' && call.request !== undefined ? terminal.rbac.flatMap(({ name, rbac }) => overrides?.get(name) ?? (overrides?.has(name) === true ? [] : [rbac])) : []
+  const verdicts: RbacVerdict[] = []
+  for (const rbac of [...chain.rbac, ...ofRequest]) {
+    const verdict = decideRbac(rbac, { ...facts, ...(chain.rbac.includes(rbac) || call.request === undefined ? {} : { request: call.request }) })
+    verdicts.push(verdict)
+    if (!verdict.allowed) break
   }
-  if (chain.terminal.kind !== 'http' || call.request === undefined) return undefined
-  const routes = 'inline' in chain.terminal.routes ? chain.terminal.routes.inline : undefined
-  const override = routes?.any?.routes[0]?.rbac
-  for (const { name, rbac } of chain.terminal.rbac) {
-    const own = override?.get(name)
-    if (own === null) continue
-    const verdict = decideRbac(own ?? rbac, { ...facts, request: call.request })
-    if (!verdict.allowed) return verdict
-  }
-  return undefined
+  return verdicts
 }

@@ -1,0 +1,138 @@
+// Authorization → Envoy's RBAC filters, DENY before ALLOW, policies named as Istio names them.
+// Law: where a test can't be asked (HTTP's on a TCP port, an attribute that nobody knows), a rule that allows goes, a rule that denies stands without it.
+import type { AccessPolicy, AccessRule, AccessTest, Authorization } from '#plan'
+import { some, typed, type Obj } from './json.ts'
+
+type Layer = 'http' | 'tcp'
+type Action = 'ALLOW' | 'DENY'
+
+const extensions = 'envoy.extensions.filters'
+
+/** In front of the filter that ends the chain: for HTTP among its own filters, for the rest among the network's. */
+export function rbacFilters(authorization: Authorization | undefined, layer: Layer): Obj[] {
+  if (authorization === undefined) return []
+  return [filter('DENY', authorization.deny, layer), filter('ALLOW', authorization.allow, layer)].filter((f) => f !== undefined)
+}
+
+function filter(action: Action, policies: readonly AccessPolicy[], layer: Layer): Obj | undefined {
+  if (policies.length === 0) return undefined
+  const [enforced, dry] = [policies.filter((p) => !p.dryRun), policies.filter((p) => p.dryRun)]
+  const config = some({ rules: ruleSet(action, enforced, layer), shadowRules: ruleSet(action, dry, layer), shadowRulesStatPrefix: dry.length === 0 ? undefined : `istio_dry_run_${action.toLowerCase()}_` })
+  if (layer === 'http') return { name: `istio.authorization.${action.toLowerCase()}`, typedConfig: typed(`${extensions}.http.rbac.v3.RBAC`, config) }
+  return { name: 'envoy.filters.network.rbac', typedConfig: typed(`${extensions}.network.rbac.v3.RBAC`, { ...config, statPrefix: 'tcp.' }) }
+}
+
+function ruleSet(action: Action, policies: readonly AccessPolicy[], layer: Layer): Obj | undefined {
+  if (policies.length === 0) return undefined
+  const entries = policies.flatMap(({ ref, rules }): [string, Obj][] => {
+    const name = (i: number): string => `ns[${ref.namespace}]-policy[${ref.name}]-rule[${i}]`
+    if (rules.length === 0) return [[name(0), matchesNothing]]
+    return rules.flatMap((rule, i): [string, Obj][] => {
+      const made = policyOf(rule, action, layer)
+      return made === undefined ? [] : [[name(i), made]]
+    })
+  })
+  return { action, policies: Object.fromEntries(entries) }
+}
+
+const matchesNothing: Obj = { permissions: [{ notRule: { any: true } }], principals: [{ notId: { any: true } }] }
+
+function policyOf(rule: AccessRule, action: Action, layer: Layer): Obj | undefined {
+  const permissions = rule.calls.map((tests) => conjunction(tests, permission, 'Rule', action, layer))
+  const principals = rule.callers.map((tests) => conjunction(tests, principal, 'Id', action, layer))
+  if ([...permissions, ...principals].includes(undefined)) return undefined
+  return { permissions: permissions as Obj[], principals: principals as Obj[] }
+}
+
+/** undefined: it can't be asked here. */
+type Ask = (attribute: string, value: string, layer: Layer) => Obj | undefined
+
+/** undefined: a rule that allows and asks for what can't be asked. */
+function conjunction(tests: readonly AccessTest[], ask: Ask, kind: 'Rule' | 'Id', action: Action, layer: Layer): Obj | undefined {
+  const all: Obj[] = []
+  const [and, or, not] = kind === 'Rule' ? ['andRules', 'orRules', 'notRule'] : ['andIds', 'orIds', 'notId']
+  const list = kind === 'Rule' ? 'rules' : 'ids'
+  for (const { attribute, values, notValues } of tests) {
+    for (const [asked, negated] of [[values, false], [notValues, true]] as const) {
+      const found = asked.map((v) => ask(attribute, v, layer))
+      if (found.includes(undefined) && action === 'ALLOW') return undefined
+      const known = found.filter((f) => f !== undefined)
+      if (known.length === 0) continue
+      all.push(negated ? { [not]: { [or]: { [list]: known } } } : { [or]: { [list]: known } })
+    }
+  }
+  return { [and]: { [list]: all.length === 0 ? [{ any: true }] : all } }
+}
+
+function permission(attribute: string, value: string, layer: Layer): Obj | undefined {
+  switch (attribute) {
+    case 'destination.ip':
+      return { destinationIp: cidr(value) }
+    case 'destination.port':
+      return { destinationPort: Number(value) }
+    case 'connection.sni':
+      return { requestedServerName: text(value) }
+  }
+  if (layer === 'tcp') return undefined
+  switch (attribute) {
+    case 'request.host':
+      return { header: header(':authority', value, true) }
+    case 'request.method':
+      return { header: header(':method', value) }
+    case 'request.path':
+      return { urlPath: { path: value.includes('{*') ? { safeRegex: { regex: templateRegex(value) } } : text(value) } }
+    default:
+      return undefined
+  }
+}
+
+function principal(attribute: string, value: string, layer: Layer): Obj | undefined {
+  switch (attribute) {
+    case 'source.ip':
+      return { directRemoteIp: cidr(value) }
+    case 'remote.ip':
+      return { remoteIp: cidr(value) }
+    case 'source.namespace':
+      return proven({ safeRegex: { regex: `.*/ns/${wildcards(value)}/.*` } })
+    case 'source.principal':
+      return proven(value === '*' ? text('*') : value.startsWith('*') ? text(value) : text(`spiffe://${value}`))
+    case 'source.trustDomain':
+      return proven({ safeRegex: { regex: `spiffe://${wildcards(value)}/.*` } })
+    case 'source.serviceAccount': {
+      const [namespace = '', account = ''] = value.split('/')
+      return proven({ safeRegex: { regex: `spiffe://.+/ns/${quoted(namespace)}/(?:.+/)?sa/${quoted(account)}(?:/.+)?` } })
+    }
+  }
+  if (layer === 'tcp') return undefined
+  // No token is verified, so no request has a principal of its own.
+  if (attribute.startsWith('request.auth.')) return { notId: { any: true } }
+  const name = /^request\.headers\[(.+)\]$/s.exec(attribute)?.[1]
+  return name === undefined ? undefined : { header: header(name, value) }
+}
+
+const proven = (principalName: Obj): Obj => ({ authenticated: { principalName } })
+
+/** Istio's values: `*`, `prefix*`, `*suffix`, or exact. */
+function text(value: string, ignoreCase?: boolean): Obj {
+  const fold = ignoreCase === true ? { ignoreCase } : {}
+  if (value === '*') return { safeRegex: { regex: '.+' } }
+  if (value.endsWith('*')) return { prefix: value.slice(0, -1), ...fold }
+  return value.startsWith('*') ? { suffix: value.slice(1), ...fold } : { exact: value, ...fold }
+}
+
+function header(name: string, value: string, ignoreCase?: boolean): Obj {
+  return value === '*' ? { name, presentMatch: true } : { name, stringMatch: text(value, ignoreCase) }
+}
+
+const quoted = (value: string): string => value.replace(/[.+?^${}()|[\]\\*]/g, '\\$&')
+const wildcards = (value: string): string => value.split('*').map(quoted).join('.*')
+
+/** `{*}` is one segment, `{**}` any number of them. */
+function templateRegex(template: string): string {
+  return template.split(/(\{\*\*?\})/).map((part) => (part === '{*}' ? '[^/]+' : part === '{**}' ? '.*' : quoted(part))).join('')
+}
+
+function cidr(block: string): Obj {
+  const [addressPrefix = '', bits] = block.split('/')
+  return { addressPrefix, prefixLen: bits === undefined ? (addressPrefix.includes(':') ? 128 : 32) : Number(bits) }
+}

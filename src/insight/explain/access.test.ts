@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { decode } from '#api'
+import { buildMesh, type Mesh } from '#mesh'
+import { parseYaml } from '#sources'
+import { explain } from './explain.ts'
+
+const pods = (namespace: string): string => `
+{apiVersion: v1, kind: Namespace, metadata: {name: ${namespace}${namespace === 'legacy' ? '' : ', labels: {istio-injection: enabled}'}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: ${namespace}}
+spec: {template: {metadata: {labels: {app: web}}, spec: {serviceAccountName: web, containers: [{name: web}]}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: ${namespace}}
+spec: {selector: {app: web}, ports: [{name: http, port: 8000, targetPort: 80}, {name: tcp-raw, port: 9000}]}
+---`
+const policy = (spec: string, { namespace = 'bar', name = 'p', kind = 'AuthorizationPolicy', annotations = '{}' } = {}): string => `{apiVersion: security.istio.io/v1, kind: ${kind}, metadata: {name: ${name}, namespace: ${namespace}, annotations: ${annotations}}, spec: ${spec}}\n---\n`
+
+function mesh(policies: string, meshConfig = {}): Mesh {
+  const objects = parseYaml(`${pods('foo')}${pods('bar')}${pods('legacy')}\n${policies}`, 'policies.yaml').documents.flatMap(({ value, origin }) => {
+    const decoded = decode(value, origin)
+    assert.deepEqual(decoded.problems.filter((p) => p.severity === 'error'), [])
+    return decoded.object ?? []
+  })
+  return buildMesh(objects, { meshConfig })
+}
+
+const get = 'http://web.bar:8000/get'
+const raw = 'tcp://web.bar:9000'
+const from = (source: string): string => `{rules: [{from: [{source: ${source}}]}]}`
+const to = (operation: string): string => `{rules: [{to: [{operation: ${operation}}]}]}`
+const when = (key: string, values: string): string => `{rules: [{when: [{key: ${key}, ${values}}]}]}`
+const deny = (spec: string): string => spec.replace('{', '{action: DENY, ')
+
+// Policies; caller; target; allow or deny; the rule that said so.
+const rows: readonly (readonly [string, string, string, 'allow' | 'deny', string])[] = [
+  ['', 'web.foo', get, 'allow', 'default'],
+  // Nothing allowed, everything allowed.
+  [policy('{}'), 'web.foo', get, 'deny', 'none-allows'],
+  [policy('{rules: [{}]}'), 'web.foo', get, 'allow', 'allow'],
+  [policy('{rules: [{}]}'), 'web.legacy', raw, 'allow', 'allow'],
+  [policy('{action: DENY, rules: [{}]}'), 'web.foo', raw, 'deny', 'deny'],
+  // Who calls.
+  [policy(from('{principals: [cluster.local/ns/foo/sa/web]}')), 'web.foo', get, 'allow', 'allow'],
+  [policy(from('{principals: [cluster.local/ns/foo/sa/web]}')), 'web.bar', get, 'deny', 'none-allows'],
+  [policy(from('{principals: [cluster.local/ns/foo/sa/web]}')), 'web.legacy', get, 'deny', 'none-allows'],
+  [policy(from("{principals: ['*']}")), 'web.legacy', get, 'deny', 'none-allows'],
+  [policy(from("{principals: ['*/sa/web']}")), 'web.foo', raw, 'allow', 'allow'],
+  [policy(from("{principals: ['cluster.local/ns/f*']}")), 'web.foo', raw, 'allow', 'allow'],
+  [policy(from('{namespaces: [foo]}')), 'web.foo', get, 'allow', 'allow'],
+  [policy(from("{namespaces: ['f*']}")), 'web.foo', get, 'allow', 'allow'],
+  [policy(from('{namespaces: [fo]}')), 'web.foo', get, 'deny', 'none-allows'],
+  [policy(from('{serviceAccounts: [foo/web]}')), 'web.foo', get, 'allow', 'allow'],
+  [policy(from('{serviceAccounts: [web]}')), 'web.foo', get, 'deny', 'none-allows'],
+  [policy(from('{serviceAccounts: [web]}')), 'web.bar', get, 'allow', 'allow'],
+  // Nobody is not the one who may: plaintext is denied by DENY notPrincipals.
+  [policy(deny(from('{notPrincipals: [cluster.local/ns/foo/sa/web]}'))), 'web.legacy', get, 'deny', 'deny'],
+  [policy(deny(from('{notPrincipals: [cluster.local/ns/foo/sa/web]}'))), 'web.foo', get, 'allow', 'none-denies'],
+  [policy(from("{ipBlocks: ['203.0.113.0/24']}")), 'web.foo', get, 'deny', 'none-allows'],
+  [policy(from("{notIpBlocks: ['203.0.113.0/24']}")), 'web.legacy', get, 'allow', 'allow'],
+  // What is called.
+  [policy(to('{methods: [GET], paths: [/get]}')), 'web.foo', get, 'allow', 'allow'],
+  [policy(to('{methods: [POST]}')), 'web.foo', get, 'deny', 'none-allows'],
+  [policy(to("{paths: ['/g*']}")), 'web.foo', 'http://web.bar:8000/get?x=1', 'allow', 'allow'],
+  [policy(to("{paths: ['*/y']}")), 'web.foo', 'http://web.bar:8000/x/y', 'allow', 'allow'],
+  [policy(to("{paths: ['/a/{*}/c']}")), 'web.foo', 'http://web.bar:8000/a/b/c', 'allow', 'allow'],
+  [policy(to("{paths: ['/a/{*}/c']}")), 'web.foo', 'http://web.bar:8000/a/b/x/c', 'deny', 'none-allows'],
+  [policy(to("{paths: ['/a/{**}']}")), 'web.foo', 'http://web.bar:8000/a/b/x/c', 'allow', 'allow'],
+  [policy(deny(to('{paths: [/admin]}'))), 'web.foo', 'http://web.bar:8000/x/../%61dmin', 'deny', 'deny'],
+  [policy(to("{hosts: ['WEB.bar:8000']}")), 'web.foo', get, 'allow', 'allow'],
+  [policy(to('{hosts: [web.bar]}')), 'web.foo', get, 'deny', 'none-allows'],
+  [policy(to("{ports: ['80']}")), 'web.foo', get, 'allow', 'allow'],
+  // Ports are the container's.
+  [policy(to("{ports: ['8000']}")), 'web.foo', get, 'deny', 'none-allows'],
+  [policy(to("{notPorts: ['80']}")), 'web.foo', raw, 'allow', 'allow'],
+  // On TCP an ALLOW rule that asks for HTTP goes; a DENY rule stands without it.
+  [policy(to('{methods: [GET]}')), 'web.foo', raw, 'deny', 'none-allows'],
+  [policy(deny(to('{methods: [DELETE]}'))), 'web.foo', raw, 'deny', 'deny'],
+  [policy(deny(to("{methods: [DELETE], ports: ['80']}"))), 'web.foo', raw, 'allow', 'none-denies'],
+  // When.
+  [policy(when("'request.headers[x-user]'", 'values: [ann]')), 'web.foo', get, 'deny', 'none-allows'],
+  [policy(when("'request.headers[X-Team]'", "values: ['a*']")), 'web.foo', get, 'allow', 'allow'],
+  [policy(when("'request.headers[x-user]'", "notValues: ['*']")), 'web.foo', get, 'allow', 'allow'],
+  [policy(when('source.namespace', 'values: [bar]')), 'web.foo', get, 'deny', 'none-allows'],
+  [policy(when('destination.port', "values: ['9000']")), 'web.foo', raw, 'allow', 'allow'],
+  [policy(when('connection.sni', "values: ['*web.bar.svc.cluster.local']")), 'web.foo', raw, 'allow', 'allow'],
+  // Tokens are not verified: nobody has a principal by one.
+  [policy(from("{requestPrincipals: ['*']}")), 'web.foo', get, 'deny', 'none-allows'],
+  [policy(deny(from("{notRequestPrincipals: ['*']}"))), 'web.foo', get, 'deny', 'deny'],
+  [policy(when("'experimental.envoy.filters.a.b[c]'", 'values: [x]')), 'web.foo', get, 'deny', 'none-allows'],
+  // DENY before ALLOW; which policies reach.
+  [policy('{rules: [{}]}') + policy(deny(from('{namespaces: [foo]}')), { name: 'd' }), 'web.foo', get, 'deny', 'deny'],
+  [policy('{rules: [{}]}') + policy(deny(from('{namespaces: [foo]}')), { name: 'd' }), 'web.bar', get, 'allow', 'allow'],
+  [policy('{selector: {matchLabels: {app: other}}}'), 'web.foo', get, 'allow', 'default'],
+  [policy('{}', { namespace: 'foo' }), 'web.foo', get, 'allow', 'default'],
+  [policy('{selector: {matchLabels: {app: web}}, action: DENY, rules: [{}]}', { namespace: 'istio-system' }), 'web.foo', get, 'deny', 'deny'],
+  [policy('{targetRefs: [{kind: Service, group: "", name: web}], action: DENY, rules: [{}]}'), 'web.foo', get, 'allow', 'default'],
+  // Looked at, not carried out; carried out as a denial; nothing at all.
+  [policy('{action: DENY, rules: [{}]}', { annotations: '{istio.io/dry-run: "true"}' }), 'web.foo', get, 'allow', 'none-denies'],
+  [policy('{}', { annotations: '{istio.io/dry-run: "true"}' }), 'web.foo', get, 'allow', 'none-denies'],
+  [policy('{action: CUSTOM, provider: {name: ext}, rules: [{to: [{operation: {paths: [/get]}}]}]}'), 'web.foo', get, 'deny', 'deny'],
+  [policy('{action: AUDIT, rules: [{}]}'), 'web.foo', get, 'allow', 'default'],
+]
+
+test('who may call what, as Istio decides it', () => {
+  for (const [policies, caller, target, value, rule] of rows) {
+    const answer = explain(mesh(policies), { from: caller, to: target, headers: { 'x-team': 'apples' } })
+    const access = answer.server?.authorization
+    assert.deepEqual([access?.value, access?.because[0]?.rule, answer.outcome === 'blocked'], [value, `authorization.${rule}`, value === 'deny'], `${policies} ${caller} → ${target}`)
+  }
+})
+
+test('principals of one trust domain count in all of the mesh’s', () => {
+  const policies = policy(from('{principals: [old.example/ns/foo/sa/web]}'))
+  const access = (meshConfig: object): unknown => explain(mesh(policies, meshConfig), { from: 'web.foo', to: get }).server?.authorization?.value
+  assert.equal(access({ trustDomain: 'new.example' }), 'deny')
+  assert.equal(access({ trustDomain: 'new.example', trustDomainAliases: ['old.example'] }), 'allow')
+})
+
+test('the answer names the rule’s line, the other policies, the symptom of each protocol', () => {
+  const policies = policy(deny(to('{paths: [/get]}')), { name: 'd' }) + policy('{rules: [{}]}', { name: 'a' })
+  const blocked = explain(mesh(policies), { from: 'web.foo', to: get })
+  assert.deepEqual([blocked.blocked?.at, blocked.blocked?.source === 'default' ? '' : blocked.blocked?.source.path], ['server', 'spec.rules[0]'])
+  assert.match(blocked.blocked?.symptom ?? '', /^403/)
+  assert.match(explain(mesh(policies), { from: 'web.foo', to: raw }).blocked?.symptom ?? '', /closed/)
+  const passed = explain(mesh(policies), { from: 'web.foo', to: 'http://web.bar:8000/x' }).server?.authorization?.because ?? []
+  assert.deepEqual(passed.map((r) => [r.effect, r.source === 'default' ? '' : r.source.name]), [['chosen', 'a'], ['ignored', 'd']])
+})
+
+test('what is not carried out as it is meant is said with the answer', () => {
+  const said = (policies: string): string[] => explain(mesh(policies), { from: 'web.foo', to: get }).problems.map((p) => `${p.code} ${p.ref.path}`)
+  assert.deepEqual(said(policy('{jwtRules: [{issuer: a}]}', { kind: 'RequestAuthentication' })), ['KITH0108 spec.jwtRules'])
+  assert.deepEqual(said(policy('{jwtRules: [{issuer: a}]}', { kind: 'RequestAuthentication', namespace: 'foo' })), [])
+  assert.deepEqual(said(policy('{action: CUSTOM, provider: {name: ext}, rules: [{}]}')), ['KITH0107 spec.action'])
+  assert.deepEqual(said(policy(from("{requestPrincipals: ['*']}"))), ['KITH0107 spec.rules[0].from[0].source'])
+})
