@@ -1,11 +1,13 @@
-// Where a command's mesh comes from: files (-f), else the mesh that runs on this machine (--local).
+// Where a command's mesh comes from: files (-f), else the mesh that runs on this machine (--local), else the cluster of the kubeconfig.
 import { KithError } from '#lib/errors.ts'
 import type { Problem } from '#lib/problem.ts'
 import { decodeMeshConfig, isRecord, type ApiObject, type MeshConfigSpec } from '#api'
+import type { MeshHandle } from '#local'
 import { buildMesh, type Mesh } from '#mesh'
 import { decodeObjects, parseYaml, readFiles } from '#sources'
+import { namesCluster, withCluster, type ClusterOptions } from './cluster.ts'
 
-export interface MeshSource {
+export interface MeshSource extends ClusterOptions {
   /** `-f`, repeatable; `-` is standard input. */
   readonly filename: readonly string[]
   /** `--local`: the mesh that runs here; with a folder where several do. */
@@ -23,7 +25,7 @@ export interface LoadedMesh {
 
 /** Throws NO_INPUT where there is none, UNREADABLE where a named file can't be read at all. */
 export async function loadMesh(source: MeshSource): Promise<LoadedMesh> {
-  if (source.filename.length === 0) return loadLocal(source)
+  if (source.filename.length === 0) return loadRunning(source)
   const files = readFiles(source.filename)
   const missing = files.problems.find((p) => p.code === 'KITH0002')
   if (missing !== undefined && files.documents.length === 0) throw new KithError('UNREADABLE', missing.message)
@@ -32,17 +34,36 @@ export async function loadMesh(source: MeshSource): Promise<LoadedMesh> {
   return { mesh: buildMesh(decoded.objects, { meshConfig: config.config }), objects: decoded.objects, problems: [...files.problems, ...decoded.problems, ...config.problems] }
 }
 
-async function loadLocal(source: MeshSource): Promise<LoadedMesh> {
-  const { attachFound, readMeshFile } = await import('#local')
+/** What was named; else the mesh that somebody has started here; else the cluster. */
+async function loadRunning(source: MeshSource): Promise<LoadedMesh> {
+  const local = source.local !== undefined || process.env['KITH_DIR'] !== undefined
+  if (!local && (source.kubeconfig !== undefined || source.context !== undefined)) return loadCluster(source)
+  const { attachFound } = await import('#local')
   const dir = typeof source.local === 'string' ? source.local : process.env['KITH_DIR']
   const running = await attachFound(dir).catch((cause: unknown) => {
-    if (source.local !== undefined) throw cause
-    throw new KithError('NO_INPUT', 'no mesh to read: name files or folders with -f, run one here with kith up (--local), or point KUBECONFIG at a cluster (not read yet)', { cause })
+    if (local || !(cause instanceof KithError) || cause.code !== 'MESH_NOT_RUNNING') throw cause
+    if (!namesCluster(source)) throw new KithError('NO_INPUT', 'no mesh to read: name files or folders with -f, run one here with kith up (--local), or point KUBECONFIG at a cluster', { cause })
+    return undefined
   })
+  if (running === undefined) return loadCluster(source)
+  if (!local && namesCluster(source)) process.stderr.write(`reading the mesh of ${running.dir}, which runs on this machine; --context NAME reads a cluster\n`)
+  return loadLocal(source, running)
+}
+
+async function loadLocal(source: MeshSource, running: MeshHandle): Promise<LoadedMesh> {
+  const { readMeshFile } = await import('#local')
   const objects = await running.objects()
   const own = readMeshFile(running.dir).meshConfig
   const config = source.meshConfigFile === undefined && own !== undefined ? decodeMeshConfig(own, {}) : meshConfigOf(objects, source.meshConfigFile)
   return { mesh: buildMesh(objects, { meshConfig: config.config }), objects, problems: config.problems, localDir: running.dir }
+}
+
+async function loadCluster(source: MeshSource): Promise<LoadedMesh> {
+  const { readCluster } = await import('./cluster-objects.ts')
+  const { documents, problems } = await withCluster(source, (client) => readCluster(client))
+  const decoded = decodeObjects(documents)
+  const config = meshConfigOf(decoded.objects, source.meshConfigFile)
+  return { mesh: buildMesh(decoded.objects, { meshConfig: config.config }), objects: decoded.objects, problems: [...problems, ...decoded.problems, ...config.problems] }
 }
 
 /** From the file, else from the ConfigMap `istio` of the root namespace (its key `mesh`), else the defaults. */

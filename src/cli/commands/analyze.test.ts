@@ -10,7 +10,7 @@ const folder = mkdtempSync(join(tmpdir(), 'kith-analyze-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 
 function kith(args: readonly string[], input = ''): { readonly code: number | null; readonly out: string; readonly err: string } {
-  const run = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, '..', 'main.ts'), ...args], { encoding: 'utf8', input })
+  const run = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, '..', 'main.ts'), ...args], { encoding: 'utf8', input, env: { ...process.env, KUBECONFIG: '', HOME: folder } })
   return { code: run.status, out: run.stdout, err: run.stderr }
 }
 

@@ -1,19 +1,21 @@
-// kith analyze [FILE…]: istioctl analyze, over files. Exit codes: 79 a message at or above --failure-threshold, 65 something could not be read, 64 wrong usage.
+// kith analyze [FILE…]: istioctl analyze, over files, over the cluster of the kubeconfig, or over both: files laid over the cluster. Exit codes: 79 a message at or above --failure-threshold, 65 something could not be read, 64 wrong usage.
 import { Command } from 'commander'
-import { decodeMeshConfig } from '#api'
+import { clusterScoped, decodeMeshConfig, isRecord } from '#api'
 import { analyze } from '#insight/analyze/analyze.ts'
 import { analyzers } from '#insight/analyze/analyzers.ts'
 import { documentationUrl, messageKinds } from '#insight/analyze/messages.ts'
 import type { Problem } from '#lib/problem.ts'
-import { readFiles } from '#sources'
+import { decodeObjects, readFiles, type RawDocument } from '#sources'
+import { clusterOptions, namesCluster, withCluster, type ClusterOptions } from '../cluster.ts'
 import { ExitError } from '../failure.ts'
+import { meshConfigOf } from '../load-mesh.ts'
 import { messageText, originText, referenceText } from '../message-text.ts'
 
 const levels = ['Error', 'Warning', 'Info'] as const
 type Level = (typeof levels)[number]
 const levelOf = (p: Problem): Level => (p.severity === 'error' ? 'Error' : p.severity === 'warning' ? 'Warning' : 'Info')
 
-interface Options {
+interface Options extends ClusterOptions {
   readonly output: string
   readonly allNamespaces?: true
   readonly namespace?: string
@@ -26,18 +28,19 @@ interface Options {
   readonly listAnalyzers?: true
   readonly analyzer: readonly string[]
   readonly useKube?: boolean | string
+  readonly istioNamespace: string
 }
 
 const several = (value: string, all: readonly string[]): readonly string[] => [...all, value]
 
 export function build(): Command {
-  return new Command('analyze')
-    .summary('what is wrong with these files, as a mesh')
-    .description('Reads Istio’s and Kubernetes’ objects from files as if they were a cluster’s, and says what is wrong with them.')
+  return clusterOptions(new Command('analyze'))
+    .summary('what is wrong with a mesh: these files, or a cluster')
+    .description('Says what is wrong with a mesh: that of the files, as if they were a cluster; without files that of the cluster; with --use-kube that which the cluster would be with the files applied.')
     .argument('[files...]', 'files and folders; - is standard input')
     .option('-o, --output <format>', 'log, json or yaml', 'log')
-    .option('-A, --all-namespaces', 'messages of all namespaces (the default)')
-    .option('-n, --namespace <name>', 'messages of this namespace only')
+    .option('-A, --all-namespaces', 'messages of all namespaces (the default for files)')
+    .option('-n, --namespace <name>', 'messages of this namespace only (of a cluster: the context’s)')
     .option('-f, --filename <path>', 'file or folder, as the arguments; repeatable', several, [])
     .option('-S, --suppress <code=origin>', 'leave out messages: "IST0102=Namespace default", * stands for anything; repeatable', several, [])
     .option('--failure-threshold <level>', 'exit 79 from this level on: Info, Warning, Error', 'Error')
@@ -47,37 +50,67 @@ export function build(): Command {
     .option('-L, --list-analyzers', 'list the analyzers')
     .option('--analyzer <name>', 'run this one only; repeatable', several, [])
     .option('-R, --recursive', 'folders below too (always so)')
-    .option('-k, --use-kube [yes]', 'read a cluster as well')
+    .option('-k, --use-kube [yes]', 'files laid over the cluster of the kubeconfig; without files, the cluster is read anyway')
     .option('--color [yes]', 'accepted')
     .option('-v, --verbose', 'accepted')
     .option('--timeout <duration>', 'accepted')
-    .option('-i, --istioNamespace <namespace>', 'accepted')
+    .option('-i, --istioNamespace <namespace>', 'namespace of the control plane', 'istio-system')
     .option('--revision <name>', 'accepted')
     .action(run)
 }
 
-function run(files: readonly string[], options: Options): void {
+async function run(files: readonly string[], options: Options): Promise<void> {
   if (options.listAnalyzers === true) return void process.stdout.write(listing())
   const [failure, output] = [threshold(options.failureThreshold), threshold(options.outputThreshold)]
   if (!['log', 'json', 'yaml'].includes(options.output)) throw new ExitError(64, `${options.output} is no output format: log, json or yaml`)
   const unknown = options.analyzer.filter((name) => !analyzers.some((a) => a.name === name) && name !== 'schema')
   if (unknown.length > 0) throw new ExitError(64, `there is no analyzer ${unknown.join(', ')}; kith analyze -L lists them`)
-  if (options.useKube === true || options.useKube === 'true') throw new ExitError(64, 'kith reads files here; a cluster is not read yet: leave --use-kube out')
-  const paths = [...files, ...options.filename]
-  if (paths.length === 0) throw new ExitError(64, 'name the files or folders to analyze: kith analyze .')
-  const input = readFiles(paths)
-  const config = meshConfig(options.meshConfigFile)
+  const input = await readInput([...files, ...options.filename], options)
+  const config = meshConfig(options.meshConfigFile) ?? (input.cluster === undefined ? noConfig : meshConfigOf(decodeObjects(input.documents).objects))
   const { messages, unreadable } = analyze(input.documents, { meshConfig: config.config, only: options.analyzer })
   const broken = [...input.problems, ...unreadable]
-  const all = [...config.problems, ...messages].filter((p) => !suppressed(p, options.suppress) && within(p, options))
+  const all = [...config.problems, ...messages].filter((p) => !suppressed(p, options.suppress) && within(p, options, input.cluster))
   const shown = all.filter((p) => levels.indexOf(levelOf(p)) <= output)
   print([...broken, ...shown], options.output)
-  if (options.output === 'log' && broken.length + shown.length === 0) process.stderr.write(`✔ No validation issues found when analyzing ${paths.join(', ')}.\n`)
+  if (options.output === 'log' && broken.length + shown.length === 0) process.stderr.write(`✔ No validation issues found when analyzing ${input.what}.\n`)
   if (all.some((p) => levels.indexOf(levelOf(p)) <= failure)) {
-    if (options.output === 'log') process.stderr.write(`Error: Analyzers found issues when analyzing ${paths.join(', ')}.\nSee https://istio.io/v1.31/docs/reference/config/analysis for more information about causes and resolutions.\n`)
+    if (options.output === 'log') process.stderr.write(`Error: Analyzers found issues when analyzing ${input.what}.\nSee https://istio.io/v1.31/docs/reference/config/analysis for more information about causes and resolutions.\n`)
     process.exitCode = 79
-  } else if (broken.length > 0 && options.ignoreUnknown !== true) process.exitCode = 65
+  } else if (broken.some((p) => p.severity === 'error') && options.ignoreUnknown !== true) process.exitCode = 65
 }
+
+interface Input {
+  readonly documents: readonly RawDocument[]
+  readonly problems: readonly Problem[]
+  /** For the sentences: `policies.yaml`, `namespace: default`. */
+  readonly what: string
+  /** Namespace of the context, where a cluster was read. */
+  readonly cluster?: string
+}
+
+async function readInput(paths: readonly string[], options: Options): Promise<Input> {
+  const files = readFiles(paths)
+  const asked = options.useKube === true || options.useKube === 'true'
+  if (paths.length > 0 && !asked) return { ...files, what: paths.join(', ') }
+  if (options.useKube === 'false' || (!asked && !namesCluster(options))) throw new ExitError(64, 'name the files or folders to analyze (kith analyze .), or a cluster with KUBECONFIG, --kubeconfig or --context')
+  const { readCluster } = await import('../cluster-objects.ts')
+  return withCluster(options, async (client) => {
+    const read = await readCluster(client, { templates: true, istioNamespace: options.istioNamespace })
+    const namespace = options.namespace ?? client.namespace
+    const over = files.documents.map((d) => ({ ...d, value: inNamespace(d.value, namespace) }))
+    const where = options.allNamespaces === true ? 'all namespaces' : `namespace: ${namespace}`
+    // Files come last: an object of the cluster that a file has too is taken from the file.
+    return { documents: [...read.documents, ...over], problems: [...read.problems, ...files.problems], what: paths.length === 0 ? where : `${paths.join(', ')} over ${where}`, cluster: namespace }
+  })
+}
+
+/** Where kubectl apply would put it. */
+function inNamespace(value: unknown, namespace: string): unknown {
+  if (!isRecord(value) || !isRecord(value['metadata']) || value['metadata']['namespace'] !== undefined || clusterScoped.has(String(value['kind']))) return value
+  return { ...value, metadata: { ...value['metadata'], namespace } }
+}
+
+const noConfig: ReturnType<typeof decodeMeshConfig> = { config: {}, problems: [] }
 
 function threshold(text: string): number {
   const index = levels.findIndex((l) => l.toLowerCase() === text.toLowerCase())
@@ -85,17 +118,20 @@ function threshold(text: string): number {
   return index
 }
 
-function meshConfig(file: string | undefined): ReturnType<typeof decodeMeshConfig> {
-  if (file === undefined) return { config: {}, problems: [] }
+function meshConfig(file: string | undefined): ReturnType<typeof decodeMeshConfig> | undefined {
+  if (file === undefined) return undefined
   const read = readFiles([file])
   if (read.problems[0] !== undefined) throw new ExitError(1, read.problems[0].message)
   const document = read.documents[0]
-  return document === undefined ? { config: {}, problems: [] } : decodeMeshConfig(document.value, document.origin)
+  return document === undefined ? noConfig : decodeMeshConfig(document.value, document.origin)
 }
 
-/** Objects without a namespace concern everybody. */
-function within(p: Problem, options: Options): boolean {
-  return options.namespace === undefined || options.allNamespaces === true || p.ref.namespace === '' || p.ref.namespace === options.namespace
+/** Objects without a namespace concern everybody; of a cluster, a Namespace concerns itself. */
+function within(p: Problem, options: Options, cluster: string | undefined): boolean {
+  const namespace = options.namespace ?? cluster
+  if (namespace === undefined || options.allNamespaces === true) return true
+  const own = cluster !== undefined && p.ref.kind === 'Namespace' ? p.ref.name : p.ref.namespace
+  return own === '' || own === namespace
 }
 
 function suppressed(p: Problem, suppress: readonly string[]): boolean {

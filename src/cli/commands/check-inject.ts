@@ -3,12 +3,13 @@ import { Command } from 'commander'
 import { formatRef } from '#lib/problem.ts'
 import { rules } from '#api'
 import type { Workload } from '#mesh'
+import { clusterOptions, type ClusterOptions } from '../cluster.ts'
 import { loadMesh } from '../load-mesh.ts'
 import { formatProblem } from '../problems.ts'
 import { formatTable } from '../demo/table.ts'
 import { ExitError } from '../failure.ts'
 
-interface Options {
+interface Options extends ClusterOptions {
   readonly filename: string[]
   readonly local?: boolean | string
   readonly namespace?: string
@@ -18,12 +19,12 @@ interface Options {
 const collect = (value: string, before: string[]): string[] => [...before, value]
 
 export function build(): Command {
-  return new Command('check-inject')
+  return clusterOptions(new Command('check-inject'))
     .summary('which pods get a sidecar, and why or why not')
     .description('Says for each workload whether the webhook injects it, and which label, annotation or rule decides.')
     .argument('[name]', 'a workload or pod; default: all')
     .option('-f, --filename <path>', 'file, folder or - (repeatable)', collect, [])
-    .option('--local [folder]', 'the mesh that runs on this machine (the default without -f)')
+    .option('--local [folder]', 'the mesh that runs on this machine')
     .option('-n, --namespace <name>', 'only this namespace')
     .addHelpText('after', `
 Examples:

@@ -3,10 +3,11 @@ import { Command, Option } from 'commander'
 import { formatRef } from '#lib/problem.ts'
 import { explain, formatExplanation, whyNot } from '#insight'
 import { ExitError } from '../failure.ts'
+import { clusterOptions, type ClusterOptions } from '../cluster.ts'
 import { loadMesh } from '../load-mesh.ts'
 import { formatProblem } from '../problems.ts'
 
-interface Options {
+interface Options extends ClusterOptions {
   readonly filename: string[]
   readonly output: 'text' | 'json' | 'yaml'
   readonly header: string[]
@@ -20,13 +21,13 @@ interface Options {
 const collect = (value: string, before: string[]): string[] => [...before, value]
 
 export function build(): Command {
-  return new Command('explain')
+  return clusterOptions(new Command('explain'))
     .summary('both ends of a call: what each will do, the verdict, and which line of which policy did it')
     .description('Says what will happen to a call and why: both ends, the mode that each uses, the verdict, every rule that had a say with its file and line.')
     .argument('<from>', 'the caller: [kind/]name[.namespace]')
     .argument('<to>', 'the target as the application writes it: http://httpbin.bar:8000/get, tcp://db:3306, 10.0.0.7:80')
     .option('-f, --filename <path>', 'file, folder or - (repeatable)', collect, [])
-    .option('--local [folder]', 'the mesh that runs on this machine (the default without -f)')
+    .option('--local [folder]', 'the mesh that runs on this machine')
     .option('-n, --namespace <name>', 'namespace of a caller without one', 'default')
     .option('--header <name: value>', 'a header of the request (repeatable)', collect, [])
     .option('--method <method>', 'the request’s method', 'GET')
@@ -36,6 +37,7 @@ export function build(): Command {
     .addHelpText('after', `
 Examples:
   kith explain sleep.foo http://httpbin.bar:8000/get -f mesh/
+  kith explain sleep.foo http://httpbin.bar:8000/get --context production
   kith explain sleep.legacy tcp://httpbin.bar:9000 -f mesh.yaml -f policies.yaml -o json
 Exit codes: 0 the call goes through, 1 something can't be read, 2 wrong usage, 3 the call is blocked.`)
     .action(async (from: string, to: string, options: Options) => {
