@@ -1,7 +1,7 @@
 // Kith's code, compiled before it starts: half of a sidecar's start is compiling, and its root file system is read-only.
 // Law: the same sources give the same bytes. So no other thread takes part, no garbage is collected meanwhile, and V8's own chance is fixed.
 import { spawnSync } from 'node:child_process'
-import { globSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { TarEntry } from './tar.ts'
 
@@ -9,7 +9,7 @@ const folder = 'opt/kith/cache'
 /** What each role loads. Entry points would start something: their parts stand here. */
 const modules = [
   'src/data-plane/agent/sidecar.ts', 'src/data-plane/agent/kith-data-plane.ts', 'src/data-plane/agent/json-logger.ts', 'src/data-plane/redirect/index.ts',
-  'src/control-plane/server/control-plane.ts', 'src/cli/failure.ts', 'src/cli/commands/check-inject.ts',
+  'src/control-plane/server/control-plane.ts', 'src/control-plane/server/cluster/start-in-cluster.ts', 'src/lib/kubernetes/client.ts', 'src/cli/failure.ts', 'src/cli/commands/version.ts', 'src/cli/commands/check-inject.ts',
 ]
 /** None of these is part of what V8 compares when it reads the cache. */
 const flags = ['--random-seed=1', '--v8-pool-size=0', '--min-semi-space-size=128', '--max-semi-space-size=128', '--disable-warning=ExperimentalWarning']
@@ -23,7 +23,7 @@ export async function compileCache(layers: readonly (readonly TarEntry[])[], nod
   await takeStage()
   try {
     writeTree(layers.flat(), stage)
-    const program = [...modules.map((m) => `await import(${JSON.stringify(`./${m}`)})`), 'process.exit(0)'].join('\n')
+    const program = [...modules.filter((m) => existsSync(join(stage, 'opt/kith', m))).map((m) => `await import(${JSON.stringify(`./${m}`)})`), 'process.exit(0)'].join('\n')
     const run = spawnSync(node, [...flags, '--input-type=module', '--eval', program], { cwd: join(stage, 'opt/kith'), env: { NODE_COMPILE_CACHE: join(stage, folder), NODE_COMPILE_CACHE_PORTABLE: '1' }, encoding: 'utf8', timeout: timeoutMs })
     if (run.status !== 0) throw new Error(`the image’s code does not load: ${run.stderr}`)
     return globSync('*/*', { cwd: join(stage, folder) }).map((f) => ({ path: `${folder}/${f}`, kind: 'file', content: readFileSync(join(stage, folder, f)) }))

@@ -1,0 +1,11 @@
+// The stories, in the order in which they are told: the seed from top to bottom, then what may go wrong, then the end.
+import { injection } from './injection.ts'
+import { install } from './install.ts'
+import { eviction, outage } from './outage.ts'
+import { startup } from './startup.ts'
+import type { Story } from './story.ts'
+import { uninstall } from './uninstall.ts'
+import { walkthrough } from './walkthrough.ts'
+import { jobs, manualInjection, probes } from './workloads.ts'
+
+export const stories: readonly Story[] = [install, injection, walkthrough, manualInjection, jobs, probes, startup, outage, eviction, uninstall]

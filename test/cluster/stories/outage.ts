@@ -1,0 +1,57 @@
+// The control plane goes and comes back; a pod is evicted. Law: an outage never lets a pod in unmeshed, and never ends what runs.
+import assert from 'node:assert/strict'
+import { call } from '../calls.ts'
+import { apply, kubectl, pods, podsReady, rolledOut, tryKubectl, until } from '../cluster.ts'
+import type { Story } from './story.ts'
+
+const mutual = { from: 'sleep.foo', to: 'http://httpbin.bar:8000/headers' }
+const pod = (name: string, namespace: string): string => `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, namespace: ${namespace}}\nspec:\n  terminationGracePeriodSeconds: 1\n  containers: [{name: sleep, image: "kith.dev/sleep:1"}]\n`
+
+export const outage: Story = {
+  title: 'control plane down: new pods of labelled namespaces are refused, others are not, running traffic goes on; back: they come',
+  async run(say) {
+    kubectl('scale deployment istiod -n istio-system --replicas=0')
+    kubectl('wait --for=delete pod -l app=istiod -n istio-system --timeout=60s')
+    const refused = tryKubectl(['apply', '-f', '-'], { input: pod('late', 'foo') })
+    assert.notEqual(refused.code, 0)
+    assert.match(refused.stderr, /webhook/)
+    say(refused.stderr.trim())
+    for (const namespace of ['legacy', 'kube-system']) apply(pod('unconcerned', namespace), namespace)
+    for (const namespace of ['legacy', 'kube-system']) kubectl(`delete pod unconcerned -n ${namespace} --wait=false`)
+    for (let i = 0; i < 5; i++) assert.equal(call(mutual).outcome, 'mtls')
+    // A replica that is asked for now comes when the control plane is back: the ReplicaSet tries again.
+    kubectl('scale deployment httpbin -n bar --replicas=2')
+    await until('refusal', () => (kubectl('get events -n bar').includes('failed calling webhook') ? undefined : 'no event says that the webhook failed'))
+    assert.equal(pods('bar', 'app=httpbin').length, 1)
+
+    kubectl('scale deployment istiod -n istio-system --replicas=1')
+    rolledOut('istio-system')
+    apply(pod('late', 'foo'), 'foo')
+    await podsReady('bar', '2/2', 2, 'app=httpbin')
+    await podsReady('foo', '2/2', 1, 'app!=httpbin,app!=sleep,!sidecar.istio.io/inject').catch(() => undefined)
+    await until('late', () => (pods('foo').some((p) => p.name === 'late' && p.ready === '2/2') ? undefined : JSON.stringify(pods('foo'))))
+    kubectl('delete pod late -n foo --wait=false')
+    kubectl('scale deployment httpbin -n bar --replicas=1')
+  },
+}
+
+export const eviction: Story = {
+  title: 'a pod is evicted: no call fails while another takes its place',
+  async run(say) {
+    kubectl('scale deployment httpbin -n bar --replicas=2')
+    const [victim] = await podsReady('bar', '2/2', 2, 'app=httpbin')
+    const name = victim?.name ?? ''
+    const outcomes: string[] = []
+    for (let i = 0; i < 3; i++) outcomes.push(call(mutual).outcome)
+    kubectl(`create --raw /api/v1/namespaces/bar/pods/${name}/eviction -f -`, { input: JSON.stringify({ apiVersion: 'policy/v1', kind: 'Eviction', metadata: { name, namespace: 'bar' } }) })
+    await until('replacement', () => {
+      outcomes.push(call(mutual).outcome)
+      const now = pods('bar', 'app=httpbin')
+      return now.length === 2 && now.every((p) => p.ready === '2/2' && p.name !== name) ? undefined : JSON.stringify(now)
+    }, 90_000)
+    for (let i = 0; i < 5; i++) outcomes.push(call(mutual).outcome)
+    say(`${outcomes.length} calls, ${outcomes.filter((o) => o !== 'mtls').length} failed`)
+    assert.deepEqual([...new Set(outcomes)], ['mtls'])
+    kubectl('scale deployment httpbin -n bar --replicas=1')
+  },
+}

@@ -1,0 +1,98 @@
+// Ways into the mesh and out of it: kube-inject by hand, opting out, Jobs that finish, probes that hold under STRICT.
+import assert from 'node:assert/strict'
+import { apply, kith, kubectl, makeNamespace, pods, podsReady, until } from '../cluster.ts'
+import { call } from '../calls.ts'
+import type { Story } from './story.ts'
+
+const sleepPod = (more: string): string => `
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{name: sleep, image: "kith.dev/sleep:1"${more}}]`
+
+export const manualInjection: Story = {
+  title: 'kith kube-inject -f - | kubectl apply -f -: in a namespace without a label',
+  async run() {
+    makeNamespace('manual')
+    const deployment = `# kept\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: sleep, namespace: manual}\nspec:\n  selector: {matchLabels: {app: sleep}}\n  template:\n    metadata: {labels: {app: sleep}}${sleepPod('')}\n`
+    const injected = kith('kube-inject -f -', { input: deployment })
+    assert.match(injected, /# kept/)
+    apply(injected)
+    await podsReady('manual', '2/2', 1)
+    const measured = call({ from: 'sleep.manual', to: 'http://httpbin.bar:8000/headers' })
+    assert.deepEqual([measured.outcome, measured.client], ['mtls', 'spiffe://cluster.local/ns/manual/sa/default'])
+    kubectl('delete namespace manual --wait=false')
+  },
+}
+
+const job = (name: string): string => `
+apiVersion: batch/v1
+kind: Job
+metadata: {name: ${name}, namespace: foo}
+spec:
+  backoffLimit: 2
+  template:
+    metadata: {labels: {app: ${name}}}${sleepPod(', command: [sh, -c, "until curl -fsS http://httpbin.bar:8000/headers | grep -q spiffe://cluster.local/ns/foo/; do sleep 0.2; done"]')}
+      restartPolicy: OnFailure
+`
+
+export const jobs: Story = {
+  title: 'a Job and a CronJob call into STRICT from inside the mesh, and complete',
+  async run() {
+    apply(job('once'))
+    apply(`apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: often, namespace: foo}\nspec:\n  schedule: "* * * * *"\n  jobTemplate:\n    spec:${job('often').split('spec:').slice(1).join('spec:').replaceAll('\n', '\n    ')}`)
+    kubectl('wait --for=condition=complete job/once -n foo --timeout=90s')
+    // The clock's next minute would do; asking for one now is quicker.
+    kubectl('create job often-now --from=cronjob/often -n foo')
+    kubectl('wait --for=condition=complete job/often-now -n foo --timeout=90s')
+    for (const name of ['once', 'often']) assert.match(kubectl(`get pods -n foo -l app=${name} -o jsonpath={.items[*].spec.initContainers[*].name},{.items[*].spec.containers[*].name}`), /istio-proxy/)
+    kubectl('delete cronjob/often job/once -n foo')
+  },
+}
+
+const probed = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: probed, namespace: bar}
+spec:
+  selector: {matchLabels: {app: probed}}
+  template:
+    metadata: {labels: {app: probed}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: web
+        image: kith.dev/httpbin:1
+        command: [node, /app/probed.ts]
+        ports: [{name: http, containerPort: 8080}]
+        startupProbe: {tcpSocket: {port: 8081}, periodSeconds: 1}
+        readinessProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 1}
+        lifecycle: {postStart: {httpGet: {path: /started, port: 8080}}}
+      - name: grpc
+        image: kith.dev/sleep:1
+        livenessProbe: {grpc: {port: 8082}, periodSeconds: 1, failureThreshold: 1, initialDelaySeconds: 2}
+`
+
+interface Seen {
+  readonly http: number
+  readonly tcp: number
+  readonly grpc: number
+  readonly agent: string
+}
+
+export const probes: Story = {
+  title: 'probes of every kind reach the application though its namespace is STRICT',
+  async run(say) {
+    apply(probed)
+    await podsReady('bar', '3/3', 1, 'app=probed')
+    const seen = (): Seen => JSON.parse(kubectl('exec -n bar deploy/probed -c web -- node -p fetch("http://127.0.0.1:8080/seen").then(r=>r.text()).then(console.log),""').trim()) as Seen
+    await until('probes', () => {
+      const now = seen()
+      return now.http > 1 && now.tcp > 0 && now.grpc > 1 ? undefined : `the application has seen ${JSON.stringify(now)}`
+    }, 30_000)
+    say(`the application has seen ${JSON.stringify(seen())}`)
+    assert.match(seen().agent, /^kube-probe/)
+    assert.deepEqual(pods('bar', 'app=probed').map((p) => p.ready), ['3/3'])
+    assert.equal(kubectl('get pods -n bar -l app=probed -o jsonpath={.items[*].status.containerStatuses[*].restartCount}').replaceAll(/[0 ]/g, ''), '')
+    kubectl('delete deployment probed -n bar')
+  },
+}
