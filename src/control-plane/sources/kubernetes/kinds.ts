@@ -37,9 +37,9 @@ const meshAnnotation = /(^|[./])(istio\.io|kith\.dev|prometheus\.io)\//
 
 function metadata(o: KubernetesObject): KubernetesObject['metadata'] {
   const { name, namespace, labels, annotations, creationTimestamp, uid, resourceVersion, deletionTimestamp, ownerReferences } = o.metadata
-  const kept = annotations === undefined ? undefined : Object.fromEntries(Object.entries(annotations).filter(([k]) => meshAnnotation.test(k)))
+  const kept = Object.entries(annotations ?? {}).filter(([k]) => meshAnnotation.test(k))
   return present({
-    name, namespace, labels, annotations: kept, creationTimestamp, uid, resourceVersion, deletionTimestamp,
+    name, namespace, labels, annotations: kept.length === 0 ? undefined : Object.fromEntries(kept), creationTimestamp, uid, resourceVersion, deletionTimestamp,
     ownerReferences: ownerReferences?.map((r) => present({ apiVersion: r.apiVersion, kind: r.kind, name: r.name, uid: r.uid, controller: r.controller })),
   }) as KubernetesObject['metadata']
 }
