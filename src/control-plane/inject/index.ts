@@ -7,3 +7,6 @@ export { injectObject, type ObjectContext, type ObjectResult } from './inject-ob
 export { injectPod, type InjectContext, type InjectedPod, type PodInput } from './inject-pod.ts'
 export { injectSettings, type InjectSettings } from './settings.ts'
 export { mutatingName, validatingName, webhookConfigurations, type WebhookOptions } from './webhook-configuration.ts'
+export { admissionAnswer, readAdmissionReview, refusal, reviewAdmission, type AdmissionRequest, type AdmissionResponse, type Review, type ReviewContext, type ReviewedPod } from './review.ts'
+export { ownerOfPod, ownerUrl, type PodOwner } from './owner.ts'
+export { createInjector, type InjectorSource } from './injector.ts'

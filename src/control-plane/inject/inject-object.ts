@@ -3,7 +3,9 @@ import { isRecord } from '#api'
 import { injectKey, injectionRequired, type InjectionSettings } from './decide.ts'
 import { injectPod } from './inject-pod.ts'
 import type { InjectSettings } from './settings.ts'
+import { ownerOfPod, ownerUrl } from './owner.ts'
 import { typeFaults } from './pod-types.ts'
+import { strings } from './strings.ts'
 
 type Obj = Record<string, unknown>
 
@@ -23,7 +25,6 @@ const podPaths: Readonly<Record<string, readonly string[]>> = {
   Pod: [], Deployment: ['spec', 'template'], ReplicaSet: ['spec', 'template'], ReplicationController: ['spec', 'template'], StatefulSet: ['spec', 'template'], DaemonSet: ['spec', 'template'], Job: ['spec', 'template'], DeploymentConfig: ['spec', 'template'],
   CronJob: ['spec', 'jobTemplate', 'spec', 'template'],
 }
-const plurals: Readonly<Record<string, string>> = { Deployment: 'apis/apps/v1', ReplicaSet: 'apis/apps/v1', StatefulSet: 'apis/apps/v1', DaemonSet: 'apis/apps/v1', Job: 'apis/batch/v1', CronJob: 'apis/batch/v1', Pod: 'apis/v1', ReplicationController: 'apis/v1', DeploymentConfig: 'apis/apps.openshift.io/v1' }
 
 export function injectObject(object: Obj, context: ObjectContext): ObjectResult {
   if (object['kind'] === 'List' && Array.isArray(object['items'])) return injectList(object, object['items'], context)
@@ -54,8 +55,8 @@ export function injectObject(object: Obj, context: ObjectContext): ObjectResult 
     const why = decided.because[0]?.rule === 'inject.host-network' ? 'host networking enabled' : 'sidecar injection disabled'
     return { kind: 'untouched', warnings: [...odd, `Skipping injection because ${shown} has ${why}`] }
   }
-  const owner = `kubernetes://${plurals[kind] ?? 'apis/v1'}/namespaces/${namespace === '' ? 'default' : namespace}/${kind.toLowerCase()}s/${name}`
-  const injected = injectPod({ metadata: podMetadata, spec: holder['spec'] }, { settings: context.settings, workload: name, owner, parseYaml: context.parseYaml })
+  const owner = kind === 'Pod' ? ownerOfPod(metadata) : { apiVersion: object['apiVersion'], kind, name }
+  const injected = injectPod({ metadata: podMetadata, spec: holder['spec'] }, { ...context, namespace, workload: owner.name, owner: ownerUrl(owner, namespace) })
   if ('faults' in injected) return { kind: 'faulty', faults: injected.faults.map((f) => `${shown}: ${f}`) }
   return { kind: 'injected', object: replaceAt(object, path, { ...holder, metadata: injected.metadata, spec: injected.spec }), warnings: [...odd, ...injected.warnings.map((w) => `${shown}: ${w}`)] }
 }
@@ -72,8 +73,4 @@ function injectList(object: Obj, items: readonly unknown[], context: ObjectConte
 function replaceAt(object: Obj, path: readonly string[], value: Obj): Obj {
   const [key, ...rest] = path
   return key === undefined ? value : { ...object, [key]: replaceAt(object[key] as Obj, rest, value) }
-}
-
-function strings(raw: unknown): Record<string, string> {
-  return isRecord(raw) ? Object.fromEntries(Object.entries(raw).filter((e): e is [string, string] => typeof e[1] === 'string')) : {}
 }

@@ -16,6 +16,7 @@ export interface PodInput {
 
 export interface InjectContext {
   readonly settings: InjectSettings
+  readonly namespace: string
   readonly workload: string
   /** `kubernetes://apis/apps/v1/namespaces/ns/deployments/name` */
   readonly owner: string

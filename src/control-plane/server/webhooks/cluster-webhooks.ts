@@ -1,0 +1,90 @@
+// The webhooks of a cluster's control plane: settings from its ConfigMaps, native sidecars by its kubelets, caBundle kept, owners told.
+// Law: settings that can't be read never replace those that could; until any are known, no pod of the mesh is let in.
+import { KithError } from '#lib/errors.ts'
+import { isRecord } from '#api'
+import { createInjector, type ReviewContext } from '#inject'
+import { follow, followObject, parseYaml } from '#sources'
+import type { StartWebhooks } from '../cluster/webhook-context.ts'
+import { keepCaBundles } from './ca-bundles.ts'
+import { nativeSetting, nativeSidecars } from './native-sidecars.ts'
+import { notInjectedEvents } from './not-injected-events.ts'
+import { startWebhooks } from './start-webhooks.ts'
+import { webhookMetrics } from './webhook-metrics.ts'
+
+interface Source {
+  readonly config: unknown
+  readonly values: unknown
+}
+
+export const clusterWebhooks: StartWebhooks = async (context) => {
+  const { client, namespace, revision, leadership, snapshot, meshConfig, registry, log } = context
+  const ending = new AbortController()
+  const metrics = webhookMetrics(registry)
+  const name = revision === 'default' ? 'istio-sidecar-injector' : `istio-sidecar-injector-${revision}`
+
+  let source: Source = { config: {}, values: {} }
+  const settings = followObject(client, { apiVersion: 'v1', kind: 'ConfigMap', namespace, name }, log, (object) => {
+    if (object === undefined) return log.warn({ name }, 'the injector’s ConfigMap is gone, the last one goes on')
+    try {
+      source = sourceOf(object['data'])
+      injectors.clear()
+    } catch (error) {
+      log.error({ name, reason: (error as Error).message }, 'the injector’s ConfigMap can’t be read, the last one goes on')
+    }
+  })
+
+  const setting = nativeSetting(process.env['ENABLE_NATIVE_SIDECARS'])
+  const kubelets = new Map<string, string>()
+  const nodes = setting !== 'auto' ? undefined : follow({ apiVersion: 'v1', kind: 'Node' }, {
+    client, log, signal: ending.signal,
+    onChange({ put, gone }) {
+      for (const node of put) kubelets.set(node.metadata.name ?? '', kubeletVersion(node))
+      for (const key of gone) kubelets.delete(key.slice(key.indexOf('/') + 1))
+    },
+  })
+  await Promise.all([settings.settled, nodes?.settled])
+
+  /** One for each answer to "native?", as long as what it is made of stands. */
+  const injectors = new Map<boolean, { readonly mesh: unknown; readonly injector: ReviewContext }>()
+  const injectorFor = (node: string | undefined): ReviewContext => {
+    const native = nativeSidecars(setting, kubelets, node)
+    const mesh = meshConfig()
+    const held = injectors.get(native)
+    if (held?.mesh === mesh) return held.injector
+    const made = createInjector({ ...source, meshConfig: mesh, revision, parseYaml: yaml })
+    const injector: ReviewContext = { ...made, settings: { ...made.settings, nativeSidecars: made.settings.nativeSidecars || native }, namespaceLabels: (n) => snapshot()?.mesh.namespaces.get(n) }
+    injectors.set(native, { mesh, injector })
+    return injector
+  }
+
+  const server = await startWebhooks({ ...context, injector: injectorFor, metrics, onReview: notInjectedEvents({ client, log, now: Date.now }) })
+  const bundles = keepCaBundles({ client, revision, namespace, leads: () => leadership.isLeader(), onPatch: metrics.patched, log })
+  context.onRoots(bundles.setRoots)
+  leadership.watch(bundles.check)
+  log.info({ port: server.port, native: nativeSidecars(setting, kubelets, undefined) }, 'webhooks are served')
+  return {
+    async close() {
+      bundles.close()
+      settings.close()
+      ending.abort()
+      await server.close()
+    },
+  }
+}
+
+function sourceOf(data: unknown): Source {
+  const text = (key: string): string => (isRecord(data) && typeof data[key] === 'string' ? data[key] : '')
+  return { config: yaml(text('config')), values: yaml(text('values')) }
+}
+
+function yaml(text: string): unknown {
+  const { documents, problems } = parseYaml(text, 'istio-sidecar-injector')
+  const fault = problems.find((p) => p.severity === 'error')
+  if (fault !== undefined) throw new KithError('YAML_INVALID', `line ${fault.ref.line ?? 1}: ${fault.message}`)
+  return documents[0]?.value ?? {}
+}
+
+function kubeletVersion(node: object): string {
+  const status = (node as { status?: { nodeInfo?: { kubeletVersion?: unknown } } }).status
+  return typeof status?.nodeInfo?.kubeletVersion === 'string' ? status.nodeInfo.kubeletVersion : ''
+}
