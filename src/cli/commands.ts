@@ -15,6 +15,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'kube-inject', summary: 'adds the sidecar to the workloads of a file', load: () => import('./commands/kube-inject.ts') },
   { name: 'check-inject', summary: 'which pods get a sidecar, and why or why not', load: () => import('./commands/check-inject.ts') },
   { name: 'analyze', summary: 'what is wrong with these files, as a mesh', load: () => import('./commands/analyze.ts') },
+  { name: 'describe', summary: 'what bears on a pod or a Service, and why', load: () => import('./commands/describe.ts') },
   { name: 'install', summary: 'brings the control plane into a cluster, or up to date', load: () => import('./commands/install.ts') },
   { name: 'uninstall', summary: 'takes the control plane out of a cluster', load: () => import('./commands/uninstall.ts') },
   { name: 'manifest', summary: 'the Kubernetes objects of an installation', load: () => import('./commands/manifest.ts') },

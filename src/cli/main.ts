@@ -3,7 +3,13 @@ import { Command, CommanderError } from 'commander'
 import { commands } from './commands.ts'
 import { reportFailure } from './failure.ts'
 
-async function main(argv: string[]): Promise<void> {
+/** istioctl keeps some commands below `experimental`, or `x`: here they stand beside the others, and answer to both. */
+function withoutExperimental(given: string[]): string[] {
+  return given[0] === 'x' || given[0] === 'experimental' ? given.slice(1) : given
+}
+
+async function main(given: string[]): Promise<void> {
+  const argv = withoutExperimental(given)
   const program = new Command('kith')
     .description('A service mesh that speaks Istio’s API, proves both ends of every connection, and says why.')
     .enablePositionalOptions()
