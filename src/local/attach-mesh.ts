@@ -8,7 +8,7 @@ import type { MeshHandle } from './mesh-handle.ts'
 import { readRecord, stateDirOf, statePaths } from './state-dir.ts'
 import { readOrigins, withUsersOrigin } from './supervisor/applied-files.ts'
 import { formatReference } from './supervisor/find-pod.ts'
-import type { ApplyResult, ExecResult, MeshEvent, PodView } from './types.ts'
+import type { ApplyResult, ExecResult, Handshake, MeshEvent, PodView } from './types.ts'
 
 /** The mesh that runs from this folder. @throws KithError MESH_NOT_RUNNING */
 export async function attachMesh(dir: string): Promise<MeshHandle> {
@@ -37,6 +37,7 @@ export async function attachState(stateDir: string, dir = stateDir): Promise<Mes
       const text = await logs(socket, { op: 'logs', pod: formatReference(pod), options: { container: 'istio-proxy', stream: 'stdout' } })
       return text.split('\n').filter((l) => l !== '')
     },
+    handshakes: async (pod) => part<'handshakes', readonly Handshake[]>(await ask(socket, { op: 'handshakes', pod: formatReference(pod) }), 'handshakes'),
     objects: async () => localObjects(stateDir),
     onEvent(listener) {
       const session = openSession(socket, { op: 'events' })

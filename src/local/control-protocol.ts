@@ -1,6 +1,6 @@
 // What a command and the supervisor say to each other on the control socket: frames of a channel, a length and bytes.
 // Channel 0 holds JSON; 1, 2 and 3 a program's standard input, output and error. One request a connection.
-import type { AppliedChange, LogOptions, MeshEvent, PodView } from './types.ts'
+import type { AppliedChange, Handshake, LogOptions, MeshEvent, PodView } from './types.ts'
 import type { Problem } from '#lib/problem.ts'
 
 export type Request =
@@ -10,6 +10,7 @@ export type Request =
   | { readonly op: 'exec'; readonly pod: string; readonly argv: readonly string[]; readonly container?: string; readonly stdin: boolean }
   | { readonly op: 'apply' | 'delete'; readonly text: string; readonly origin: string }
   | { readonly op: 'logs'; readonly pod: string; readonly follow?: boolean; readonly options: LogOptions }
+  | { readonly op: 'handshakes'; readonly pod: string }
   | { readonly op: 'events' }
   | { readonly op: 'down' }
 
@@ -19,6 +20,7 @@ export type ClientNote = { readonly signal: string } | { readonly eof: true }
 export type Reply =
   | { readonly status: MeshStatus }
   | { readonly pods: readonly PodView[] }
+  | { readonly handshakes: readonly Handshake[] }
   | { readonly done: true }
   | { readonly exit: number; readonly error?: string }
   | { readonly changes: readonly AppliedChange[]; readonly problems: readonly Problem[] }

@@ -1,6 +1,6 @@
 // The running mesh as a program holds it: what `startMesh` and `attachMesh` return.
 import type { ApiObject } from '#api'
-import type { ApplyResult, ExecOptions, ExecResult, LocalMode, LogOptions, MeshEvent, PodReference, PodView } from './types.ts'
+import type { ApplyResult, ExecOptions, ExecResult, Handshake, LocalMode, LogOptions, MeshEvent, PodReference, PodView } from './types.ts'
 
 export interface MeshHandle {
   readonly dir: string
@@ -21,6 +21,8 @@ export interface MeshHandle {
   logs(pod: PodReference, options?: LogOptions): Promise<string>
   /** The sidecar's access log, a line an entry. */
   accessLog(pod: PodReference): Promise<readonly string[]>
+  /** The last mutual TLS handshakes of the pod's sidecar, the latest first; none where it has no sidecar of ours. */
+  handshakes(pod: PodReference): Promise<readonly Handshake[]>
   /** Every object as the control plane sees it, with the file and line where the user wrote it. */
   objects(): Promise<readonly ApiObject[]>
   /** Events from now on; returns the way to stop. */

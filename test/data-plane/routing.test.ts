@@ -161,7 +161,7 @@ test('a broken resource is refused, the last good one serves on; admin shows no 
     const { errors } = proxy.update([...good.filter((r) => r.name !== 'virtualInbound'), broken])
     assert.ok(errors.some((e) => e.message.includes('unknown network filter envoy.filters.network.mystery')))
     const page = async (path: string, headers: Record<string, string> = {}) => (await fetch(`http://127.0.0.1:${proxy.ports.admin}${path}`, { headers })).text()
-    const pages = await Promise.all(['/config_dump', '/certs', '/clusters', '/server_info', '/stats/prometheus', '/logging', '/ready'].map((p) => page(p)))
+    const pages = await Promise.all(['/config_dump', '/certs', '/handshakes', '/clusters', '/server_info', '/stats/prometheus', '/logging', '/ready'].map((p) => page(p)))
     const all = pages.join('\n')
     assert.match(all, /"virtualInbound"/)
     assert.match(all, /spiffe:\/\/cluster.local\/ns\/bar\/sa\/httpbin/)

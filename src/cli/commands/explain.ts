@@ -5,6 +5,7 @@ import { explain, formatExplanation, whyNot } from '#insight'
 import { ExitError } from '../failure.ts'
 import { clusterOptions, type ClusterOptions } from '../cluster.ts'
 import { loadMesh } from '../load-mesh.ts'
+import { withObserved } from '../observed.ts'
 import { formatProblem } from '../problems.ts'
 
 interface Options extends ClusterOptions {
@@ -44,7 +45,7 @@ Exit codes: 0 the call goes through, 1 something can't be read, 2 wrong usage, 3
       const loaded = await loadMesh(options)
       for (const problem of loaded.problems) process.stderr.write(formatProblem(problem) + '\n')
       const call = { from, to, method: options.method, headers: parseHeaders(options.header) }
-      const answer = explain(loaded.mesh, call, options.namespace)
+      const answer = await withObserved(loaded.mesh, explain(loaded.mesh, call, options.namespace), options.namespace, loaded.localDir)
       const notApplied = options.whyNot === true ? whyNot(loaded.mesh, call, answer, options.namespace) : undefined
       const whole = notApplied === undefined ? answer : { ...answer, notApplied }
       if (options.output === 'json') process.stdout.write(JSON.stringify(whole, null, 2) + '\n')

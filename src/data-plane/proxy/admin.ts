@@ -33,6 +33,7 @@ export function startAdmin(port: number, sources: AdminSources): Promise<HttpFac
     '/stats': (response) => text(response, 200, proxy.metrics()),
     '/clusters': (response) => json(response, { clusters: [...core.upstreams.all()].map(describeCluster) }),
     '/certs': (response) => json(response, { certificates: secrets.describe() }),
+    '/handshakes': (response) => json(response, { handshakes: core.handshakes.list() }),
     '/ready': (response) => text(response, proxy.ready() ? 200 : 503, proxy.ready() ? 'LIVE\n' : 'PRE_INITIALIZING\n'),
     '/server_info': (response) =>
       json(response, { version: 'kith', state: core.draining ? 'DRAINING' : proxy.ready() ? 'LIVE' : 'PRE_INITIALIZING', uptimeSeconds: Math.floor((Date.now() - started) / 1000), node: { id: core.identity.nodeId }, ...proxy.connections() }),

@@ -2,6 +2,7 @@
 import type { RuntimeChain, RuntimeConfig, RuntimeListener, SocketAddress } from '#engine'
 import type { Logger } from '#lib/log.ts'
 import type { AccessLogs } from './access-log.ts'
+import type { Handshakes } from './handshakes.ts'
 import type { Metrics } from './metrics.ts'
 import type { ProxyIdentity } from './options.ts'
 import type { PeerMetadata } from './peer-metadata.ts'
@@ -25,6 +26,7 @@ export interface Core {
   readonly upstreams: Upstreams
   readonly metrics: Metrics
   readonly accessLogs: AccessLogs
+  readonly handshakes: Handshakes
   readonly live: Set<Live>
   /** Our own `x-envoy-peer-metadata` and `-id`. */
   readonly ownMetadata: { readonly value: string; readonly id: string }

@@ -60,8 +60,18 @@ export class Secrets {
 
   /** SPIFFE id of a certificate secret, or ''. */
   identityOf(name: string): string {
+    return this.ownEnd(name)?.principal ?? ''
+  }
+
+  readonly #ends = new WeakMap<ProxySecret, { readonly principal: string; readonly notAfterMs: number }>()
+
+  /** Who a certificate secret says that we are, and until when. */
+  ownEnd(name: string): { readonly principal: string; readonly notAfterMs: number } | undefined {
     const found = this.#byName.get(name)?.secret
-    return found?.kind === 'certificate' ? identify(new X509Certificate(found.chain)).principal : ''
+    if (found?.kind !== 'certificate') return undefined
+    const end = this.#ends.get(found) ?? identify(new X509Certificate(found.chain))
+    this.#ends.set(found, end)
+    return end
   }
 
   /** What /certs shows: names, serials, times; never a key. */

@@ -6,6 +6,7 @@ import type { Accepting } from './accept.ts'
 import { startAdmin, startPrometheus, type HttpFace } from './admin.ts'
 import type { Core } from './core.ts'
 import { createDialler, parseAddress } from './dial.ts'
+import { Handshakes } from './handshakes.ts'
 import { proxyRequests } from './http-proxy.ts'
 import { listen, redirected, standsFor, type Listening } from './listen.ts'
 import { Metrics } from './metrics.ts'
@@ -24,7 +25,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { identity, interception, log, mark } = options
   const dialMap = interception.mode === 'NONE' ? interception.dialMap : undefined
   const secrets = new Secrets(options.fileRoot)
-  const tlsClients = new TlsClients(secrets)
+  const handshakes = new Handshakes()
+  const tlsClients = new TlsClients(secrets, handshakes)
   const tlsServers = new TlsServers(secrets)
   const dialler = createDialler(dialMap, mark, mark === undefined ? undefined : (m, family) => markedSocket({ family, mark: m, allowHalfOpen: true }))
   const metrics = new Metrics()
@@ -40,6 +42,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     metrics,
     onBug,
     accessLogs: new AccessLogs(options.accessLog),
+    handshakes,
     live: new Set(),
     ownMetadata: encodeMetadata(identity),
     config: emptyConfig,

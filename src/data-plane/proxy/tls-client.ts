@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import { connect, createSecureContext, type ConnectionOptions, type SecureContext, type TLSSocket } from 'node:tls'
 import type { UpstreamTls } from '#engine'
 import { KithError } from '#lib/errors.ts'
+import type { Handshakes } from './handshakes.ts'
 import { checkPeer, exactDns, identify } from './peer.ts'
 import type { Secrets } from './secrets.ts'
 import type { TlsFacts } from './transport.ts'
@@ -29,8 +30,11 @@ export class TlsClients {
   /** A ticket and the certificate of the handshake that it came from: a resumed session shows none. */
   readonly #tickets = new Map<string, { readonly ticket: Buffer; readonly certificate: X509Certificate }>()
 
-  constructor(secrets: Secrets) {
+  readonly #handshakes: Handshakes
+
+  constructor(secrets: Secrets, handshakes: Handshakes) {
     this.#secrets = secrets
+    this.#handshakes = handshakes
   }
 
   /** Certificates or roots have changed: nothing learned under the old ones is used again. */
@@ -83,7 +87,10 @@ export class TlsClients {
       if (problem !== undefined) return answer(problem)
       const peer = certificate === undefined ? undefined : identify(certificate)
       if (waiting !== undefined && certificate !== undefined) this.#keep(ticketKey, waiting, certificate)
-      answer(undefined, { version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName, alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : '', peer })
+      const facts = { version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName, alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : '', peer }
+      const own = tls.certificate
+      if (own !== undefined && 'sds' in own) this.#handshakes.record('outbound', target.endpoint, facts, this.#secrets.ownEnd(own.sds), Date.now())
+      answer(undefined, facts)
     })
   }
 

@@ -6,6 +6,7 @@ import { decode } from '#api'
 import { buildMesh, type Mesh } from '#mesh'
 import { parseYaml } from '#sources'
 import { explain } from './explain.ts'
+import { observedIn, podsToAsk, type SeenHandshake } from './observed.ts'
 import { whyNot } from './why-not.ts'
 import { formatExplanation } from './text.ts'
 
@@ -146,4 +147,18 @@ test('why a rule did not apply is said by its clause', () => {
 test('a name that leads nowhere is an error with the nearest one', () => {
   assert.throws(() => explain(mesh(), { from: 'wep.foo', to: 'http://web.bar:8000/' }), /did you mean web\.foo\?/)
   assert.throws(() => explain(mesh(), { from: 'web.foo', to: 'not a target' }), { code: 'WRONG_TARGET' })
+})
+
+test('what was observed: the latest handshake of any of the caller’s pods with the place that the call reaches', () => {
+  const m = mesh()
+  const answer = explain(m, { from: 'web.foo', to: 'http://web.bar:8000/' })
+  const address = (namespace: string): string => m.workloads.find((w) => w.namespace === namespace)?.addresses[0] as string
+  const at = (time: string, place: string, more: Partial<SeenHandshake> = {}): SeenHandshake => ({ time, side: 'outbound', address: place, tlsVersion: 'TLSv1.3', cipher: 'C', own: 'a', peer: 'b', ownCertificateEnds: 'x', peerCertificateEnds: 'y', ...more })
+  assert.deepEqual(podsToAsk(m, answer).map((w) => w.id), m.workloads.filter((w) => w.namespace === 'foo').map((w) => w.id))
+  const seen = [at('2026-01-01T00:00:01Z', `${address('bar')}:80`), at('2026-01-01T00:00:03Z', `${address('bar')}:80`, { cipher: 'D' }), at('2026-01-01T00:00:09Z', `${address('bar')}:9000`), at('2026-01-01T00:00:09Z', `${address('bar')}:80`, { side: 'inbound' })]
+  const observed = observedIn(m, answer, seen)
+  assert.deepEqual([observed?.time, observed?.cipher, observed?.client, observed?.server, observed?.clientCertificateEnds, observed?.serverCertificateEnds], ['2026-01-01T00:00:03Z', 'D', 'a', 'b', 'x', 'y'])
+  assert.match(formatExplanation({ ...answer, observed }), /^seen {5}TLSv1\.3 D, 2026/m)
+  assert.equal(observedIn(m, answer, []), null)
+  for (const [from, to] of [['web.legacy', 'http://web.bar:8000/'], ['web.foo', 'http://web.legacy:8000/'], ['web.foo', 'http://elsewhere.example.com/']] as const) assert.deepEqual(podsToAsk(m, explain(m, { from, to })), [], `${from} → ${to}`)
 })

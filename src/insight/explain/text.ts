@@ -3,7 +3,7 @@ import { styleText } from 'node:util'
 import type { Reason } from '#lib/decided.ts'
 import { formatRef } from '#lib/problem.ts'
 import { rules } from '#api'
-import type { EndpointAnswer, Explanation, ServerSide } from './types.ts'
+import type { EndpointAnswer, Explanation, Observed, ServerSide } from './types.ts'
 
 type Paint = (style: Parameters<typeof styleText>[0], text: string) => string
 
@@ -22,8 +22,16 @@ export function formatExplanation(e: Explanation, colour = false): string {
     lines.push('', `${paint('red', 'why')}      ${e.blocked.why}`, `${paint('bold', 'caller')}   ${e.blocked.symptom}`)
     e.blocked.fix.forEach((f, i) => lines.push(`${i === 0 ? paint('bold', 'fix') : i === 1 ? ' or' : '   '}      ${f.replace(/^or /, '')}`))
   }
+  if (e.observed !== null) lines.push('', ...observedLines(e.observed, paint))
   for (const p of e.problems) lines.push('', `${paint('yellow', 'note')}     ${p.message} (${formatRef(p.ref)})${p.help === undefined ? '' : `: ${p.help}`}`)
   return lines.join('\n').trimEnd() + '\n'
+}
+
+/** The last handshake, and when either side's certificate ends. */
+function observedLines(o: Observed, paint: Paint): string[] {
+  return [
+    `${paint('bold', 'seen')}     ${o.tlsVersion} ${o.cipher}, ${o.time}`, `  client  ${o.client}, certificate until ${o.clientCertificateEnds}`, `  server  ${o.server}, certificate until ${o.serverCertificateEnds}`,
+  ]
 }
 
 function endpointLines(a: EndpointAnswer, paint: Paint): string[] {

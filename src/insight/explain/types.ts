@@ -75,11 +75,16 @@ export interface Explanation {
 }
 
 export interface Observed {
+  /** RFC 3339, as the other times. */
   readonly time: string
+  /** `TLSv1.3` */
   readonly tlsVersion: string
   readonly cipher: string
+  /** SPIFFE ids, as the certificates proved them. */
   readonly client: string
   readonly server: string
+  readonly clientCertificateEnds: string
+  readonly serverCertificateEnds: string
 }
 
 export type { Decided, Reason, Ref }

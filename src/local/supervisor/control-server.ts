@@ -110,6 +110,8 @@ class Connection {
         return this.#exec(request)
       case 'logs':
         return this.#logs(request)
+      case 'handshakes':
+        return this.#end({ handshakes: await this.#runner(request.pod).handshakes() })
     }
   }
 

@@ -137,8 +137,8 @@ class NamespacedPod implements PodPlace {
     return [`--reuid=${this.#exemption.uid}`, `--regid=${this.#exemption.gid}`, '--clear-groups', '--bounding-set=-all', ...none]
   }
 
-  connect(port: number): Socket {
-    return inNamespaces({ network: this.#network }, () => markedSocket({ family: 4 })).connect({ host: this.address, port })
+  connect(port: number, loopback = false): Socket {
+    return inNamespaces({ network: this.#network }, () => markedSocket({ family: 4 })).connect({ host: loopback ? '127.0.0.1' : this.address, port })
   }
 
   renewToken(token: string): void {

@@ -23,8 +23,8 @@ export interface PodPlace {
   readonly variables: Readonly<Record<string, string>>
   /** Synchronous; throws where the kernel refuses. The child leads a session of its own. */
   spawn(role: Role, what: Spawn): ChildProcess
-  /** A connection from inside the pod to one of its ports, for probes. */
-  connect(port: number): Socket
+  /** A connection from inside the pod to one of its ports, for probes; `loopback`: to what listens there alone. */
+  connect(port: number, loopback?: boolean): Socket
   /** A newer token in place of the old one. */
   renewToken(token: string): void
   /** Ends what is left of the pod's processes and lets go of its namespaces. */

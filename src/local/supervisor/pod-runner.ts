@@ -5,11 +5,11 @@ import { containerCommand, searchPath, type LocalCommand } from '../container-co
 import type { DesiredPod } from '../desired-pods.ts'
 import type { LocalImage } from '../mesh-file.ts'
 import { podObject, serviceAccountOf, sidecarContainer } from '../pod-object.ts'
-import type { ContainerView, PodView } from '../types.ts'
+import type { ContainerView, Handshake, PodView } from '../types.ts'
 import { ContainerRunner, type RestartPolicy } from './container.ts'
 import type { PodPlace } from './place.ts'
 import { Probing } from './probing.ts'
-import { watchSidecar, type SidecarProgram } from './sidecar.ts'
+import { askHandshakes, watchSidecar, type SidecarProgram } from './sidecar.ts'
 
 export interface PodOptions {
   readonly pod: DesiredPod
@@ -83,6 +83,11 @@ export class PodRunner {
   get place(): PodPlace {
     if (this.#place === undefined) throw new Error(`pod ${this.desired.name} has no place yet`)
     return this.#place
+  }
+
+  /** As the sidecar's own admin tells them, from inside the pod. */
+  async handshakes(): Promise<readonly Handshake[]> {
+    return this.#sidecar?.running === true && this.#place !== undefined ? askHandshakes(this.#place) : []
   }
 
   /** The whole way up, from its place on; resolves when the application's containers have been started. Never rejects. */

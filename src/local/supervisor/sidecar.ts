@@ -4,6 +4,7 @@ import { canonicalName, podLabels, serviceAccountOf } from '../pod-object.ts'
 import { searchPath } from '../container-command.ts'
 import type { ContainerRunner } from './container.ts'
 import type { PodPlace } from './place.ts'
+import type { Handshake } from '../types.ts'
 import type { PodRunner } from './pod-runner.ts'
 
 export interface SidecarProgram {
@@ -73,17 +74,35 @@ export function watchSidecar(runner: ContainerRunner, place: PodPlace, port: num
   }
 }
 
-function isReady(place: PodPlace, port: number): Promise<boolean> {
+async function isReady(place: PodPlace, port: number): Promise<boolean> {
+  return (await get(place, port, '/healthz/ready'))?.status === 200
+}
+
+/** Envoy's admin knows no such page: it has seen none. */
+export async function askHandshakes(place: PodPlace): Promise<readonly Handshake[]> {
+  const answer = await get(place, Number(place.sidecarEnv['KITH_PORT_BASE'] ?? 15000), '/handshakes', true)
+  try {
+    return answer?.status === 200 ? (JSON.parse(answer.body) as { handshakes: Handshake[] }).handshakes : []
+  } catch {
+    return []
+  }
+}
+
+/** A page of the sidecar, from inside its pod; undefined where nobody answers. */
+function get(place: PodPlace, port: number, path: string, loopback = false): Promise<{ readonly status: number; readonly body: string } | undefined> {
   return new Promise((resolve) => {
-    const socket = place.connect(port)
-    socket.on('error', () => resolve(false))
-    const sent = request({ path: '/healthz/ready', headers: { host: 'localhost', connection: 'close' }, createConnection: () => socket, timeout: lookTimeoutMs }, (response) => {
-      response.resume()
-      resolve(response.statusCode === 200)
-      socket.destroy()
+    const socket = place.connect(port, loopback)
+    socket.on('error', () => resolve(undefined))
+    const sent = request({ path, headers: { host: 'localhost', connection: 'close' }, createConnection: () => socket, timeout: lookTimeoutMs }, (response) => {
+      const parts: Buffer[] = []
+      response.on('data', (part: Buffer) => parts.push(part))
+      response.on('close', () => {
+        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(parts).toString('utf8') })
+        socket.destroy()
+      })
     })
     sent.on('timeout', () => sent.destroy())
-    sent.on('error', () => resolve(false))
+    sent.on('error', () => resolve(undefined))
     sent.end()
   })
 }
