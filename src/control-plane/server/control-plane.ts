@@ -7,7 +7,7 @@ import { Counter, Gauge, Registry } from 'prom-client'
 import { KithError } from '#lib/errors.ts'
 import type { Logger } from '#lib/log.ts'
 import { formatRef, type Problem } from '#lib/problem.ts'
-import type { MeshConfigSpec } from '#api'
+import { unserved, type ApiObject, type MeshConfigSpec } from '#api'
 import { createCertificateHandler, type Authority, type Caller, type TokenReviewer } from '#ca'
 import { watchFiles, type KindStatus, type Objects } from '#sources'
 import { createCertificateMethod, deltaMethod, sotwMethod } from '#xds'
@@ -84,10 +84,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   let snapshot: Snapshot | undefined
   let held: Objects | undefined
   const reported = new WeakSet<Problem>()
+  const looked = new WeakSet<ApiObject>()
   const take = (objects: Objects): void => {
     const fromMs = performance.now()
     held = objects
     reportProblems(objects.problems.filter((p) => !reported.has(p) && reported.add(p)), log)
+    reportProblems(objects.objects.filter((o) => !looked.has(o) && looked.add(o)).flatMap(unserved), log)
     try {
       snapshot = nextSnapshot(snapshot, objects.objects, config.current())
     } catch (error) {
