@@ -39,8 +39,9 @@ export function kith(line: string, options?: RunOptions): string {
   return must('kith', args, tryKith(args, options))
 }
 
-export function apply(yaml: string, namespace = 'default'): void {
-  kubectl(`apply -n ${namespace} -f -`, { input: yaml })
+/** `namespace`: for objects that name none. */
+export function apply(yaml: string, namespace?: string): void {
+  kubectl(`apply ${namespace === undefined ? '' : `-n ${namespace}`} -f -`, { input: yaml })
 }
 
 export interface PodLine {
@@ -81,4 +82,9 @@ export const rolledOut = (namespace: string, timeoutSeconds = 120): string => ku
 export function makeNamespace(name: string, labels: Readonly<Record<string, string>> = {}): void {
   apply(JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } }))
   kubectl(`wait --for=create serviceaccount/default -n ${name} --timeout=30s`)
+}
+
+export function patch(what: string, namespace: string, change: object): void {
+  const args = ['patch', what, '-n', namespace, '-p', JSON.stringify(change)]
+  must('kubectl', args, tryKubectl(args))
 }
