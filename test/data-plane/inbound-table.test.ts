@@ -72,7 +72,7 @@ function byPlan(mode: Mode): readonly CompileInput[] {
   const mtls = byDefault(mode, 'mtls.default')
   const plan: ProxyPlan = {
     proxy: { id: 'httpbin-1.bar', namespace: 'bar', pod: 'httpbin-1', workload: 'httpbin', serviceAccount: 'httpbin', identity: 'spiffe://cluster.local/ns/bar/sa/httpbin', labels: {}, addresses: ['10.244.0.5'] },
-    mesh: { trustDomain: 'cluster.local', trustDomainAliases: [], accessLogFile: '/dev/stdout', minTlsVersion: 'TLSV1_2', cipherSuites: [], protocolDetectionTimeoutMs: 0, connectTimeoutMs: 10_000, domain: 'cluster.local' },
+    mesh: { trustDomain: 'cluster.local', trustDomainAliases: [], accessLogFile: '/dev/stdout', minTlsVersion: 'TLSV1_2', cipherSuites: [], protocolDetectionTimeoutMs: 0, connectTimeoutMs: 10_000, tlsByAddress: true, sidecarPorts: [], domain: 'cluster.local' },
     inbound: [
       { port: 70, protocol: 'tcp', mtls, cluster: 'inbound|70||' },
       { port: 80, protocol: 'http', mtls, cluster: 'inbound|80||' },
@@ -82,7 +82,7 @@ function byPlan(mode: Mode): readonly CompileInput[] {
     outbound: [],
     routeTables: [],
     upstreams: [],
-    egress: byDefault('ALLOW_ANY', 'egress.default'),
+    egress: byDefault('ALLOW_ANY', 'egress.default'), passthrough: [],
     problems: [],
   }
   return generate(plan)

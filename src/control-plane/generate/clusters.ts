@@ -4,6 +4,7 @@ import { circuitBreakers, httpOptions, outlierDetection, tcpKeepalive, type Http
 import { localityEndpoints } from './endpoints.ts'
 import { seconds, some, type Obj } from './json.ts'
 import { metadata } from './reasons.ts'
+import { byAddress } from './pod-tls.ts'
 import { rawBuffer, upstreamMtls, upstreamUserTls } from './tls.ts'
 
 const speaksHttp2 = (u: Pick<Upstream, 'protocol' | 'connectionPool'>): boolean => u.protocol === 'http2' || u.protocol === 'grpc' || u.connectionPool.h2Upgrade === true
@@ -91,6 +92,7 @@ function transport(u: Upstream): Obj {
     case 'ISTIO_MUTUAL':
       return { transportSocket: upstreamMtls(tls, meshAlpn) }
     case 'AUTO':
+      if (u.pods !== undefined) return byAddress(u.pods, tls.sni, meshAlpn)
       return {
         transportSocketMatches: [
           { name: 'tlsMode-istio', match: { tlsMode: 'istio' }, transportSocket: upstreamMtls(tls, meshAlpn) },
@@ -118,7 +120,7 @@ export function fixedClusters(plan: ProxyPlan): Obj[] {
   return [
     ...own,
     originalDst(plan, 'InboundPassthroughCluster', { upstreamBindConfig: fromSidecar }),
-    originalDst(plan, 'PassthroughCluster', {}),
+    originalDst(plan, 'PassthroughCluster', byAddress(plan.passthrough, '', ['istio'], plan.mesh.sidecarPorts)),
     { name: 'BlackHoleCluster', type: 'STATIC', connectTimeout: seconds(plan.mesh.connectTimeoutMs) },
   ]
 }

@@ -3,6 +3,7 @@
 import type { InboundPort, ProxyPlan, TcpRoute } from '#plan'
 import { upstreamsOf } from './clusters.ts'
 import { connectionManager, tcpProxy } from './http-filters.ts'
+import { destinationState } from './pod-tls.ts'
 import { seconds, some, type Obj } from './json.ts'
 import { rbacFilters } from './rbac.ts'
 import { metadata } from './reasons.ts'
@@ -89,7 +90,7 @@ export function blackhole(plan: ProxyPlan, listener: string, port: number): Obj 
 /** Last resort of outbound connections: passed on, or refused. */
 export function passthrough(plan: ProxyPlan, name: string): Obj {
   const cluster = plan.egress.value === 'ALLOW_ANY' ? 'PassthroughCluster' : 'BlackHoleCluster'
-  return { name, filters: [tcpProxy(plan.mesh, cluster, { cluster })], metadata: metadata(plan.egress) }
+  return { name, filters: [...destinationState(plan.mesh), tcpProxy(plan.mesh, cluster, { cluster })], metadata: metadata(plan.egress) }
 }
 
 /** Routes in order. Envoy takes the most specific chain and refuses overlapping ones: what an earlier route has taken, a later one loses. */
@@ -98,7 +99,7 @@ export function outboundTcpChains(plan: ProxyPlan, routes: readonly TcpRoute[]):
   return routes.flatMap((route, index) =>
     remaining(route, taken).map((match, part) => some({
       name: `route-${index}${part === 0 ? '' : `-${part}`}`, filterChainMatch: Object.keys(match).length === 0 ? undefined : match, 
-      filters: [tcpProxy(plan.mesh, route.targets[0]?.upstream ?? 'BlackHoleCluster', { ...tcpTarget(route), ...idleTimeout(plan, route) })], metadata: metadata(route.because),
+      filters: [...(route.targets.some((t) => upstreamsOf(plan).get(t.upstream)?.pods !== undefined) ? destinationState(plan.mesh) : []), tcpProxy(plan.mesh, route.targets[0]?.upstream ?? 'BlackHoleCluster', { ...tcpTarget(route), ...idleTimeout(plan, route) })], metadata: metadata(route.because),
     })),
   )
 }

@@ -18,11 +18,11 @@ function upstream(name: string, tls: UpstreamTls, protocol: PortProtocol = 'http
 function planWith(upstreams: readonly Upstream[], action: HttpAction, more: Partial<ProxyPlan> = {}): ProxyPlan {
   return {
     proxy: { id: 'p.n', namespace: 'n', pod: 'p', workload: 'p', serviceAccount: 'p', identity: 'spiffe://cluster.local/ns/n/sa/p', labels: {}, addresses: ['10.0.0.1'] },
-    mesh: { trustDomain: 'cluster.local', trustDomainAliases: [], accessLogFile: '', minTlsVersion: 'TLSV1_2', cipherSuites: [], protocolDetectionTimeoutMs: 0, connectTimeoutMs: 10_000, domain: 'cluster.local' },
+    mesh: { trustDomain: 'cluster.local', trustDomainAliases: [], accessLogFile: '', minTlsVersion: 'TLSV1_2', cipherSuites: [], protocolDetectionTimeoutMs: 0, connectTimeoutMs: 10_000, tlsByAddress: true, sidecarPorts: [], domain: 'cluster.local' },
     inbound: [{ port: null, protocol: 'auto', mtls: byDefault('PERMISSIVE', 'mtls.default'), cluster: 'InboundPassthroughCluster' }],
     outbound: [{ name: '0.0.0.0_80', address: '0.0.0.0', port: 80, protocol: 'http', routeTable: '80', tcpRoutes: [] }],
     routeTables: [{ name: '80', virtualHosts: [{ name: 'a:80', domains: ['a'], routes: [{ name: 'default', match: {}, action, because: byDefault('', 'route.default') }] }] }],
-    upstreams, egress: byDefault('ALLOW_ANY', 'egress.default'), problems: [], ...more,
+    upstreams, egress: byDefault('ALLOW_ANY', 'egress.default'), passthrough: [], problems: [], ...more,
   }
 }
 
@@ -54,7 +54,8 @@ test('the mesh’s ALPN goes to clusters of the mesh, by their protocol, and to 
   assert.equal(alpn(planWith([upstream('a', { ...mesh, mode: 'ISTIO_MUTUAL' }, 'grpc')], to('a'))).route, http2)
   assert.equal(alpn(planWith([upstream('a', mesh, 'auto')], to('a'))).route, 'istio-http/1.1,istio')
   for (const tls of [simple, { mode: 'DISABLE' } as const]) assert.equal(alpn(planWith([upstream('a', tls)], to('a'))).route, undefined)
-  assert.equal(alpn(planWith([], to('PassthroughCluster'))).route, undefined)
+  // Only a pod that takes mutual TLS by its address ever sees them.
+  assert.equal(alpn(planWith([], to('PassthroughCluster'))).route, 'istio-http/1.1,istio')
 })
 
 test('weighted: what all have in common stands on the route, else each says its own', () => {

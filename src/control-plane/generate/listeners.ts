@@ -3,6 +3,7 @@ import type { InboundPort, OutboundListener, ProxyPlan } from '#plan'
 import { listenerAccessLogs } from './access-log.ts'
 import { blackhole, chainsOf, inboundChains, outboundTcpChains, passthrough, type Chain } from './filter-chains.ts'
 import { connectionManager } from './http-filters.ts'
+import { destinationState } from './pod-tls.ts'
 import { seconds, some, typed, type Obj } from './json.ts'
 
 const inspectors = 'envoy.extensions.filters.listener'
@@ -42,21 +43,21 @@ export function virtualOutbound(plan: ProxyPlan): Obj {
  */
 export function outboundListener(plan: ProxyPlan, listener: OutboundListener): Obj {
   const head = { name: listener.name, trafficDirection: 'OUTBOUND', address: socketAddress(listener.address, listener.port), bindToPort: false }
-  if (listener.protocol === 'http') return { ...head, filterChains: [{ filters: [routed(plan, listener)] }] }
+  if (listener.protocol === 'http') return { ...head, filterChains: [{ filters: routed(plan, listener) }] }
   const chains = outboundTcpChains(plan, listener.tcpRoutes)
   const specific = chains.filter((c) => c['filterChainMatch'] !== undefined)
   const defaultFilterChain = chains.find((c) => c['filterChainMatch'] === undefined) ?? passthrough(plan, 'egress-fallback')
   if (listener.protocol === 'auto') {
-    const http: Obj = { name: 'detected-http', filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: ['http/1.1', 'h2c'] }, filters: [routed(plan, listener)] }
+    const http: Obj = { name: 'detected-http', filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: ['http/1.1', 'h2c'] }, filters: routed(plan, listener) }
     return { ...head, listenerFilters: [tlsInspector, httpInspector], ...inspecting(plan), filterChains: [http, ...specific], defaultFilterChain }
   }
   const bySni = specific.some((c) => (c['filterChainMatch'] as Obj)['serverNames'] !== undefined)
   return { ...head, ...(bySni ? { listenerFilters: [tlsInspector], ...inspecting(plan) } : {}), ...(specific.length === 0 ? {} : { filterChains: specific }), defaultFilterChain }
 }
 
-function routed(plan: ProxyPlan, listener: OutboundListener): Obj {
+function routed(plan: ProxyPlan, listener: OutboundListener): Obj[] {
   const rds = { routeConfigName: listener.routeTable ?? String(listener.port), configSource: { ads: {}, initialFetchTimeout: '0s', resourceApiVersion: 'V3' } }
-  return connectionManager(plan.mesh, 'outbound', `outbound_${listener.name}`, { rds })
+  return [...destinationState(plan.mesh), connectionManager(plan.mesh, 'outbound', `outbound_${listener.name}`, { rds })]
 }
 
 /** Inspectors look only where some chain asks for what they find out: elsewhere a server that speaks first would hang. */

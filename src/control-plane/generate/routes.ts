@@ -1,5 +1,5 @@
 // RouteTable → RouteConfiguration; and the one route of each inbound port.
-import type { HttpAction, HttpRoute, InboundPort, ProxyPlan, RouteTable, Upstream, VirtualHost, WeightedTarget } from '#plan'
+import type { HttpAction, HttpRoute, InboundPort, ProxyPlan, RouteTable, VirtualHost, WeightedTarget } from '#plan'
 import { httpProtocolOf, upstreamsOf, usesMeshTls } from './clusters.ts'
 import { alpnOverride } from './http-filters.ts'
 import { seconds, some, typed, type Obj } from './json.ts'
@@ -8,13 +8,11 @@ import { corsPolicy, fraction, headerFields, httpFault } from './route-features.
 import { routeMatch } from './route-match.ts'
 
 type RouteAction = Extract<HttpAction, { kind: 'route' }>
-type Upstreams = ReadonlyMap<string, Upstream>
 
 export function routeConfiguration(plan: ProxyPlan, table: RouteTable): Obj {
-  const upstreams = upstreamsOf(plan)
   return {
     name: table.name, validateClusters: false, maxDirectResponseBodySizeBytes: 1_048_576,
-    virtualHosts: distinct(table).map((v) => ({ name: v.name, domains: [...v.domains], routes: v.routes.map((r) => route(r, upstreams)), includeRequestAttemptCount: true })),
+    virtualHosts: distinct(table).map((v) => ({ name: v.name, domains: [...v.domains], routes: v.routes.map((r) => route(r, plan)), includeRequestAttemptCount: true })),
   }
 }
 
@@ -37,7 +35,7 @@ export function inboundRoutes(port: InboundPort): Obj {
   return { name: port.cluster, validateClusters: false, virtualHosts: [{ name: host, domains: ['*'], routes: [{ name: 'default', match: { prefix: '/' }, route: action }] }] }
 }
 
-function route(r: HttpRoute, upstreams: Upstreams): Obj {
+function route(r: HttpRoute, plan: ProxyPlan): Obj {
   const { action } = r
   const head = some({ name: r.name, match: routeMatch(r.match), metadata: metadata(r.because) })
   switch (action.kind) {
@@ -48,10 +46,10 @@ function route(r: HttpRoute, upstreams: Upstreams): Obj {
     case 'route': {
       const targets = weighed(action.targets)
       const [only] = targets
-      const shared = sharedAlpn(targets, upstreams)
+      const shared = sharedAlpn(targets, plan)
       const perFilter: Obj = { ...shared, ...(action.fault === undefined ? {} : { 'envoy.filters.http.fault': httpFault(action.fault) }), ...(action.cors === undefined ? {} : { 'envoy.filters.http.cors': corsPolicy(action.cors) }) }
       return some({
-        ...head, route: forward(action, targets, shared === undefined, upstreams), typedPerFilterConfig: Object.keys(perFilter).length === 0 ? undefined : perFilter,
+        ...head, route: forward(action, targets, shared === undefined, plan), typedPerFilterConfig: Object.keys(perFilter).length === 0 ? undefined : perFilter,
         // A lone destination's headers join the route's, as in Istio.
         ...headerFields(r.headers, targets.length === 1 ? only?.headers : undefined),
       })
@@ -65,27 +63,28 @@ function weighed(targets: readonly WeightedTarget[]): readonly WeightedTarget[] 
 }
 
 /** The ALPN that requests to this upstream name; {}: TLS, but not the mesh's, so not the mesh's names; undefined: no TLS, so it does not matter. */
-function alpnOf(target: WeightedTarget, upstreams: Upstreams): Obj | undefined {
-  const upstream = upstreams.get(target.upstream)
+function alpnOf(target: WeightedTarget, plan: ProxyPlan): Obj | undefined {
+  if (target.upstream === 'PassthroughCluster') return plan.mesh.tlsByAddress ? alpnOverride('downstream') : undefined
+  const upstream = upstreamsOf(plan).get(target.upstream)
   if (upstream === undefined || upstream.tls.value.mode === 'DISABLE') return undefined
   return usesMeshTls(upstream) ? alpnOverride(httpProtocolOf(upstream)) : {}
 }
 
 /** What all destinations have in common stands on the route; where they differ (undefined), each has its own. */
-function sharedAlpn(targets: readonly WeightedTarget[], upstreams: Upstreams): Obj | undefined {
-  const [first = {}, ...others] = targets.map((t) => alpnOf(t, upstreams)).filter((a) => a !== undefined)
+function sharedAlpn(targets: readonly WeightedTarget[], plan: ProxyPlan): Obj | undefined {
+  const [first = {}, ...others] = targets.map((t) => alpnOf(t, plan)).filter((a) => a !== undefined)
   return others.every((o) => JSON.stringify(o) === JSON.stringify(first)) ? first : undefined
 }
 
-function ownAlpnOf(target: WeightedTarget, upstreams: Upstreams): Obj {
-  const typedPerFilterConfig = alpnOf(target, upstreams)
+function ownAlpnOf(target: WeightedTarget, plan: ProxyPlan): Obj {
+  const typedPerFilterConfig = alpnOf(target, plan)
   return typedPerFilterConfig === undefined || Object.keys(typedPerFilterConfig).length === 0 ? {} : { typedPerFilterConfig }
 }
 
-function forward(a: RouteAction, targets: readonly WeightedTarget[], ownAlpn: boolean, upstreams: Upstreams): Obj {
+function forward(a: RouteAction, targets: readonly WeightedTarget[], ownAlpn: boolean, plan: ProxyPlan): Obj {
   const { retries, rewrite } = a
   return some({
-    ...clusterSpecifier(targets, ownAlpn, upstreams), clusterNotFoundResponseCode: 'SERVICE_UNAVAILABLE',
+    ...clusterSpecifier(targets, ownAlpn, plan), clusterNotFoundResponseCode: 'SERVICE_UNAVAILABLE',
     timeout: seconds(a.timeoutMs), maxStreamDuration: { grpcTimeoutHeaderMax: seconds(a.timeoutMs) },
     prefixRewrite: rewrite?.uriRegex === undefined ? rewrite?.uri : undefined,
     regexRewrite: rewrite?.uriRegex === undefined ? undefined : { pattern: { regex: rewrite.uriRegex.match }, substitution: rewrite.uriRegex.rewrite },
@@ -96,11 +95,11 @@ function forward(a: RouteAction, targets: readonly WeightedTarget[], ownAlpn: bo
   })
 }
 
-function clusterSpecifier(targets: readonly WeightedTarget[], ownAlpn: boolean, upstreams: Upstreams): Obj {
+function clusterSpecifier(targets: readonly WeightedTarget[], ownAlpn: boolean, plan: ProxyPlan): Obj {
   const [only] = targets
   if (only === undefined) return { cluster: 'BlackHoleCluster' }
   if (targets.length === 1) return { cluster: only.upstream }
-  return { weightedClusters: { clusters: targets.map((t) => some({ name: t.upstream, weight: t.weight, ...headerFields(t.headers), ...(ownAlpn ? ownAlpnOf(t, upstreams) : {}) })) } }
+  return { weightedClusters: { clusters: targets.map((t) => some({ name: t.upstream, weight: t.weight, ...headerFields(t.headers), ...(ownAlpn ? ownAlpnOf(t, plan) : {}) })) } }
 }
 
 /** With consistent hashing a retry may meet the same host again: it is the one that the hash names. */

@@ -1,9 +1,10 @@
 // Snapshot and workload → what its proxy should do, and why.
-import type { Mesh, Workload } from '#mesh'
+import { sidecarPorts, type Mesh, type Workload } from '#mesh'
 import { authorized } from './authorization.ts'
 import { planContext, type PlanContext } from './context.ts'
 import { planInbound } from './inbound.ts'
 import { planOutbound } from './listeners.ts'
+import { tlsByAddress, visiblePods } from './pod-tls.ts'
 import { planProblems } from './problems.ts'
 import type { MeshSettings, ProxyPlan, ProxyRef } from './types.ts'
 import { planUpstreams } from './upstreams.ts'
@@ -18,13 +19,13 @@ export function planFrom(context: PlanContext): ProxyPlan {
   const outbound = planOutbound(context)
   return {
     proxy: proxyRef(client), mesh: meshSettings(mesh), inbound: planInbound(context), outbound: outbound.listeners, routeTables: outbound.routeTables, upstreams: planUpstreams(context), egress: context.scope.egress,
-    ...authorized(context), problems: planProblems(context),
+    passthrough: context.scope.egress.value === 'ALLOW_ANY' ? visiblePods(context) : [], ...authorized(context), problems: planProblems(context),
   }
 }
 
 /** What comes in alone: enough to say what a server does with a call, at a fraction of the cost. */
 export function planServer(context: PlanContext): ProxyPlan {
-  return { proxy: proxyRef(context.client), mesh: meshSettings(context.mesh), inbound: planInbound(context), outbound: [], routeTables: [], upstreams: [], egress: context.scope.egress, ...authorized(context), problems: planProblems(context) }
+  return { proxy: proxyRef(context.client), mesh: meshSettings(context.mesh), inbound: planInbound(context), outbound: [], routeTables: [], upstreams: [], egress: context.scope.egress, passthrough: [], ...authorized(context), problems: planProblems(context) }
 }
 
 function proxyRef(w: Workload): ProxyRef {
@@ -35,6 +36,6 @@ function meshSettings(mesh: Mesh): MeshSettings {
   const { config, trustDomain, trustDomainAliases, domain } = mesh.options
   return {
     trustDomain, trustDomainAliases, domain, accessLogFile: config.accessLogFile ?? '', minTlsVersion: config.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? 'TLSV1_3' : 'TLSV1_2', cipherSuites: config.meshMTLS?.cipherSuites ?? [],
-    protocolDetectionTimeoutMs: config.protocolDetectionTimeout ?? 0, connectTimeoutMs: config.connectTimeout ?? 10_000,
+    protocolDetectionTimeoutMs: config.protocolDetectionTimeout ?? 0, connectTimeoutMs: config.connectTimeout ?? 10_000, tlsByAddress: tlsByAddress(mesh), sidecarPorts,
   }
 }

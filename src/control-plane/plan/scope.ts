@@ -10,10 +10,12 @@ export interface Scope {
   /** In the order of precedence: private ones, those exported by name, public ones; the oldest first within each. */
   readonly virtualServices: readonly VirtualService[]
   readonly sidecar: Sidecar | undefined
+  /** What its Sidecar names; undefined: everything that is exported. */
+  readonly egressHosts: readonly EgressHost[] | undefined
   readonly egress: Decided<'ALLOW_ANY' | 'REGISTRY_ONLY'>
 }
 
-interface EgressHost {
+export interface EgressHost {
   readonly namespace: string
   readonly host: string
   readonly port: number | undefined
@@ -43,7 +45,7 @@ export function scopeOf(mesh: Mesh, workload: Workload): Scope {
     if (before === undefined || (before.origin === 'entry' && before.namespace !== workload.namespace && service.namespace === workload.namespace)) byHost.set(service.host, narrowed)
   }
   const services = [...byHost.values()].sort((a, b) => (a.host < b.host ? -1 : 1))
-  return { services, byHost, virtualServices: visibleVirtualServices(mesh, workload, hosts), sidecar, egress: decideEgress(mesh, sidecar) }
+  return { services, byHost, virtualServices: visibleVirtualServices(mesh, workload, hosts), sidecar, egressHosts: hosts, egress: decideEgress(mesh, sidecar) }
 }
 
 function egressHosts(sidecar: Sidecar, namespace: string): EgressHost[] {

@@ -14,6 +14,8 @@ export interface ProxyPlan {
   readonly upstreams: readonly Upstream[]
   /** What happens to a destination that the mesh does not know. */
   readonly egress: Decided<'ALLOW_ANY' | 'REGISTRY_ONLY'>
+  /** Pods that the client may call by an address that no listener knows, and that take mutual TLS. Everything else is passed on as it is. */
+  readonly passthrough: readonly PodTls[]
   /** Who may call this workload; absent: nobody has said anything, so everybody. */
   readonly authorization?: Authorization
   readonly problems: readonly Problem[]
@@ -47,6 +49,10 @@ export interface MeshSettings {
   /** 0 = wait for ever (Istio's default). */
   readonly protocolDetectionTimeoutMs: number
   readonly connectTimeoutMs: number
+  /** Automatic mutual TLS looks at each pod by its address; false: off, or as Istio does it. */
+  readonly tlsByAddress: boolean
+  /** No pod's rules lead these to a sidecar. */
+  readonly sidecarPorts: readonly number[]
   /** Short DNS domain of the cluster: `cluster.local`. */
   readonly domain: string
 }
@@ -191,6 +197,8 @@ export interface Upstream {
   /** STRICT_DNS: host names and ports to resolve. */
   readonly dnsEndpoints?: readonly Endpoint[]
   readonly tls: Decided<UpstreamTls>
+  /** ORIGINAL_DST with AUTO: the pods that the client may have chosen. An address that is not among them gets plaintext. */
+  readonly pods?: readonly PodTls[]
   /** The DestinationRule whose policy applies, or null. */
   readonly destinationRule: Ref | null
   readonly balancing: { readonly policy: 'LEAST_REQUEST' | 'ROUND_ROBIN' | 'RANDOM' | 'RING_HASH' | 'MAGLEV' | 'PASSTHROUGH'; readonly ringSize?: number; readonly warmupMs?: number; readonly locality?: unknown }
@@ -198,9 +206,19 @@ export interface Upstream {
   readonly outlier?: OutlierDetection
 }
 
+/** What goes to one pod that the client has chosen by its address. */
+export interface PodTls {
+  readonly address: string
+  /** Whom it must prove to be, the trust domain's aliases included; empty: anybody of the mesh. */
+  readonly sans: readonly string[]
+  readonly tls: Decided<'ISTIO_MUTUAL' | 'DISABLE'>
+  /** Ports of which something else holds. */
+  readonly except: readonly { readonly port: number; readonly tls: Decided<'ISTIO_MUTUAL' | 'DISABLE'> }[]
+}
+
 /**
  * What the client puts on the wire.
- * AUTO: mTLS to each endpoint whose `tls` says ISTIO_MUTUAL, plaintext to the others.
+ * AUTO: mTLS to each endpoint (or pod) whose `tls` says ISTIO_MUTUAL, plaintext to the others.
  */
 export type UpstreamTls =
   | { readonly mode: 'DISABLE' }

@@ -2,7 +2,7 @@
 // Istio: buildUpstreamTLSSettings, mtls_checker.
 import { byDefault, type Decided, type Reason } from '#lib/decided.ts'
 import { refTo, type ClientTls } from '#api'
-import type { MeshEndpoint, MeshService, ServicePort } from '#mesh'
+import { redirectionOf, redirectsInbound, type Mesh, type MeshEndpoint, type MeshService, type ServicePort } from '#mesh'
 import type { PlanContext } from './context.ts'
 import { decideMtls, namespaceMtls } from './mtls.ts'
 import type { EffectivePolicy, Sourced } from './traffic-policy.ts'
@@ -17,10 +17,11 @@ export function decideUpstreamTls(context: PlanContext, service: MeshService, po
   return { value: decided.value, because: [...decided.because, ...replaced] }
 }
 
-/** Where the client chooses the address (headless, PASSTHROUGH) endpoints carry no mark: all of them take mutual TLS, or none is sent any. */
-function forChosenAddress(context: PlanContext, service: MeshService, port: ServicePort, sni: string, sans: readonly string[]): Decided<UpstreamTls> {
-  const rule = service.headless ? 'tls.auto-headless' : 'tls.auto-passthrough'
-  const decided = context.endpoints(service, port).map((e) => decideEndpointTls(context, e, {}))
+/** Where a virtual address is passed through as it is, somebody else chooses the endpoint: all of them take mutual TLS, or none is sent any. Istio has it so for headless services too. */
+function forUnknownEndpoint(context: PlanContext, service: MeshService, port: ServicePort, sni: string, sans: readonly string[]): Decided<UpstreamTls> {
+  const istio = context.mesh.options.autoMtls === 'istio'
+  const rule = istio && service.resolution === 'none' ? 'tls.auto-istio-headless' : 'tls.auto-passthrough'
+  const decided = context.endpoints(service, port).map((e) => (istio && e.takesMtls ? byDefault<'ISTIO_MUTUAL' | 'DISABLE'>('ISTIO_MUTUAL', 'endpoint.capable') : decideEndpointTls(context, e, {})))
   const against = decided.find((d) => d.value === 'DISABLE')
   if (decided.length > 0 && against === undefined) return byDefault<UpstreamTls>({ mode: 'ISTIO_MUTUAL', sni, sans }, rule)
   return { value: { mode: 'DISABLE' }, because: [{ rule, source: 'default', effect: 'chosen' }, ...(against?.because ?? [])] }
@@ -34,7 +35,8 @@ function withoutRule(context: PlanContext, service: MeshService, port: ServicePo
     const namespace = namespaceMtls(mesh, service.namespace)
     if (namespace.value === 'DISABLE') return { value: { mode: 'DISABLE' }, because: [{ rule: 'tls.auto-istio', source: namespace.because[0]?.source ?? 'default', effect: 'chosen' }] }
   }
-  if (service.resolution === 'none' || policy.loadBalancer?.value.simple === 'PASSTHROUGH') return forChosenAddress(context, service, port, sni, sans)
+  if (service.resolution === 'none' && mesh.options.autoMtls === 'kith') return byDefault<UpstreamTls>({ mode: 'AUTO', sni, sans: [] }, service.headless ? 'tls.auto-headless' : 'tls.auto-address')
+  if (service.resolution === 'none' || policy.loadBalancer?.value.simple === 'PASSTHROUGH') return forUnknownEndpoint(context, service, port, sni, sans)
   return byDefault<UpstreamTls>({ mode: 'AUTO', sni, sans }, 'tls.auto')
 }
 
@@ -58,8 +60,11 @@ function fromRule(tls: Sourced<ClientTls>, autoSni: string, identities: readonly
 
 /** The SPIFFE ids of every endpoint of the host, each also under the trust domain's aliases. */
 function expectedIdentities(context: PlanContext, service: MeshService, port: ServicePort): string[] {
-  const { trustDomain, trustDomainAliases } = context.mesh.options
-  const own = [...service.subjectAltNames, ...context.endpoints(service, port).flatMap((e) => (e.identity === undefined ? [] : [e.identity]))]
+  return withAliases(context.mesh, [...service.subjectAltNames, ...context.endpoints(service, port).flatMap((e) => (e.identity === undefined ? [] : [e.identity]))])
+}
+
+export function withAliases(mesh: Mesh, own: readonly string[]): string[] {
+  const { trustDomain, trustDomainAliases } = mesh.options
   const all = own.flatMap((id) => [id, ...trustDomainAliases.map((alias) => id.replace(`spiffe://${trustDomain}/`, `spiffe://${alias}/`))])
   return [...new Set(all)].sort()
 }
@@ -67,18 +72,24 @@ function expectedIdentities(context: PlanContext, service: MeshService, port: Se
 /** What a server's port enforces; null where no sidecar stands before it. */
 export function serverMtls(context: Pick<PlanContext, 'mesh'>, endpoint: MeshEndpoint): Decided<MtlsMode> | null {
   const workload = endpoint.workload
-  return workload === undefined || !workload.sidecar.value ? null : decideMtls(context.mesh, workload, endpoint.port)
+  return workload === undefined || !workload.sidecar.value || !redirectsInbound(redirectionOf(workload), endpoint.port) ? null : decideMtls(context.mesh, workload, endpoint.port)
 }
 
-/** What automatic mTLS does to one endpoint. */
-export function decideEndpointTls(context: Pick<PlanContext, 'mesh'>, endpoint: MeshEndpoint, policy: EffectivePolicy): Decided<'ISTIO_MUTUAL' | 'DISABLE'> {
+/** What automatic mTLS does to one endpoint. Port null: any that nothing names. */
+export function decideEndpointTls(context: Pick<PlanContext, 'mesh'>, endpoint: Pick<MeshEndpoint, 'labels' | 'takesMtls' | 'namespace' | 'workload'> & { readonly port: number | null }, policy: EffectivePolicy): Decided<'ISTIO_MUTUAL' | 'DISABLE'> {
   const marked = policy.endpointTls
   if (marked !== undefined) {
     const mutual = marked.value.mode === 'ISTIO_MUTUAL' && endpoint.takesMtls
     return { value: mutual ? 'ISTIO_MUTUAL' : 'DISABLE', because: [{ rule: policy.replacedTls === undefined ? 'tls.destination' : 'tls.port-replaces', source: refTo(marked.from, `${marked.path}.mode`), effect: 'chosen' }] }
   }
   if (!endpoint.takesMtls) return { value: 'DISABLE', because: [{ rule: 'endpoint.no-sidecar', source: 'default', effect: 'chosen' }, ...(endpoint.workload?.sidecar.because ?? [])] }
-  const labels = endpoint.workload?.labels ?? endpoint.labels
+  const { workload, port } = endpoint
+  if (workload?.sidecar.value === true && context.mesh.options.autoMtls === 'kith') {
+    const redirection = redirectionOf(workload)
+    const annotation = port === null ? undefined : redirection.annotation(port)
+    if (!redirectsInbound(redirection, port)) return { value: 'DISABLE', because: [{ rule: 'endpoint.not-redirected', source: annotation === undefined ? 'default' : refTo(workload.object, `metadata.annotations.${annotation}`), effect: 'chosen' }] }
+  }
+  const labels = workload?.labels ?? endpoint.labels
   const mode = decideMtls(context.mesh, { namespace: endpoint.namespace, labels }, endpoint.port)
   if (mode.value === 'DISABLE') return { value: 'DISABLE', because: [{ rule: 'endpoint.disable', source: mode.because[0]?.source ?? 'default', effect: 'chosen' }] }
   return byDefault<'ISTIO_MUTUAL' | 'DISABLE'>('ISTIO_MUTUAL', 'endpoint.capable')

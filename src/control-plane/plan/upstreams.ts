@@ -7,6 +7,7 @@ import type { MergedRule } from './destination-rules.ts'
 import { endpointsFor } from './endpoints.ts'
 import { effectivePolicy, type EffectivePolicy } from './traffic-policy.ts'
 import type { ConnectionPool, OutlierDetection, Upstream } from './types.ts'
+import { podsBehind, visiblePods } from './pod-tls.ts'
 import { decideUpstreamTls } from './upstream-tls.ts'
 
 export function upstreamName(port: number, subset: string | null, host: string): string {
@@ -30,11 +31,12 @@ export function planUpstream(context: PlanContext, service: MeshService, port: S
   const tls = decideUpstreamTls(context, service, port, subset, policy)
   const balancing = planBalancing(policy)
   const discovery = balancing.policy === 'PASSTHROUGH' ? 'ORIGINAL_DST' : discoveryOf(service)
+  const byAddress = discovery === 'ORIGINAL_DST' && tls.value.mode === 'AUTO' ? { pods: service.headless ? podsBehind(context, service, port) : visiblePods(context) } : {}
   const source = policy.tls?.from ?? rule?.policy?.from ?? rule?.from[0]
   return {
     name: upstreamName(port.number, subset, service.host), host: service.host, port: port.number, subset, protocol: port.protocol, meshExternal: service.meshExternal, discovery,
     ...(discovery === 'STRICT_DNS' ? { dnsEndpoints: service.externalName === undefined ? endpointsFor(context, service, port, subset, rule) : [externalName(service.externalName, port)] } : {}),
-    tls, destinationRule: source === undefined ? null : refTo(source, source === policy.tls?.from ? policy.tls.path : 'spec'), balancing,
+    tls, ...byAddress, destinationRule: source === undefined ? null : refTo(source, source === policy.tls?.from ? policy.tls.path : 'spec'), balancing,
     connectionPool: planPool(policy.connectionPool?.value, context), ...(policy.outlierDetection === undefined ? {} : { outlier: planOutlier(policy.outlierDetection.value) }),
   }
 }

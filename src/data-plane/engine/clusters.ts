@@ -2,6 +2,7 @@
 import { compileEndpoints, type RuntimeEndpoint, type RuntimeEndpoints } from './endpoints.ts'
 import { istioService, kithMetadata, type IstioService, type KithMetadata } from './metadata.ts'
 import { durationMs, fields, type Notes } from './notes.ts'
+import { compileSocketMatcher, type SocketMatcher } from './socket-matcher.ts'
 import { compileUpstreamTls, type UpstreamTls } from './tls-context.ts'
 import type { Any } from '@bufbuild/protobuf/wkt'
 import type { Cluster } from '../../../generated/types/envoy/config/cluster/v3/cluster_pb.ts'
@@ -44,6 +45,8 @@ export interface RuntimeCluster {
   readonly panicPercent: number
   readonly tls: UpstreamTls | null
   readonly matches: readonly SocketChoice[]
+  /** ORIGINAL_DST: the match by the address that was chosen; then labels do not count. */
+  readonly byAddress?: SocketMatcher
   readonly http: 'http1' | 'http2' | 'downstream' | 'auto'
   readonly autoSni: boolean
   readonly autoSanValidation: boolean
@@ -64,7 +67,7 @@ const served = fields(`name alt_stat_name type eds_cluster_config connect_timeou
   typed_extension_protocol_options dns_refresh_rate dns_failure_refresh_rate respect_dns_ttl dns_lookup_family cleanup_interval outlier_detection upstream_bind_config
   ring_hash_lb_config maglev_lb_config original_dst_lb_config least_request_lb_config round_robin_lb_config common_lb_config transport_socket transport_socket_matches metadata
   upstream_connection_options per_connection_buffer_limit_bytes close_connections_on_host_health_failure protocol_selection http_protocol_options http2_protocol_options track_cluster_stats ignore_health_on_host_removal
-  wait_for_warm_on_init filters`)
+  wait_for_warm_on_init filters transport_socket_matcher`)
 const protocolOptionsUrl = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
 
 export function compileCluster(cluster: Cluster, notes: Notes): RuntimeCluster | undefined {
@@ -85,6 +88,9 @@ export function compileCluster(cluster: Cluster, notes: Notes): RuntimeCluster |
       return compiled === undefined ? [] : [{ name: m.name, match: Object.fromEntries(Object.entries(m.match ?? {}).map(([k, v]) => [k, String(v)])), tls: compiled }]
     }),
   )
+  const matcher = cluster.transportSocketMatcher
+  if (matcher !== undefined && discovery !== 'ORIGINAL_DST') notes.error(`transport_socket_matcher of a ${discovery} cluster is not understood`)
+  const byAddress = matcher === undefined ? undefined : compileSocketMatcher(matcher, new Set(matches.map((m) => m.name)), notes)
   nestedFields(cluster, notes)
   const options = compileOptions(cluster, notes)
   const service = istioService(cluster.metadata)
@@ -107,6 +113,7 @@ export function compileCluster(cluster: Cluster, notes: Notes): RuntimeCluster |
     panicPercent: cluster.commonLbConfig?.healthyPanicThreshold?.value ?? 50,
     tls: tls ?? null,
     matches,
+    ...(byAddress === undefined ? {} : { byAddress }),
     ...options,
     limits: compileLimits(cluster, notes),
     ...compileOutlier(cluster, notes),
@@ -176,8 +183,12 @@ function compileOutlier(cluster: Cluster, notes: Notes): { outlier?: Outlier } {
   }
 }
 
-/** Which transport socket an endpoint gets: the first match whose every entry its metadata has, else the cluster's own. */
-export function chooseSocket(cluster: RuntimeCluster, endpoint: Pick<RuntimeEndpoint, 'socketMatch'>): { readonly name: string; readonly tls: UpstreamTls | null } {
+/** Which transport socket an endpoint gets: the one that its address is given, or the first match whose every entry its metadata has; else the cluster's own. */
+export function chooseSocket(cluster: RuntimeCluster, endpoint: Pick<RuntimeEndpoint, 'socketMatch' | 'address' | 'port'>): { readonly name: string; readonly tls: UpstreamTls | null } {
+  if (cluster.byAddress !== undefined) {
+    const name = cluster.byAddress(endpoint)
+    return cluster.matches.find((m) => m.name === name) ?? { name: '', tls: cluster.tls }
+  }
   for (const choice of cluster.matches) {
     if (Object.entries(choice.match).every(([k, v]) => endpoint.socketMatch[k] === v)) return choice
   }

@@ -9,6 +9,7 @@ import { compileHttpConnection, hcmType, type HttpConnection } from './http-conn
 import { kithMetadata, type KithMetadata } from './metadata.ts'
 import { durationMs, fields, type Notes } from './notes.ts'
 import { compileNetworkRbac, networkRbacType, type Rbac } from './rbac.ts'
+import { checkNetworkFilterState, networkFilterStateType } from './socket-matcher.ts'
 import { compileTcpProxy, tcpProxyType, type TcpProxy } from './tcp-proxy.ts'
 import { compileDownstreamTls, type DownstreamTls } from './tls-context.ts'
 import type { Listener } from '../../../generated/types/envoy/config/listener/v3/listener_pb.ts'
@@ -132,7 +133,8 @@ function compileChain(chain: FilterChain, notes: Notes): RuntimeChain | undefine
       else if (type === networkRbacType) {
         const compiled = compileNetworkRbac(config, notes)
         if (compiled !== undefined) rbac.push(compiled)
-      } else if (!builtIn.has(filter.name)) notes.error(`unknown network filter ${filter.name} (${type})`)
+      } else if (type === networkFilterStateType) checkNetworkFilterState(config, notes)
+      else if (!builtIn.has(filter.name)) notes.error(`unknown network filter ${filter.name} (${type})`)
     }),
   )
   if (terminal === undefined) {

@@ -66,6 +66,11 @@ export class Host implements Candidate {
 
 const idleOriginalMs = 60_000
 
+/** What all connections of a cluster have in common; whom one goes to stands in its host's socket. */
+function guiseOf(config: RuntimeCluster): string {
+  return JSON.stringify({ ...config, metadata: undefined, inline: undefined, tls: undefined, matches: undefined, byAddress: undefined })
+}
+
 export class UpstreamCluster {
   config: RuntimeCluster
   readonly counts: PoolCounts = { connections: 0, pending: 0 }
@@ -87,10 +92,12 @@ export class UpstreamCluster {
   /** A new version of the cluster: pools of the old guise end with their last request. */
   reconfigure(config: RuntimeCluster): void {
     if (config === this.config) return
+    const same = guiseOf(this.config) === guiseOf(config)
     this.config = config
     for (const host of [...this.#hosts, ...this.#originals.values()]) {
+      const before = JSON.stringify(host.socket)
       host.socket = chooseSocket(config, host.endpoint)
-      host.retire()
+      if (!same || JSON.stringify(host.socket) !== before) host.retire()
     }
   }
 

@@ -9,8 +9,8 @@ import { originalAddress, type Question } from './question.ts'
 import type { RouteTaken } from './types.ts'
 
 export type Routed =
-  /** No rule and no service: the last resort, passed on or refused. */
-  | { readonly kind: 'unknown' }
+  /** No rule and no service: the last resort, passed on (`choice`, by `config`) or refused. */
+  | { readonly kind: 'unknown'; readonly choice?: ClusterChoice; readonly config: RuntimeConfig }
   | { readonly kind: 'local'; readonly route: Decided<RouteTaken>; readonly status: number; readonly what: 'direct' | 'redirect' | 'no-route' | 'not-http' | 'bad-path'; readonly location?: string }
   | { readonly kind: 'clusters'; readonly route: Decided<RouteTaken>; readonly choices: readonly ClusterChoice[]; readonly config: RuntimeConfig; readonly status: number; readonly http: boolean }
 
@@ -21,7 +21,7 @@ export function routeCall(q: Question, plan: ProxyPlan): Routed {
   const decision = decideOutbound(config, { original: { address, port }, source: q.source, bytes: q.bytes, request: q.request })
   switch (decision.kind) {
     case 'closed':
-      return { kind: 'unknown' }
+      return { kind: 'unknown', config }
     case 'not-http':
       return { kind: 'local', what: 'not-http', status: 400, route: { value: { rule: `port ${port} carries HTTP` }, because: [{ rule: 'route.no-match', source: 'default', effect: 'chosen' }] } }
     case 'refused':
@@ -29,12 +29,12 @@ export function routeCall(q: Question, plan: ProxyPlan): Routed {
     case 'no-route':
       return { kind: 'local', what: 'no-route', status: 404, route: { value: { rule: 'no rule matches: 404' }, because: [{ rule: 'route.no-match', source: hostTakenBy(q, plan, decision), effect: 'chosen' }] } }
     case 'answer': {
-      if (decision.virtualHost === 'block_all') return { kind: 'unknown' }
+      if (decision.virtualHost === 'block_all') return { kind: 'unknown', config }
       return { kind: 'local', what: decision.what, status: decision.status, route: reasonsOf(plan, decision), ...(decision.location === undefined ? {} : { location: decision.location }) }
     }
     case 'forward': {
       const route = reasonsOf(plan, decision)
-      if (route === undefined || decision.choices.every((c) => c.cluster === 'PassthroughCluster' && decision.route?.virtualHost === 'allow_any')) return { kind: 'unknown' }
+      if (route === undefined || decision.choices.every((c) => c.cluster === 'PassthroughCluster' && decision.route?.virtualHost === 'allow_any')) return { kind: 'unknown', config, ...(decision.choices[0] === undefined ? {} : { choice: decision.choices[0] }) }
       return { kind: 'clusters', route, choices: decision.choices, config, status: decision.notFoundStatus, http: decision.route !== undefined }
     }
   }

@@ -1,11 +1,11 @@
 // Both ends of a call: what each will do, the verdict, and every rule that had a say.
 // Law: what a proxy does is asked of its engine over what is generated for it; the plan says why.
-import { KithError } from '#lib/errors.ts'
-import { byDefault, mapDecided, type Decided } from '#lib/decided.ts'
+import { invariant, KithError } from '#lib/errors.ts'
+import { byDefault, mapDecided, type Decided, type Reason } from '#lib/decided.ts'
 import { formatRef, type Problem } from '#lib/problem.ts'
-import type { RuntimeCluster } from '#engine'
+import type { RuntimeCluster, RuntimeConfig } from '#engine'
 import { endpointsOf, type Mesh } from '#mesh'
-import { planEndpoints, type Endpoint, type ProxyPlan, type Upstream } from '#plan'
+import { planEndpoints, podTlsAt, type ProxyPlan, type Upstream } from '#plan'
 import { bytesOnTheWire, candidates, onTheWire, runtimeEndpoints, type ClusterChoice } from '../simulate/index.ts'
 import { routeCall, type Routed } from './client-path.ts'
 import { findWorkload } from './find-workload.ts'
@@ -29,9 +29,9 @@ export function explain(mesh: Mesh, call: Call, namespace = 'default'): Explanat
 function withSidecar(q: Question): EndpointAnswer[] {
   const plan = q.clientPlan()
   const routed = routeCall(q, plan)
-  if (routed.kind === 'unknown') return unknownDestination(q, plan)
+  if (routed.kind === 'unknown') return unknownDestination(q, plan, routed.config, routed.choice)
   if (routed.kind === 'local') return [localAnswer(q, routed)]
-  return routed.choices.flatMap((choice) => (choice.cluster === 'PassthroughCluster' ? unknownDestination(q, plan) : clusterAnswers(q, plan, routed, choice)))
+  return routed.choices.flatMap((choice) => (choice.cluster === 'PassthroughCluster' ? unknownDestination(q, plan, routed.config, choice) : clusterAnswers(q, plan, routed, choice)))
 }
 
 function clusterAnswers(q: Question, plan: ProxyPlan, routed: Clusters, choice: ClusterChoice): EndpointAnswer[] {
@@ -41,26 +41,37 @@ function clusterAnswers(q: Question, plan: ProxyPlan, routed: Clusters, choice: 
   const client = (tls: Decided<WireTls>): ClientSide => ({ ...clientSide(q, rewritten(q, routed.route, choice)), destination: { host: upstream.host, port: upstream.port, subset: upstream.subset }, tls })
   if (cluster.discovery === 'ORIGINAL_DST') {
     // The client chose the pod itself (a headless service, a balancer that passes through), or an address outside: no endpoint's mark counts.
-    const sent = sentTo(q, cluster, upstream, undefined, choice)
+    const sentOn = (address: string, port: number): Sent => sentTo(q, cluster, upstream, { address, port, because: podTlsAt(plan, upstream.pods, address, port)?.because ?? [], socketMatch: {} }, choice)
     const places = directPlaces(q)
     if (places?.length === 0) return [noUpstream(q, routed, choice, upstream)]
-    if (places === undefined) return [{ ...outside(q, client(sent.tls)), weight: choice.weight }]
-    return places.map((p) => answerAt(q, client(sent.tls), sent, p.address, p.port, choice.weight))
+    if (places === undefined) return [{ ...outside(q, client(sentOn('', q.target.port).tls)), weight: choice.weight }]
+    return places.map((p) => {
+      const sent = sentOn(p.address, p.port)
+      return answerAt(q, client(sent.tls), sent, p.address, p.port, choice.weight)
+    })
   }
   const planned = upstream.dnsEndpoints ?? planEndpoints(q.context, plan, new Set([upstream.name]))[0]?.endpoints ?? []
   const all = cluster.inline?.all ?? runtimeEndpoints({ upstream: upstream.name, endpoints: planned })
   const up = candidates(cluster, all)
   if (up.length === 0) return [noUpstream(q, routed, choice, upstream)]
   return up.map((e) => {
-    const sent = sentTo(q, cluster, upstream, { endpoint: planned.find((p) => p.address === e.address && p.port === e.port), socketMatch: e.socketMatch }, choice)
+    const sent = sentTo(q, cluster, upstream, { ...e, because: planned.find((p) => p.address === e.address && p.port === e.port)?.tls.because ?? [] }, choice)
     return answerAt(q, client(sent.tls), sent, e.address, e.port, choice.weight)
   })
 }
 
+interface Place {
+  readonly address: string
+  readonly port: number
+  readonly socketMatch: Readonly<Record<string, string>>
+  /** What automatic mTLS says of it. */
+  readonly because: readonly Reason[]
+}
+
 /** The engine says what goes on the wire; the plan, why: the rule's own words, and for automatic mTLS the endpoint's. */
-function sentTo(q: Question, cluster: RuntimeCluster, upstream: Upstream, to: { endpoint: Endpoint | undefined; socketMatch: Readonly<Record<string, string>> } | undefined, choice: ClusterChoice): Sent {
-  const wire = onTheWire(cluster, { socketMatch: to?.socketMatch ?? {} })
-  const because = upstream.tls.value.mode === 'AUTO' ? [...upstream.tls.because, ...(to?.endpoint?.tls.because ?? [])] : upstream.tls.because
+function sentTo(q: Question, cluster: RuntimeCluster, upstream: Pick<Upstream, 'tls'>, to: Place, choice: Pick<ClusterChoice, 'alpn' | 'authority' | 'path'>): Sent {
+  const wire = onTheWire(cluster, to)
+  const because = upstream.tls.value.mode === 'AUTO' ? [...upstream.tls.because, ...to.because] : upstream.tls.because
   return {
     tls: { value: wire.wire, because }, onTheWire: wire, bytes: bytesOnTheWire(wire, choice.alpn, choice.authority, q.bytes),
     ...(choice.path === undefined ? {} : { request: { path: choice.path, authority: choice.authority ?? q.request.authority } }),
@@ -109,7 +120,7 @@ function directPlaces(q: Question): { address: string; port: number }[] | undefi
 }
 
 /** What no listener knows: passed on to where the application was going, or refused. */
-function unknownDestination(q: Question, plan: ProxyPlan): EndpointAnswer[] {
+function unknownDestination(q: Question, plan: ProxyPlan, config: RuntimeConfig, choice: ClusterChoice = { cluster: 'PassthroughCluster', weight: 1 }): EndpointAnswer[] {
   const egress = plan.egress
   const source = egress.because[0]?.source ?? 'default'
   if (egress.value === 'REGISTRY_ONLY') {
@@ -118,11 +129,18 @@ function unknownDestination(q: Question, plan: ProxyPlan): EndpointAnswer[] {
     const blocked: Blocked = { at: 'client', why, symptom: q.bytes.http === undefined ? 'the connection is closed' : '502 from the caller’s sidecar', source, fix: [`add a ServiceEntry for ${q.target.host}`] }
     return [{ ...outside(q, clientSide(q, route)), outcome: 'blocked', blocked }]
   }
-  const route = { value: { rule: 'unknown destination: passed on' }, because: [{ rule: 'route.passthrough', source, effect: 'chosen' as const }] }
+  const route = { value: { rule: q.resolved.workload === undefined ? 'unknown destination: passed on' : 'a pod’s own address: passed on' }, because: [{ rule: 'route.passthrough', source, effect: 'chosen' as const }] }
   const client: ClientSide = { ...clientSide(q, route), tls: byDefault<WireTls>('DISABLE', 'tls.passthrough') }
   const places = directPlaces(q)
   if (places === undefined || places.length === 0) return [outside(q, client)]
-  return places.map((p) => answerAt(q, client, { tls: byDefault<WireTls>('DISABLE', 'tls.passthrough'), bytes: q.bytes }, p.address, p.port, 1))
+  const cluster = config.clusters.get('PassthroughCluster')
+  invariant(cluster !== undefined, 'every proxy has what passes through')
+  return places.map((p) => {
+    const because = podTlsAt(plan, plan.passthrough, p.address, p.port)?.because ?? []
+    const tls: Upstream['tls'] = because.length === 0 ? byDefault({ mode: 'DISABLE' }, 'tls.passthrough') : byDefault({ mode: 'AUTO', sni: '', sans: [] }, 'tls.auto-address')
+    const sent = sentTo(q, cluster, { tls }, { ...p, because, socketMatch: {} }, choice)
+    return answerAt(q, { ...client, tls: sent.tls }, sent, p.address, p.port, choice.weight)
+  })
 }
 
 /** A host whose address only the application knows: nothing of the mesh is at the other end. */

@@ -1,7 +1,7 @@
 // What becomes of the bytes at one place: the server's own chains, by the engine, with the plan's reasons.
 import { invariant } from '#lib/errors.ts'
 import type { Decided } from '#lib/decided.ts'
-import type { Workload } from '#mesh'
+import { redirectionOf, redirectsInbound, type Workload } from '#mesh'
 import { decideMtls, inboundFor } from '#plan'
 import { decideInbound, inboundConfig, vouched, type FirstBytes, type OnTheWire } from '../simulate/index.ts'
 import type { Question } from './question.ts'
@@ -33,7 +33,7 @@ export function arrive(q: Question, sent: Sent, address: string, port: number): 
   const side = (more: Partial<ServerSide>): ServerSide => ({
     workload: `${workload.namespace}/${workload.name}`, sidecar: workload.sidecar, identity: workload.sidecar.value ? workload.identity : null, port, mtls: null, authorization: null, ...more,
   })
-  if (!workload.sidecar.value) return { server: side({}), ...withoutServerSidecar(words) }
+  if (!workload.sidecar.value || !redirectsInbound(redirectionOf(workload), port)) return { server: side({}), ...withoutServerSidecar(words) }
   return atSidecar(q, sent, workload, address, port, words, side)
 }
 

@@ -17,7 +17,7 @@ export interface OnTheWire {
   readonly tls: UpstreamTls | null
 }
 
-export function onTheWire(cluster: RuntimeCluster, endpoint: Pick<RuntimeEndpoint, 'socketMatch'>): OnTheWire {
+export function onTheWire(cluster: RuntimeCluster, endpoint: Pick<RuntimeEndpoint, 'socketMatch' | 'address' | 'port'>): OnTheWire {
   const { tls } = chooseSocket(cluster, endpoint)
   return { wire: wireOf(tls), tls }
 }
