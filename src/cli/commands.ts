@@ -21,6 +21,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'precheck', summary: 'whether a cluster takes an installation', load: () => import('./commands/precheck.ts') },
   { name: 'tag', summary: 'names by which namespaces choose a control plane', load: () => import('./commands/tag.ts') },
   { name: 'version', summary: 'of this command, the control planes and the sidecars', load: () => import('./commands/version.ts') },
+  { name: 'dashboard', summary: 'a page inside the cluster, on a port of this machine', load: () => import('./commands/dashboard.ts') },
   { name: 'manifest', summary: 'the Kubernetes objects of an installation', load: () => import('./commands/manifest.ts') },
   { name: 'up', summary: 'the mesh of a folder, on this machine', load: () => import('./commands/up.ts') },
   { name: 'down', summary: 'takes a mesh of this machine down', load: () => import('./commands/down.ts') },

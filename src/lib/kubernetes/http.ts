@@ -4,7 +4,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { setTimeout as pause } from 'node:timers/promises'
 import { KithError } from '#lib/errors.ts'
 import { credentialSource, readText, type Credential } from './credentials.ts'
-import type { ClusterAccess } from './kubeconfig.ts'
+import type { ClusterAccess, ClusterEntry } from './kubeconfig.ts'
 
 export interface Exchange {
   readonly method: string
@@ -37,16 +37,13 @@ export function transport(access: ClusterAccess): Transport {
   let agent: HttpAgent | undefined
   let agentOf = ''
   const agentFor = (credential: Credential): HttpAgent => {
-    const ca = cluster['certificate-authority-data'] !== undefined ? Buffer.from(cluster['certificate-authority-data'], 'base64').toString('utf8') : cluster['certificate-authority'] !== undefined ? readText(cluster['certificate-authority']) : undefined
+    const { ca } = tlsOptions(cluster, credential)
     const key = `${ca ?? ''}${credential.cert ?? ''}`
     if (agent !== undefined && agentOf === key) return agent
     // Open answers of the former agent go on: only its idle sockets are closed.
     const keep = { keepAlive: true, keepAliveMsecs: 15_000, maxFreeSockets: 4, scheduling: 'lifo' as const }
     agent = secure
-      ? new HttpsAgent({
-        ...keep, ...(ca === undefined ? {} : { ca }), ...(credential.cert === undefined ? {} : { cert: credential.cert, key: credential.key as string }),
-        ...(cluster['tls-server-name'] === undefined ? {} : { servername: cluster['tls-server-name'] }), rejectUnauthorized: cluster['insecure-skip-tls-verify'] !== true,
-      })
+      ? new HttpsAgent({ ...keep, ...tlsOptions(cluster, credential) })
       : new HttpAgent(keep)
     agentOf = key
     return agent
@@ -73,6 +70,16 @@ export function transport(access: ClusterAccess): Transport {
     close() {
       agent?.destroy()
     },
+  }
+}
+
+/** Whom to trust, and whom to be, on a connection to the API server. */
+export function tlsOptions(cluster: ClusterEntry, credential: Credential): { readonly ca?: string; readonly cert?: string; readonly key?: string; readonly servername?: string; readonly rejectUnauthorized: boolean } {
+  const data = cluster['certificate-authority-data']
+  const ca = data !== undefined ? Buffer.from(data, 'base64').toString('utf8') : cluster['certificate-authority'] !== undefined ? readText(cluster['certificate-authority']) : undefined
+  return {
+    ...(ca === undefined ? {} : { ca }), ...(credential.cert === undefined ? {} : { cert: credential.cert, key: credential.key as string }),
+    ...(cluster['tls-server-name'] === undefined ? {} : { servername: cluster['tls-server-name'] }), rejectUnauthorized: cluster['insecure-skip-tls-verify'] !== true,
   }
 }
 
