@@ -13,6 +13,10 @@ import { meshGatewayHosts, virtualServiceDestinations, virtualServiceGateways, v
 import { hiddenTls } from './analyzers/hidden-tls.ts'
 import { peerAuthentications, portLevelServicePorts } from './analyzers/peer-authentications.ts'
 import { plaintextToStrict, tlsConflicts } from './analyzers/tls-conflicts.ts'
+import { applicationUsers, imageAuto } from './analyzers/pods.ts'
+import { ineffectiveSelectors, unrestrictedJwks } from './analyzers/security-policies.ts'
+import { telemetries, telemetryProviders } from './analyzers/telemetries.ts'
+import { webhookConfigurations } from './analyzers/webhook-configurations.ts'
 import { unservedPolicies } from './analyzers/unserved-policies.ts'
 import type { AnalysisContext } from './context.ts'
 
@@ -25,21 +29,28 @@ export interface Analyzer {
 }
 
 export const analyzers: readonly Analyzer[] = [
-  { name: 'annotations.K8sAnalyzer', description: 'annotations that are unknown, deprecated, or on the wrong kind', codes: ['IST0107', 'IST0108', 'IST0135'], analyze: annotations },
+  { name: 'annotations.K8sAnalyzer', description: 'annotations that are unknown, deprecated, or on the wrong kind', codes: ['IST0107', 'IST0108', 'IST0125', 'IST0135'], analyze: annotations },
+  { name: 'applicationUID.Analyzer', description: 'applications that run as the sidecar’s user', codes: ['IST0144'], analyze: applicationUsers },
+  { name: 'authn.BlockedCIDRsAnalyzer', description: 'control planes that fetch keys from anywhere', codes: ['IST0175'], analyze: unrestrictedJwks },
   { name: 'auth.AuthorizationPoliciesAnalyzer', description: 'policies that reach no pod or name no namespace', codes: ['IST0101', 'IST0127'], analyze: authorizationPolicies },
   { name: 'deployment.MultiServiceAnalyzer', description: 'Services that disagree about a Deployment’s ports', codes: ['IST0116', 'IST0137'], analyze: deployments },
   { name: 'destinationrule.CaCertificateAnalyzer', description: 'TLS that verifies no server', codes: ['IST0128', 'IST0129'], analyze: destinationRuleCertificates },
   { name: 'destinationrule.PodNotSelectedAnalyzer', description: 'DestinationRules for unknown hosts, subsets without pods', codes: ['IST0173', 'IST0174'], analyze: destinationRuleHosts },
   { name: 'gateway.GatewayAnalyzer', description: 'Gateways without pods or credentials', codes: ['IST0101'], analyze: gateways },
-  { name: 'injection.Analyzer', description: 'namespaces and pods without sidecars', codes: ['IST0102', 'IST0103', 'IST0123'], analyze: injection },
+  { name: 'injection.Analyzer', description: 'namespaces and pods without sidecars', codes: ['IST0102', 'IST0103', 'IST0123', 'IST0148'], analyze: injection },
   { name: 'injection.ImageAnalyzer', description: 'sidecars of another version than the injector’s', codes: ['IST0158'], analyze: injectionImage },
-  { name: 'service.PortNameAnalyzer', description: 'Service ports whose protocol must be guessed', codes: ['IST0118'], analyze: portNames },
+  { name: 'injection.ImageAutoAnalyzer', description: 'image: auto that no injector replaces', codes: ['IST0146', 'IST0147'], analyze: imageAuto },
+  { name: 'k8sgateway.SelectorAnalyzer', description: 'selectors that have no effect on a Kubernetes Gateway', codes: ['IST0166'], analyze: ineffectiveSelectors },
+  { name: 'service.PortNameAnalyzer', description: 'Service ports whose protocol must be guessed', codes: ['IST0118', 'IST0150'], analyze: portNames },
   { name: 'serviceentry.ProtocolAnalyzer', description: 'ServiceEntries that disagree, or lack addresses', codes: ['IST0134', 'IST0177'], analyze: serviceEntries },
   { name: 'sidecar.SelectorAnalyzer', description: 'Sidecars that select nothing, or the same', codes: ['IST0101', 'IST0110', 'IST0111'], analyze: sidecars },
+  { name: 'telemetry.SelectorAnalyzer', description: 'Telemetries that select nothing, or the same', codes: ['IST0101', 'IST0159', 'IST0160'], analyze: telemetries },
+  { name: 'telemetry.ProviderAnalyzer', description: 'access logging without a provider', codes: ['IST0157'], analyze: telemetryProviders },
   { name: 'virtualservice.ConflictingMeshGatewayHostsAnalyzer', description: 'VirtualServices that claim the same host', codes: ['IST0109'], analyze: meshGatewayHosts },
   { name: 'virtualservice.DestinationHostAnalyzer', description: 'routes to unknown hosts and ports', codes: ['IST0101', 'IST0112'], analyze: virtualServiceDestinations },
   { name: 'virtualservice.DestinationRuleAnalyzer', description: 'routes to unknown subsets', codes: ['IST0101'], analyze: virtualServiceSubsets },
   { name: 'virtualservice.GatewayAnalyzer', description: 'VirtualServices on unknown gateways', codes: ['IST0101', 'IST0132'], analyze: virtualServiceGateways },
+  { name: 'webhook.Analyzer', description: 'injector webhooks that overlap or lead nowhere', codes: ['IST0139'], analyze: webhookConfigurations },
   { name: 'kith.PeerAuthenticationAnalyzer', description: 'PeerAuthentications that count nowhere', codes: ['KITH0101', 'KITH0102'], analyze: peerAuthentications },
   { name: 'kith.PortLevelMtlsAnalyzer', description: 'portLevelMtls that names a Service port', codes: ['KITH0103'], analyze: portLevelServicePorts },
   { name: 'kith.TlsConflictAnalyzer', description: 'DestinationRules against what each endpoint takes', codes: ['KITH0104'], analyze: tlsConflicts },

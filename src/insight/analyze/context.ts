@@ -1,5 +1,5 @@
 // What analyzers look at: all objects by kind, with the few indices that several of them need. Immutable; indices are made at first use.
-import type { ApiObject, CronJob, DestinationRule, Gateway, MeshConfigSpec, PodSpec, ServiceEntry, ServiceSpec, Sidecar, VirtualService, WorkloadObject } from '#api'
+import type { ApiObject, CronJob, DestinationRule, Gateway, MeshConfigSpec, PodSpec, ServiceEntry, ServiceSpec, Sidecar, TelemetrySpec, VirtualService, WorkloadObject } from '#api'
 import type { Mesh } from '#mesh'
 import { buildMesh } from '#mesh'
 import { assumedIngressGateway } from './ingress-gateway.ts'
@@ -13,14 +13,17 @@ interface Kinds {
   Deployment: WorkloadObject
   DestinationRule: DestinationRule
   Gateway: Gateway
+  MutatingWebhookConfiguration: ApiObject
   Namespace: ApiObject
   Node: ApiObject
   PeerAuthentication: ApiObject
   Pod: ApiObject<string, PodSpec>
+  RequestAuthentication: ApiObject
   Secret: ApiObject
   Service: ApiObject<string, ServiceSpec>
   ServiceEntry: ServiceEntry
   Sidecar: Sidecar
+  Telemetry: ApiObject<string, TelemetrySpec>
   VirtualService: VirtualService
 }
 

@@ -1,5 +1,7 @@
-// IST0107, IST0108, IST0135: annotations of Istio on Namespaces, Services, Pods and Deployments.
+// IST0107, IST0108, IST0125, IST0135: annotations of Istio on Namespaces, Services, Pods and Deployments; and on the pods that templates make, which bad values keep from being made.
 // https://istio.io/latest/docs/reference/config/annotations/
+import type { ApiObject } from '#api'
+import { checkedAnnotations } from '#inject'
 import { nearest } from '#lib/nearest.ts'
 import type { Problem } from '#lib/problem.ts'
 import { injectKey, type AnalysisContext } from '../context.ts'
@@ -40,6 +42,22 @@ const known = new Map<string, Known>([
 const isOurs = (name: string): boolean => name === 'kubernetes.io/ingress.class' || (name.split('/')[0] as string).endsWith('istio.io')
 
 export function annotations(context: AnalysisContext): Problem[] {
+  return [...placed(context), ...valuesOf(context)]
+}
+
+/** A sidecar injector refuses the pod. */
+function valuesOf(context: AnalysisContext): Problem[] {
+  const of = (object: ApiObject, given: Readonly<Record<string, string>> | undefined, path: string): Problem[] => Object.entries(given ?? {}).flatMap(([name, value]) => {
+    const why = checkedAnnotations[name]?.(String(value))
+    return why === undefined ? [] : [say('IST0125', 'warning', object, `${path}.${name}`, `Invalid annotation ${name}: ${why}`)]
+  })
+  return [
+    ...context.all('Pod').flatMap((p) => of(p, p.metadata.annotations, 'metadata.annotations')),
+    ...context.all('Deployment').flatMap((d) => of(d, d.spec.template?.metadata?.annotations, 'spec.template.metadata.annotations')),
+  ]
+}
+
+function placed(context: AnalysisContext): Problem[] {
   const objects = (['Namespace', 'Service', 'Pod', 'Deployment'] as const).flatMap((kind) => [...context.all(kind)])
   return objects.flatMap((object) => Object.keys(object.metadata.annotations).filter(isOurs).flatMap((name): Problem[] => {
     const at = `metadata.annotations.${name}`

@@ -16,7 +16,10 @@ export function injection(context: AnalysisContext): Problem[] {
     const label = labels[injectionLabel] ?? ''
     const revision = labels[revisionLabel]
     if (label === '' && revision === undefined) {
-      if (injectorValues(context, undefined)?.byDefault === true) continue
+      if (injectorValues(context, undefined)?.byDefault === true) {
+        problems.push(say('IST0148', 'info', namespace, 'metadata.name', `The namespace has no injection label, and the injector's enableNamespacesByDefault is on: its pods are injected`))
+        continue
+      }
       problems.push(say('IST0102', 'info', namespace, 'metadata.name', `The namespace is not enabled for Istio injection. Run 'kubectl label namespace ${name} istio-injection=enabled' to enable it, or '… istio-injection=disabled' to mark that it needs none`))
       continue
     }

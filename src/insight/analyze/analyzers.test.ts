@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { loadAll } from 'js-yaml'
+import type { MeshConfigSpec } from '#api'
+import { analyze } from './analyze.ts'
+
+const pod = (name: string, spec: string, meta = ''): string => `{apiVersion: v1, kind: Pod, metadata: {name: ${name}, namespace: foo${meta}}, spec: ${spec}}`
+const deployment = (spec: string, { namespace = 'foo', template = '{}', meta = '' } = {}): string => `{apiVersion: apps/v1, kind: Deployment, metadata: {name: d, namespace: ${namespace}${meta}}, spec: {template: {metadata: ${template}, spec: ${spec}}}}`
+const namespace = (name: string, labels = 'istio-injection: enabled'): string => `{apiVersion: v1, kind: Namespace, metadata: {name: ${name}, labels: {${labels}}}}`
+const service = (rest: string, name = 's'): string => `{apiVersion: v1, kind: Service, metadata: {name: ${name}, namespace: foo}, spec: {${rest}}}`
+const telemetry = (name: string, spec: string, ns = 'foo'): string => `{apiVersion: telemetry.istio.io/v1, kind: Telemetry, metadata: {name: ${name}, namespace: ${ns}}, spec: ${spec}}`
+const webhook = (name: string, hooks: string): string => `{apiVersion: admissionregistration.k8s.io/v1, kind: MutatingWebhookConfiguration, metadata: {name: ${name}}, webhooks: [${hooks}]}`
+const hook = (name: string, selectors: string, to = 'istiod'): string => `{name: ${name}.istio.io, clientConfig: {service: {namespace: foo, name: ${to}}}, ${selectors}}`
+const enabled = 'namespaceSelector: {matchLabels: {istio-injection: enabled}}'
+const policy = (kind: string, spec: string): string => `{apiVersion: security.istio.io/v1, kind: ${kind}, metadata: {name: p, namespace: foo}, spec: ${spec}}`
+const proxy = '{containers: [{name: istio-proxy, image: auto}]}'
+const gatewayPod = pod('gw', '{containers: [{name: istio-proxy, image: p}]}', ', labels: {app: gw, gateway.networking.k8s.io/gateway-name: shop}')
+
+const said = (texts: readonly string[], codes: RegExp, meshConfig: MeshConfigSpec = {}): string[] => {
+  const documents = (loadAll(texts.join('\n---\n')) as unknown[]).map((value) => ({ value, origin: { file: 'f.yaml' } }))
+  return analyze(documents, { meshConfig }).messages.filter((m) => codes.test(m.code)).map((m) => `${m.severity} ${m.code} ${m.ref.kind} ${m.ref.name} ${m.ref.path}`).sort()
+}
+
+const cases: readonly (readonly [string, readonly string[], RegExp, readonly string[], MeshConfigSpec?])[] = [
+  ['annotations that the injector refuses', [pod('p', '{}', ", annotations: {sidecar.istio.io/proxyCPU: much, status.sidecar.istio.io/port: '15020'}"), deployment('{}', { template: '{annotations: {traffic.sidecar.istio.io/excludeOutboundIPRanges: everything}}' })], /IST0125/,
+    ['warning IST0125 Deployment d spec.template.metadata.annotations.traffic.sidecar.istio.io/excludeOutboundIPRanges', 'warning IST0125 Pod p metadata.annotations.sidecar.istio.io/proxyCPU']],
+  ['the sidecar’s user', [pod('p', '{securityContext: {runAsUser: 1337}, containers: []}'), pod('q', '{containers: [{name: istio-proxy, securityContext: {runAsUser: 1337}}]}'), deployment('{containers: [{name: a}, {name: b, securityContext: {runAsUser: 1337}}]}')], /IST0144/,
+    ['warning IST0144 Deployment d spec.template.spec.containers[1].securityContext.runAsUser', 'warning IST0144 Pod p spec.securityContext.runAsUser']],
+  ['the control plane may', [deployment('{securityContext: {runAsUser: 1337}}', { meta: ', labels: {release: istio}' })], /IST0144/, []],
+  ['image: auto in a pod', [namespace('foo'), pod('p', proxy)], /IST014[67]/, ['error IST0147 Pod p spec.containers[0].image']],
+  ['image: auto in a template that is injected', [namespace('foo'), deployment(proxy)], /IST014[67]/, []],
+  ['image: auto in a template that is not', [namespace('foo', 'a: b'), deployment(proxy)], /IST014[67]/, ['warning IST0146 Deployment d spec.template.spec.containers[0].image']],
+  ['image: auto by the webhooks that are there', [namespace('foo', 'team: x'), deployment(proxy), webhook('w', hook('a', 'namespaceSelector: {matchLabels: {team: x}}'))], /IST014[67]/, []],
+  ['namespaces by default', [namespace('foo', 'a: b'), `{apiVersion: v1, kind: ConfigMap, metadata: {name: istio-sidecar-injector, namespace: istio-system}, data: {values: '{"sidecarInjectorWebhook": {"enableNamespacesByDefault": true}}'}}`], /IST01(02|48)/, ['info IST0148 Namespace foo metadata.name']],
+  ['ports of an ExternalName Service', [service('type: ExternalName, externalName: a.example.com, ports: [{name: tcp, port: 1}, {name: odd, port: 2}, {name: http, port: 3}, {name: tcp-x, port: 4}]')], /IST01(18|50)/, ['warning IST0150 Service s spec.ports[0]', 'warning IST0150 Service s spec.ports[1]']],
+  ['access logging without a provider', [telemetry('t', '{accessLogging: [{providers: [{name: envoy}]}, {disabled: true}]}')], /IST0157/, ['warning IST0157 Telemetry t spec.accessLogging[1]']],
+  ['access logging by default', [telemetry('t', '{accessLogging: [{disabled: true}]}')], /IST0157/, [], { defaultProviders: { accessLogging: ['envoy'] } }],
+  ['telemetries’ selectors', [pod('p', '{}', ', labels: {app: a}'), telemetry('one', '{selector: {matchLabels: {app: a}}}'), telemetry('two', '{selector: {matchLabels: {app: a}}}'), telemetry('none', '{selector: {matchLabels: {app: b}}}'), telemetry('far', '{selector: {matchLabels: {app: a}}}', 'bar')], /IST01(01|59|60)/,
+    ['error IST0101 Telemetry far spec.selector.matchLabels', 'error IST0101 Telemetry none spec.selector.matchLabels', 'error IST0159 Telemetry one spec.selector', 'error IST0159 Telemetry two spec.selector']],
+  ['telemetries without a selector', [telemetry('one', '{}'), telemetry('two', '{}'), telemetry('else', '{}', 'bar')], /IST0160/, ['error IST0160 Telemetry one metadata.name', 'error IST0160 Telemetry two metadata.name']],
+  ['selectors on a Kubernetes Gateway', [gatewayPod, policy('AuthorizationPolicy', '{selector: {matchLabels: {app: gw}}, rules: [{}]}'), policy('RequestAuthentication', '{selector: {matchLabels: {app: web}}}')], /IST0166/, ['warning IST0166 AuthorizationPolicy p spec.selector']],
+  ['a Kubernetes Gateway by name', [gatewayPod, policy('AuthorizationPolicy', '{targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: shop}], rules: [{}]}')], /IST0166/, []],
+  ['keys from anywhere', [policy('RequestAuthentication', '{jwtRules: [{issuer: a}]}'), deployment('{containers: [{name: discovery}]}', { meta: ', labels: {app: istiod}' })], /IST0175/, ['warning IST0175 Deployment d spec.template.spec']],
+  ['keys from some', [policy('RequestAuthentication', '{jwtRules: [{issuer: a}]}'), deployment('{containers: [{name: discovery, env: [{name: BLOCKED_CIDRS_IN_JWKS_URIS, value: 10.0.0.0/8}]}]}', { meta: ', labels: {app: istiod}' })], /IST0175/, []],
+  ['webhooks that overlap', [service('ports: []', 'istiod'), webhook('one', hook('a', enabled)), webhook('two', hook('b', enabled))], /IST0139/, ['error IST0139 MutatingWebhookConfiguration one webhooks[0]', 'error IST0139 MutatingWebhookConfiguration two webhooks[0]']],
+  ['webhooks that do not', [service('ports: []', 'istiod'), webhook('one', hook('a', enabled)), webhook('two', hook('b', 'namespaceSelector: {matchLabels: {istio.io/rev: canary}, matchExpressions: [{key: istio-injection, operator: DoesNotExist}]}'))], /IST0139/, []],
+  ['webhooks of another', [webhook('other', `{name: other.example.com, clientConfig: {service: {namespace: foo, name: gone}}, ${enabled}}`)], /IST0139/, []],
+  ['webhooks that lead nowhere', [webhook('one', hook('a', enabled))], /IST0139/, ['error IST0139 MutatingWebhookConfiguration one webhooks[0].clientConfig.service']],
+  ['security policies that are not carried out', [policy('RequestAuthentication', '{jwtRules: [{issuer: a}]}'), policy('AuthorizationPolicy', '{action: AUDIT, rules: [{}]}')], /KITH010[78]/, ['warning KITH0107 AuthorizationPolicy p spec.action', 'warning KITH0108 RequestAuthentication p spec.jwtRules']],
+]
+
+test('each analyzer on the smallest mesh that it has something to say of', () => {
+  for (const [name, texts, codes, wanted, meshConfig] of cases) assert.deepEqual(said(texts, codes, meshConfig), [...wanted].sort(), name)
+})
+
+test('what kith itself installs has nothing of this', async () => {
+  const { webhookConfigurations } = await import('#inject')
+  const objects = [...webhookConfigurations({ revision: 'default', namespace: 'foo' }), ...webhookConfigurations({ revision: 'canary', namespace: 'foo' })]
+  const services = ['istiod', 'istiod-canary'].map((name) => service('ports: []', name))
+  assert.deepEqual(said([...objects.map((o) => JSON.stringify(o)), ...services], /IST0139/), [])
+})

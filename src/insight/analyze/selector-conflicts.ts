@@ -1,0 +1,46 @@
+// What Sidecars and Telemetries have in common: selectors that find no pod, two that find one pod, two that select nothing in particular.
+import type { ApiObject } from '#api'
+import type { Problem } from '#lib/problem.ts'
+import { covers, selectorText, type AnalysisContext, type Labels } from './context.ts'
+import { notFound, say } from './problem.ts'
+
+export interface Selecting<O extends ApiObject> {
+  readonly objects: readonly O[]
+  /** `Sidecars` */
+  readonly plural: string
+  /** Path of the labels to select by. */
+  readonly path: string
+  /** undefined: none is written; {}: one that names no label. */
+  selectorOf(object: O): Labels | undefined
+  readonly conflict: string
+  readonly several: string
+}
+
+export function selectorConflicts<O extends ApiObject>(context: AnalysisContext, kind: Selecting<O>): Problem[] {
+  const problems: Problem[] = []
+  const byPod = new Map<string, O[]>()
+  const general = new Map<string, O[]>()
+  const add = (to: Map<string, O[]>, key: string, object: O): void => void to.set(key, [...(to.get(key) ?? []), object])
+  for (const object of kind.objects) {
+    const { namespace } = object.metadata
+    const selector = kind.selectorOf(object)
+    if (selector === undefined) add(general, namespace, object)
+    if (selector === undefined || Object.keys(selector).length === 0) continue
+    const pods = context.all('Pod').filter((p) => p.metadata.namespace === namespace && covers(selector, p.metadata.labels))
+    if (pods.length === 0) problems.push(notFound(object, kind.path, 'selector', selectorText(selector)))
+    for (const pod of pods) add(byPod, `${namespace}/${pod.metadata.name}`, object)
+  }
+  const names = (list: readonly O[]): string => list.map((o) => o.metadata.name).join(', ')
+  const said = new Set<O>()
+  for (const [pod, list] of byPod) {
+    if (list.length < 2) continue
+    for (const object of list.filter((o) => !said.has(o))) {
+      said.add(object)
+      problems.push(say(kind.conflict, 'error', object, kind.path.slice(0, kind.path.lastIndexOf('.')), `The ${kind.plural} ${names(list)} select the same pod ${pod}, which can lead to undefined behavior`))
+    }
+  }
+  for (const [namespace, list] of general) {
+    if (list.length > 1) for (const object of list) problems.push(say(kind.several, 'error', object, 'metadata.name', `The ${kind.plural} ${names(list)} in namespace ${namespace} have no workload selector, which can lead to undefined behavior`))
+  }
+  return problems
+}
