@@ -67,6 +67,8 @@ function checkKeys(known: Values, given: Values, path: string, from: string, pro
     } else if (isRecord(below)) {
       if (isRecord(value)) checkKeys(below, value, at, from, problems)
       else if (value !== null) problems.push(problem(from, at, 'error', `${at} must be a map, not ${JSON.stringify(value)}`))
+    } else if (typeof below === 'string' && typeof value === 'number' && !Number.isInteger(value)) {
+      problems.push(problem(from, at, 'warning', `${at} is read as the number ${value}, which keeps no trailing zeros`, 'write it in quotes'))
     } else if (!sameType(below, value)) problems.push(problem(from, at, 'error', `${at} must be ${typeName(below)}, not ${JSON.stringify(value)}`))
   }
 }
@@ -75,7 +77,7 @@ function sameType(wanted: unknown, value: unknown): boolean {
   if (value === null) return true
   if (Array.isArray(wanted)) return Array.isArray(value)
   if (typeof wanted === 'number') return typeof value === 'number'
-  // A tag such as 1.30 is read as a number by YAML: Helm's users know it, and we can tell what they mean but for trailing zeros.
+  // A tag such as 12 is a number for YAML.
   if (typeof wanted === 'string') return typeof value === 'string' || typeof value === 'number'
   return typeof value === typeof wanted
 }
