@@ -1,10 +1,11 @@
-// The sidecar as a process.
+// The sidecar as a process. Its readiness is served before the rest of it is loaded: the kubelet asks early.
 import { flushCompileCache } from 'node:module'
 import { KithError } from '#lib/errors.ts'
 import { readEnvironment } from './environment.ts'
 import { readFlags } from './flags.ts'
 import { jsonLogger } from './json-logger.ts'
-import { startSidecar, type Sidecar } from './sidecar.ts'
+import { ReadinessGate, readinessPlace, serveReadiness } from './readiness.ts'
+import type { Sidecar } from './sidecar.ts'
 
 const { agentLevel, proxyLevel } = readFlags(process.argv.slice(2))
 const log = jsonLogger({ scope: 'agent' }, agentLevel)
@@ -23,7 +24,11 @@ process.on('uncaughtException', (error) => log.error({ error: error.stack ?? Str
 process.on('unhandledRejection', (error) => log.error({ error: error instanceof Error ? error.stack : String(error) }, 'unexpected rejection'))
 
 try {
-  sidecar = await startSidecar(readEnvironment(process.env), log, () => end(true), proxyLog)
+  const settings = readEnvironment(process.env)
+  const gate = new ReadinessGate()
+  await serveReadiness(readinessPlace(settings.portBase), gate)
+  const { startSidecar } = await import('./sidecar.ts')
+  sidecar = await startSidecar(settings, log, () => end(true), { proxyLog, gate })
   // The next sidecar on this machine starts from compiled code, where NODE_COMPILE_CACHE names a folder.
   flushCompileCache()
 } catch (error) {

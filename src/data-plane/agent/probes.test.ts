@@ -3,8 +3,9 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { createServer as createNetServer, type AddressInfo } from 'node:net'
 import { test } from 'node:test'
-import { serveHealth } from './health-ports.ts'
+import { serveAgentPort } from './agent-port.ts'
 import { parseProbers, probe, type Prober } from './probes.ts'
+import { ReadinessGate, serveReadiness } from './readiness.ts'
 
 const portOf = (server: { address(): unknown }): number => (server.address() as AddressInfo).port
 
@@ -55,12 +56,16 @@ test('the health ports say ready when it is so, forward known probes alone, and 
   const web = createServer((_, response) => response.end())
   await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve))
   const ports: [number, number] = [await free(), await free()]
-  const served = await serveHealth({
-    agent: { host: '0.0.0.0', port: ports[0] }, health: { host: '0.0.0.0', port: ports[1] }, ready: () => ready, metrics: async () => 'a 1\n', application: { address: '127.0.0.1', from: undefined }, onQuit: () => quits++, onDrain: async () => void drains++,
+  const gate = new ReadinessGate(50)
+  const health = await serveReadiness({ host: '0.0.0.0', port: ports[1] }, gate)
+  gate.ask(() => ready)
+  const served = await serveAgentPort({
+    at: { host: '0.0.0.0', port: ports[0] }, gate, metrics: async () => 'a 1\n', application: { address: '127.0.0.1', from: undefined }, onQuit: () => quits++, onDrain: async () => void drains++,
     probers: parseProbers(JSON.stringify({ '/app-health/web/readyz': { httpGet: { path: '/', port: portOf(web) } } })),
   })
   t.after(() => {
     served.close()
+    health.close()
     web.closeAllConnections()
     web.close()
   })
@@ -94,3 +99,14 @@ async function free(): Promise<number> {
     return port
   }
 }
+
+test('a question that comes a little early is answered once it is so; after the end it is never', async () => {
+  const gate = new ReadinessGate(5000)
+  const early = gate.ready()
+  let ready = false
+  gate.ask(() => ready)
+  ready = true
+  assert.equal(await early, true)
+  gate.end()
+  assert.equal(await gate.ready(), false)
+})

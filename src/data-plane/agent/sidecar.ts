@@ -1,14 +1,15 @@
 // What stands beside the application, built by hand: certificate first, then configuration into the proxy, then ready.
 import type { Logger } from '#lib/log.ts'
 import { formatSpiffeId } from '#identity'
+import { serveAgentPort } from './agent-port.ts'
 import { requestCertificate } from './ca-client.ts'
 import type { DataPlane } from './data-plane.ts'
 import type { AgentSettings } from './environment.ts'
-import { serveHealth } from './health-ports.ts'
 import { makeKeyAndRequest } from './key-pair.ts'
 import { mayLeave } from './leaving.ts'
 import { applicationMetrics, mergeMetrics } from './merged-metrics.ts'
 import { parseProbers } from './probes.ts'
+import { ReadinessGate, readinessPlace, serveReadiness } from './readiness.ts'
 import { followFile } from './root-file.ts'
 import { Rotation, type WorkloadCertificate } from './rotation.ts'
 
@@ -20,9 +21,18 @@ export interface Sidecar {
   stop(alone?: boolean): Promise<void>
 }
 
+export interface SidecarOptions {
+  /** Default: a child of the agent's. */
+  readonly proxyLog?: Logger
+  /** Already served; default: a gate of its own, and its port. */
+  readonly gate?: ReadinessGate
+}
+
 const lookMs = 50
 
-export async function startSidecar(settings: AgentSettings, log: Logger, onQuit: () => void, proxyLog: Logger = log.child({ part: 'proxy' })): Promise<Sidecar> {
+export async function startSidecar(settings: AgentSettings, log: Logger, onQuit: () => void, options: SidecarOptions = {}): Promise<Sidecar> {
+  const proxyLog = options.proxyLog ?? log.child({ part: 'proxy' })
+  const gate = options.gate ?? new ReadinessGate()
   const identity = formatSpiffeId(settings)
   const plane: DataPlane = await startDataPlane(settings, log, proxyLog, onQuit, () => rotation.renewNow())
   const rotation: Rotation = new Rotation({
@@ -48,12 +58,14 @@ export async function startSidecar(settings: AgentSettings, log: Logger, onQuit:
   const ready = (): Promise<boolean> | boolean => !ending && rotation.current !== undefined && plane.ready()
   const application = applicationMetrics(settings.prometheus, settings.statusPort)
   const metrics = async (): Promise<string> => mergeMetrics((await plane.metrics()) + agentMetrics(rotation.current, failedScrapes), application, () => void failedScrapes++)
-  const [host, base] = settings.portBase === undefined ? [undefined, 15019] : ['127.0.0.1', settings.portBase]
-  const health = await serveHealth({
-    agent: { host, port: settings.portBase === undefined ? settings.statusPort : base + 1 }, health: { host, port: base + 2 }, ready, metrics, probers: parseProbers(settings.probers),
+  const at = settings.portBase === undefined ? { host: undefined, port: settings.statusPort } : { host: '127.0.0.1', port: settings.portBase + 1 }
+  const health = options.gate === undefined ? await serveReadiness(readinessPlace(settings.portBase), gate) : undefined
+  const port = await serveAgentPort({
+    at, gate, metrics, probers: parseProbers(settings.probers),
     // Where connections are redirected, what comes from 127.0.0.6 is let through to the application; all else would meet the sidecar itself.
     application: { address: settings.address, from: settings.dialMap === undefined && settings.address.includes('.') ? '127.0.0.6' : undefined }, onQuit, onDrain: drain,
   })
+  gate.ask(ready)
   await rotation.start()
   await plane.begin()
   return {
@@ -61,13 +73,15 @@ export async function startSidecar(settings: AgentSettings, log: Logger, onQuit:
     drain,
     async stop(alone = drained) {
       ending = true
+      gate.end()
       const fromMs = performance.now()
       await drain()
       while (!mayLeave(settings.leaving, { elapsedMs: performance.now() - fromMs, connections: await plane.connections(), alone })) await new Promise((resolve) => setTimeout(resolve, lookMs))
       roots.stop()
       rotation.stop()
       await plane.end()
-      health.close()
+      port.close()
+      health?.close()
     },
   }
 }

@@ -1,0 +1,37 @@
+// 15020: metrics, rewritten probes and hooks; draining and quitting are for the pod itself alone.
+import type { IncomingMessage } from 'node:http'
+import { serveAt, type Place } from './http-place.ts'
+import { probe, type Prober } from './probes.ts'
+import { answerReadiness, type ReadinessGate } from './readiness.ts'
+
+export interface AgentPortOptions {
+  readonly at: Place
+  readonly gate: ReadinessGate
+  readonly metrics: () => Promise<string>
+  readonly probers: ReadonlyMap<string, Prober>
+  /** Where the application is probed, and the address that the probe comes from. */
+  readonly application: { readonly address: string; readonly from: string | undefined }
+  /** Asked from inside the pod: `POST /quitquitquit`, `POST /drain`. */
+  readonly onQuit: () => void
+  readonly onDrain: () => Promise<void>
+}
+
+export function serveAgentPort(options: AgentPortOptions): Promise<{ close(): void }> {
+  return serveAt(options.at, (asked, request, response) => {
+    if (asked === '/healthz/ready') return void answerReadiness(options.gate, response)
+    if (asked === '/stats/prometheus' || asked === '/metrics') return void options.metrics().then((text) => response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(text), () => response.writeHead(500).end())
+    const prober = options.probers.get(asked)
+    if (prober !== undefined) return void probe(prober, options.application.address, options.application.from, request.headers['user-agent']).then(({ status, body }) => response.writeHead(status).end(body))
+    if (asked === '/quitquitquit' || asked === '/drain') {
+      if (request.method !== 'POST') return void response.writeHead(405).end()
+      if (!isLoopback(request)) return void response.writeHead(403).end('only from inside the pod\n')
+      if (asked === '/drain') return void options.onDrain().then(() => response.end('draining\n'), () => response.writeHead(500).end())
+      response.end('quitting\n')
+      return options.onQuit()
+    }
+    response.writeHead(404).end()
+  })
+}
+
+/** 127.0.0.6 is what the sidecar's own inbound connections come from: a peer's, so not one of the pod's. */
+const isLoopback = (request: IncomingMessage): boolean => /^(::ffff:127\.0\.0\.1|127\.0\.0\.1|::1)$/.test(request.socket.remoteAddress ?? '')
