@@ -68,7 +68,7 @@ async function answer(kind: string, version: string, spec: unknown): Promise<str
   }
 }
 
-const specOf = (text: string): unknown => (parseYaml(`spec: ${text}`, 'case.yaml').documents[0]?.value as { spec: unknown }).spec
+const specOf = (text: string): unknown => (parseYaml(`spec: ${text}`, 'case.yaml').documents[0] as { value: { spec: unknown } }).value.spec
 const refusals: string[] = []
 
 for (const { kind, spec, refused, webhook } of crdCases) {

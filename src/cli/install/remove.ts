@@ -28,8 +28,10 @@ export async function planRemoval(client: KubernetesClient, { namespace, revisio
   const pods = (await client.list({ apiVersion: 'v1', kind: 'Pod', labelSelector: 'security.istio.io/tlsMode=istio' })).items
   const meshed = pods.filter((p) => p.metadata.annotations?.['sidecar.istio.io/status'] !== undefined && (revision === undefined || (p.metadata.annotations['istio.io/rev'] ?? 'default') === revision))
   if (revision !== undefined) return { objects: installed, users: [], kept: [], meshed }
-  const [traces, crds] = await Promise.all([tracesOf(client, namespace), definedKinds(client)])
-  const users = (await Promise.all(crds.map((crd) => objectsOf(client, crd)))).flat()
+  const [traces, crds, namespaces] = await Promise.all([tracesOf(client, namespace), definedKinds(client), client.list({ apiVersion: 'v1', kind: 'Namespace' })])
+  // What goes with its namespace is nobody's any more.
+  const ending = new Set(namespaces.items.filter((n) => n.metadata.deletionTimestamp !== undefined).map((n) => n.metadata.name))
+  const users = (await Promise.all(crds.map((crd) => objectsOf(client, crd)))).flat().filter((o) => !ending.has(o.metadata.namespace))
   const used = (crd: KubernetesObject): boolean => users.some((u) => u.kind === kindOf(crd))
   const going = crds.filter((crd) => definitions === 'delete' || (definitions === 'where-unused' && !used(crd)))
   return { objects: [...installed, ...traces, ...going], users: definitions === 'delete' ? users : users.filter((u) => going.some((crd) => kindOf(crd) === u.kind)), kept: crds.filter((crd) => !going.includes(crd)), meshed }
