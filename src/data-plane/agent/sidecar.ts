@@ -34,15 +34,23 @@ export async function startSidecar(settings: AgentSettings, log: Logger, onQuit:
   const proxyLog = options.proxyLog ?? log.child({ part: 'proxy' })
   const gate = options.gate ?? new ReadinessGate()
   const identity = formatSpiffeId(settings)
-  const plane: DataPlane = await startDataPlane(settings, log, proxyLog, onQuit, () => rotation.renewNow())
+  let plane: DataPlane | undefined
   const rotation: Rotation = new Rotation({
     identity, trustDomain: settings.trustDomain,
     fetch: async () => {
       const { key, csr } = await makeKeyAndRequest(identity)
       return { key, chain: await requestCertificate(settings, csr, rotation.current?.roots) }
     },
-    onCertificate: (c) => plane.certificate(c), now: Date.now, pick: Math.random, log,
+    onCertificate: (c) => plane?.certificate(c), now: Date.now, pick: Math.random, log,
   })
+  // While the certificate is asked for, the proxy is loaded: most of a sidecar's start is one of the two.
+  const first = rotation.start()
+  const started = await startDataPlane(settings, log, proxyLog, onQuit, () => rotation.renewNow()).catch((error: unknown) => {
+    rotation.stop()
+    throw error
+  })
+  plane = started
+  if (rotation.current !== undefined) plane.certificate(rotation.current)
   const roots = followFile(settings.rootPath, () => {
     log.info({}, 'the mesh’s root certificates have changed')
     rotation.renewNow()
@@ -53,11 +61,11 @@ export async function startSidecar(settings: AgentSettings, log: Logger, onQuit:
   const drain = async (): Promise<void> => {
     if (!drained) log.info({}, 'draining')
     drained = true
-    await plane.drain()
+    await started.drain()
   }
-  const ready = (): Promise<boolean> | boolean => !ending && rotation.current !== undefined && plane.ready()
+  const ready = (): Promise<boolean> | boolean => !ending && rotation.current !== undefined && started.ready()
   const application = applicationMetrics(settings.prometheus, settings.statusPort)
-  const metrics = async (): Promise<string> => mergeMetrics((await plane.metrics()) + agentMetrics(rotation.current, failedScrapes), application, () => void failedScrapes++)
+  const metrics = async (): Promise<string> => mergeMetrics((await started.metrics()) + agentMetrics(rotation.current, failedScrapes), application, () => void failedScrapes++)
   const at = settings.portBase === undefined ? { host: undefined, port: settings.statusPort } : { host: '127.0.0.1', port: settings.portBase + 1 }
   const health = options.gate === undefined ? await serveReadiness(readinessPlace(settings.portBase), gate) : undefined
   const port = await serveAgentPort({
@@ -66,8 +74,8 @@ export async function startSidecar(settings: AgentSettings, log: Logger, onQuit:
     application: { address: settings.address, from: settings.dialMap === undefined && settings.address.includes('.') ? '127.0.0.6' : undefined }, onQuit, onDrain: drain,
   })
   gate.ask(ready)
-  await rotation.start()
-  await plane.begin()
+  await first
+  await started.begin()
   return {
     ready,
     drain,
@@ -76,10 +84,10 @@ export async function startSidecar(settings: AgentSettings, log: Logger, onQuit:
       gate.end()
       const fromMs = performance.now()
       await drain()
-      while (!mayLeave(settings.leaving, { elapsedMs: performance.now() - fromMs, connections: await plane.connections(), alone })) await new Promise((resolve) => setTimeout(resolve, lookMs))
+      while (!mayLeave(settings.leaving, { elapsedMs: performance.now() - fromMs, connections: await started.connections(), alone })) await new Promise((resolve) => setTimeout(resolve, lookMs))
       roots.stop()
       rotation.stop()
-      await plane.end()
+      await started.end()
       port.close()
       health?.close()
     },
