@@ -44,8 +44,8 @@ export function tagRole(settings: Settings, tag: string): readonly KubernetesObj
 /** The API server must trust the certificate of the webhooks: the control plane tells it which. */
 function webhookRules(of: { readonly revision: string; readonly namespace: string; readonly tag?: string }): readonly Rule[] {
   const group = 'admissionregistration.k8s.io'
-  const validating = of.tag === undefined || of.tag === 'default' ? [rule(group, ['validatingwebhookconfigurations'], ['update', 'patch'], validatingName(of))] : []
-  return [rule(group, ['mutatingwebhookconfigurations'], ['update', 'patch'], mutatingName(of)), ...validating]
+  const validating = of.tag === undefined || of.tag === 'default' ? [rule(group, ['validatingwebhookconfigurations'], ['patch'], validatingName(of))] : []
+  return [rule(group, ['mutatingwebhookconfigurations'], ['patch'], mutatingName(of)), ...validating]
 }
 
 function clusterRules({ revision, namespace }: Settings): readonly Rule[] {
@@ -58,12 +58,11 @@ function clusterRules({ revision, namespace }: Settings): readonly Rule[] {
     rule('authentication.k8s.io', ['tokenreviews'], ['create']),
     // The mesh's root certificate for the pods of every namespace. What is created has no name yet that a rule could know.
     rule('', ['configmaps'], ['create']),
-    rule('', ['configmaps'], [...reading, 'update', 'patch', 'delete'], 'istio-ca-root-cert'),
+    rule('', ['configmaps'], [...reading, 'patch'], 'istio-ca-root-cert'),
     rule('admissionregistration.k8s.io', ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'], reading),
     ...webhookRules({ revision, namespace }),
     // Why a pod got no sidecar is told to whoever made the pod.
-    rule('', ['events'], ['create', 'patch']),
-    rule('events.k8s.io', ['events'], ['create', 'patch']),
+    rule('', ['events'], ['create']),
   ]
 }
 
@@ -74,16 +73,17 @@ function meshRules(): readonly Rule[] {
     const plural = knownResource(`${group}/v1`, kind)?.plural
     if (plural !== undefined) groups.set(group, [...(groups.get(group) ?? []), plural].sort())
   }
-  return [...groups].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([group, resources]) => [rule(group, resources, reading), rule(group, resources.map((r) => `${r}/status`), ['update', 'patch'])])
+  return [...groups].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([group, resources]) => [rule(group, resources, reading), rule(group, resources.map((r) => `${r}/status`), ['patch'])])
 }
 
 function ownNamespaceRules({ suffix }: Settings): readonly Rule[] {
   return [
     // The CA's key: made once, or plugged in.
     rule('', ['secrets'], ['create']),
-    rule('', ['secrets'], [...reading, 'update', 'patch'], 'istio-ca-secret', 'cacerts'),
+    rule('', ['secrets'], reading, 'istio-ca-secret', 'cacerts'),
     rule('', ['configmaps'], reading, `istio${suffix}`, `istio-sidecar-injector${suffix}`),
     // Which replica does what only one may do.
-    rule('coordination.k8s.io', ['leases'], ['get', 'list', 'watch', 'create', 'update', 'patch']),
+    rule('coordination.k8s.io', ['leases'], ['create']),
+    rule('coordination.k8s.io', ['leases'], ['get', 'update'], 'istio-leader'),
   ]
 }
