@@ -66,7 +66,7 @@ async function run(files: readonly string[], options: Options): Promise<void> {
   const unknown = options.analyzer.filter((name) => !analyzers.some((a) => a.name === name) && name !== 'schema')
   if (unknown.length > 0) throw new ExitError(64, `there is no analyzer ${unknown.join(', ')}; kith analyze -L lists them`)
   const input = await readInput([...files, ...options.filename], options)
-  const config = meshConfig(options.meshConfigFile) ?? (input.cluster === undefined ? noConfig : meshConfigOf(decodeObjects(input.documents).objects))
+  const config = meshConfig(options.meshConfigFile) ?? meshConfigOf(decodeObjects(input.documents.filter(({ value }) => isRecord(value) && value['kind'] === 'ConfigMap')).objects)
   const { messages, unreadable } = analyze(input.documents, { meshConfig: config.config, only: options.analyzer })
   const broken = [...input.problems, ...unreadable]
   const all = [...config.problems, ...messages].filter((p) => !suppressed(p, options.suppress) && within(p, options, input.cluster))
@@ -110,8 +110,6 @@ function inNamespace(value: unknown, namespace: string): unknown {
   return { ...value, metadata: { ...value['metadata'], namespace } }
 }
 
-const noConfig: ReturnType<typeof decodeMeshConfig> = { config: {}, problems: [] }
-
 function threshold(text: string): number {
   const index = levels.findIndex((l) => l.toLowerCase() === text.toLowerCase())
   if (index === -1) throw new ExitError(64, `${text} is no level: Info, Warning or Error`)
@@ -123,7 +121,7 @@ function meshConfig(file: string | undefined): ReturnType<typeof decodeMeshConfi
   const read = readFiles([file])
   if (read.problems[0] !== undefined) throw new ExitError(1, read.problems[0].message)
   const document = read.documents[0]
-  return document === undefined ? noConfig : decodeMeshConfig(document.value, document.origin)
+  return document === undefined ? { config: {}, problems: [] } : decodeMeshConfig(document.value, document.origin)
 }
 
 /** Objects without a namespace concern everybody; of a cluster, a Namespace concerns itself. */

@@ -36,7 +36,8 @@ export function decodeValue(schema: SchemaNode, value: unknown, path: string, in
 
 function decodeTyped(schema: SchemaNode, value: unknown, path: string, into: Decoding): unknown {
   const wrong = (expected: string): undefined => {
-    into.faults.push({ path, kind: 'type', message: `expected ${expected}, found ${describe(value)}` })
+    const help = expected === 'a string' && (typeof value === 'number' || typeof value === 'boolean') ? 'put it in quotes' : undefined
+    into.faults.push({ path, kind: 'type', message: `expected ${expected}, found ${describe(value)}`, ...(help === undefined ? {} : { help }) })
     return undefined
   }
   switch (schema.type) {

@@ -31,6 +31,11 @@ test('shape: what the CRDs refuse', () => {
     [istio('VirtualServce', {}), /did you mean VirtualService\?/],
     [istio('EnvoyFilter', {}, 'networking.istio.io/v1'), /it serves networking\.istio\.io\/v1alpha3/],
     ['text', /must be an object/],
+    [null, /must be an object/],
+    [istio('PeerAuthentication', { selector: { matchLabels: { app: 'a' } }, portLevelMtls: { http: { mode: 'STRICT' } } }, security), /number/],
+    [istio('AuthorizationPolicy', { rules: [{ to: [{ operation: { ports: [80] } }] }] }, security), /^spec\.rules\[0\]\.to\[0\]\.operation\.ports\[0\]: .*put it in quotes$/],
+    [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'a', labels: { 'istio-injection': true } } }, /^metadata\.labels\.istio-injection: expected a string, found boolean true; put it in quotes/],
+    [{ ...istio('PeerAuthentication', {}, security), metadata: { name: 'x', namespace: 7, labels: ['a'], annotations: { n: 1 } } }, /^metadata\.namespace: .*number 7/],
   ]
   for (const [raw, pattern] of cases) {
     const found = said(raw)

@@ -45,7 +45,10 @@ export function read(raw: unknown, origin: Origin): Reading {
   const known = istioKindOf(apiVersion, kind)
   if (known === undefined) {
     const group = apiVersion.slice(0, Math.max(0, apiVersion.indexOf('/')))
-    if (!istioGroups.has(group) || unmodelled.has(kind)) return { draft: { ...head, spec: isRecord(raw['spec']) ? raw['spec'] : {} }, faults: [], findings: [] }
+    if (!istioGroups.has(group) || unmodelled.has(kind)) {
+      const faults = metadataFaults(raw['metadata']).map((f) => ({ ...f, problem: problemAt(head, f.path, 'IST0106', 'error', f.message, f.help) }))
+      return { draft: { ...head, spec: isRecord(raw['spec']) ? raw['spec'] : {} }, faults, findings: [] }
+    }
     const elsewhere = istioKinds[kind]
     if (elsewhere !== undefined) return fail(head, 'apiVersion', `${kind} is no kind of ${group}`, `it belongs to ${elsewhere.group}/${elsewhere.versions[0]}`)
     const near = nearest(kind, Object.keys(istioKinds).filter((k) => istioKinds[k]?.group === group)) ?? nearest(kind, Object.keys(istioKinds))
@@ -61,6 +64,7 @@ function readIstio(head: Omit<ApiObject, 'spec'>, known: IstioKind): Reading {
   if (!known.versions.includes(version)) {
     decoding.faults.push({ path: 'apiVersion', kind: 'type', message: `Istio serves no ${head.apiVersion} of ${head.kind}`, help: `it serves ${known.versions.map((v) => `${known.group}/${v}`).join(', ')}` })
   }
+  decoding.faults.push(...metadataFaults(head.raw['metadata']))
   if (head.metadata.name === '') decoding.faults.push(missingName(head.raw))
   const draft: ApiObject = { ...head, spec: whole?.spec ?? {} }
   const near = (a: string, b: string): boolean => a === b || a.startsWith(`${b}.`) || a.startsWith(`${b}[`) || b.startsWith(`${a}.`) || b.startsWith(`${a}[`)
@@ -77,6 +81,23 @@ function missingName(raw: Readonly<Record<string, unknown>>): Fault {
   const name = isRecord(raw['metadata']) ? raw['metadata']['name'] : undefined
   if (name === undefined || name === null || name === '') return { path: 'metadata.name', kind: 'limit', message: 'this field is required' }
   return { path: 'metadata.name', kind: 'limit', message: `expected a string, found ${typeof name} ${String(name)}`, help: 'put it in quotes: on, off, yes, no and numbers are no text in YAML' }
+}
+
+/** What an API server can't read: it refuses the whole object. The name is looked at where it is needed. */
+function metadataFaults(raw: unknown): Fault[] {
+  if (!isRecord(raw)) return []
+  const found: Fault[] = []
+  const say = (path: string, expected: string, value: unknown, help?: string): void =>
+    void found.push({ path: `metadata.${path}`, kind: 'limit', message: `expected ${expected}, found ${Array.isArray(value) ? 'a list' : `${typeof value} ${String(value)}`}`, ...(help === undefined ? {} : { help }) })
+  const quotes = 'put it in quotes: on, off, yes, no and numbers are no text in YAML'
+  if (raw['namespace'] !== undefined && raw['namespace'] !== null && typeof raw['namespace'] !== 'string') say('namespace', 'a string', raw['namespace'], quotes)
+  for (const key of ['labels', 'annotations']) {
+    const of = raw[key]
+    if (of === undefined || of === null) continue
+    if (!isRecord(of)) say(key, 'a map', of)
+    else for (const [name, value] of Object.entries(of)) if (typeof value !== 'string' && value !== null) say(`${key}.${name}`, 'a string', value, quotes)
+  }
+  return found
 }
 
 /** Kinds of Istio's groups that Kith takes unread. */

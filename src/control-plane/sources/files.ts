@@ -1,4 +1,5 @@
 // Folders, files and standard input → documents. Reads each file once; a file that can't be read is a problem, the rest goes on.
+import { isUtf8 } from 'node:buffer'
 import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Problem } from '#lib/problem.ts'
@@ -42,7 +43,9 @@ function collect(path: string, files: string[], problems: Problem[]): void {
 
 function readOne(file: string): ParsedText {
   try {
-    const text = file === '-' ? readFileSync(0, 'utf8') : readRegular(file)
+    const bytes = file === '-' ? readFileSync(0) : readRegular(file)
+    if (!isUtf8(bytes)) return { documents: [], problems: [unreadable(file, otherEncoding(bytes))] }
+    const text = bytes.toString('utf8')
     if (text.length > mostBytes) return { documents: [], problems: [unreadable(file, tooLarge)] }
     if (text.includes('\0')) return { documents: [], problems: [unreadable(file, 'it holds NUL characters, so it is no text')] }
     const parsed = parseYaml(text, file)
@@ -54,12 +57,17 @@ function readOne(file: string): ParsedText {
 
 const tooLarge = `it is larger than ${mostBytes / 1024 / 1024} MiB`
 
+function otherEncoding(bytes: Buffer): string {
+  const mark = bytes.length < 2 ? 0 : bytes.readUInt16BE(0)
+  return mark === 0xfffe || mark === 0xfeff ? 'it is UTF-16; save it as UTF-8' : 'it is no UTF-8; save it as UTF-8'
+}
+
 /** A pipe or a device might never end. */
-function readRegular(file: string): string {
+function readRegular(file: string): Buffer {
   const stat = statSync(file)
   if (stat.size > mostBytes) throw new Error(tooLarge)
   if (!stat.isFile() && !stat.isFIFO()) throw new Error('it is no file')
-  return readFileSync(file, 'utf8')
+  return readFileSync(file)
 }
 
 /** JSON that is no YAML (tabs for indentation): read without places. */

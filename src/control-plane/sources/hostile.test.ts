@@ -17,6 +17,8 @@ const cases: readonly { readonly name: string; readonly text: string | Buffer; r
   { name: 'duplicate key', text: 'kind: A\nspec: {}\n---\nkind: B\nspec:\n  x: 1\n  x: 2\n', documents: 1, line: 7 },
   { name: 'tab', text: 'a:\n\tb: 1\n', documents: 0, line: 2 },
   { name: 'no UTF-8', text: Buffer.from([0xff, 0xfe, 0x00, 0x41, 0x00]), documents: 0 },
+  { name: 'Latin-1', text: Buffer.from('name: caf\xe9\n', 'latin1'), documents: 0 },
+  { name: 'UTF-16', text: Buffer.from('\ufeffname: a\n', 'utf16le'), documents: 0 },
   { name: 'depth', text: '['.repeat(200_000), documents: 0 },
   { name: 'unclosed quote', text: 'a: "x\n---\nb: 1\n', documents: 1, line: 2 },
   { name: 'unknown tag', text: 'a: !!js/function x', documents: 0, line: 1 },

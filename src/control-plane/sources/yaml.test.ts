@@ -50,3 +50,17 @@ test('line ends and byte order marks change nothing', () => {
   assert.deepEqual(parsed.documents[0]?.value, { a: 1, b: { c: 2 } })
   assert.equal(parsed.documents[0]?.origin.locate?.('b.c')?.line, 3)
 })
+
+test('what a text that can’t be read most likely wants', () => {
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['{{- if .Values.mtls }}\na: 1\n{{- end }}\n', /helm template/], ['a: {{ .Values.a }}\n', /helm template/], ['a: b: c\n', /needs quotes/], ['a: {b: c[d], e: f}\n', /needs quotes inside/], ['a: "b\nc: d\n', /quote is not closed/],
+    ['a:\n\tb: 1\n', /spaces/], ['a: 1\na: 2\n', /leave one/], ['a: !secret b\n', /no tags/],
+  ]
+  for (const [text, help] of cases) assert.match(parseYaml(text, 'f.yaml').problems[0]?.help ?? '', help, text)
+})
+
+test('an empty item of a List takes only itself along', () => {
+  const parsed = parseYaml('kind: List\nitems:\n- null\n- kind: B\n', 'f.yaml')
+  assert.deepEqual(parsed.documents.map((d) => [d.value, d.origin.line]), [[null, 3], [{ kind: 'B' }, 4]])
+  assert.deepEqual(parsed.problems, [])
+})

@@ -112,8 +112,8 @@ function originOf(place: Place, index: number, first: number): Origin {
 
 /** `kind: List`: each item is an object of its own, at its own place in the file. */
 function expandList(document: RawDocument): RawDocument[] {
-  const value = document.value as { kind?: unknown; apiVersion?: unknown; items?: unknown }
-  if (typeof value !== 'object' || value.kind !== 'List' || !Array.isArray(value.items)) return [document]
+  const value = document.value as { kind?: unknown; apiVersion?: unknown; items?: unknown } | null
+  if (typeof value !== 'object' || value === null || value.kind !== 'List' || !Array.isArray(value.items)) return [document]
   return value.items.flatMap((item: unknown, i) => {
     const prefix = `items[${i}]`
     const at = document.origin.locate?.(prefix)
@@ -146,8 +146,19 @@ function expandedSize(value: unknown, known = new Map<object, number>()): number
   return size
 }
 
-function failed(error: unknown, { file, lines, start }: Place, at = 0): Problem {
+/** What a parser's words mean for whoever wrote the text; the first that fits. */
+const remedies: readonly (readonly [RegExp, string])[] = [
+  [/bad indentation of a mapping/, 'a text with ": " in it needs quotes; or the line stands under another than it belongs to'],
+  [/missed comma|flow/, 'a text with [ ] { } or , in it needs quotes inside […] and {…}'],
+  [/deficient indentation|end of the stream/, 'a quote is not closed, or a line is indented less than what it belongs to'],
+  [/tab characters/, 'indent with spaces'],
+  [/duplicated mapping key/, 'a field can be written once: leave one of them out'],
+  [/unknown .*tag/, 'Kubernetes knows no tags of its own'],
+]
+
+function failed(error: unknown, { part, file, lines, start }: Place, at = 0): Problem {
   const mark = error instanceof YAMLException ? (error.mark as { position?: number } | undefined) : undefined
   const reason = error instanceof YAMLException ? error.reason : (error as Error).message
-  return { code: 'KITH0001', severity: 'error', ref: { kind: '', namespace: '', name: '', path: '', file, ...lines.at(start + (mark?.position ?? at)) }, message: `this YAML can't be read: ${reason}` }
+  const help = /\{\{|\{%/.test(part) ? 'it looks like a template: render it first, as in: helm template … | kith validate -f -' : remedies.find(([words]) => words.test(reason))?.[1]
+  return { code: 'KITH0001', severity: 'error', ref: { kind: '', namespace: '', name: '', path: '', file, ...lines.at(start + (mark?.position ?? at)) }, message: `this YAML can't be read: ${reason}`, ...(help === undefined ? {} : { help }) }
 }

@@ -84,3 +84,9 @@ test('the order of documents changes nothing', () => {
 test('every code has a name, and every code of the table is said by somebody', () => {
   for (const { codes, name } of analyzers) for (const code of codes) assert.ok(messageKinds[code], `${name}: ${code}`)
 })
+
+test('an object that stands twice: the last counts, and the first is said to count for nothing', () => {
+  const [twice] = run([...mesh, peer('a', 'bar', '{mtls: {mode: STRICT}}'), peer('a', 'bar', '{mtls: {mode: DISABLE}}')]).filter((m) => m.code === 'KITH0109')
+  assert.deepEqual([twice?.ref.kind, twice?.ref.name, twice?.severity], ['PeerAuthentication', 'a', 'warning'])
+  assert.ok(!run([...mesh, peer('a', 'bar', '{}'), peer('a', 'foo', '{}')]).some((m) => m.code === 'KITH0109'))
+})

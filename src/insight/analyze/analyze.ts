@@ -3,6 +3,7 @@ import { read, type ApiObject, type MeshConfigSpec, type Origin } from '#api'
 import type { Problem } from '#lib/problem.ts'
 import { analyzers, type Analyzer } from './analyzers.ts'
 import { AnalysisContext } from './context.ts'
+import { say } from './problem.ts'
 
 export interface Document {
   readonly value: unknown
@@ -42,13 +43,19 @@ export function analyze(documents: readonly Document[], options: AnalyzeOptions 
     }
     if (draft === undefined || !whole) continue
     messages.push(...findings)
-    objects.set(`${draft.apiVersion.split('/')[0] ?? ''}/${draft.kind}/${draft.metadata.namespace}/${draft.metadata.name}`, draft)
+    const key = `${draft.apiVersion.split('/')[0] ?? ''}/${draft.kind}/${draft.metadata.namespace}/${draft.metadata.name}`
+    const before = objects.get(key)
+    // Without a file it is what a cluster holds, and a file's object takes its place on purpose.
+    if (before?.origin.file !== undefined && draft.metadata.name !== '' && draft.metadata.generateName === undefined) messages.push(say('KITH0109', 'warning', before, '', `counts for nothing: the same object stands again at ${place(draft)}, and the last one is applied`, 'leave one of them out'))
+    objects.set(key, draft)
   }
   const context = new AnalysisContext([...objects.values()], options.meshConfig)
   const found = wanted('schema') ? messages : []
   for (const analyzer of analyzers) if (wanted(analyzer.name)) found.push(...analyzer.analyze(context))
   return { messages: found.filter((p) => !isSuppressed(p, objects)).sort(byLevelAndPlace), unreadable }
 }
+
+const place = ({ origin }: ApiObject): string => `${origin.file ?? 'another place'}${origin.line === undefined ? '' : `:${origin.line}`}`
 
 export type { Analyzer }
 

@@ -1,18 +1,20 @@
 // Both ends of a call: what each will do, the verdict, and every rule that had a say.
 // Law: what a proxy does is asked of its engine over what is generated for it; the plan says why.
 import { invariant, KithError } from '#lib/errors.ts'
-import { byDefault, mapDecided, type Decided, type Reason } from '#lib/decided.ts'
+import { byDefault, type Decided, type Reason } from '#lib/decided.ts'
 import { formatRef, type Problem } from '#lib/problem.ts'
 import type { RuntimeCluster, RuntimeConfig } from '#engine'
 import { endpointsOf, type Mesh } from '#mesh'
 import { planEndpoints, podTlsAt, type ProxyPlan, type Upstream } from '#plan'
 import { bytesOnTheWire, candidates, onTheWire, runtimeEndpoints, type ClusterChoice } from '../simulate/index.ts'
 import { routeCall, type Routed } from './client-path.ts'
+import { clientSide, rewritten } from './client-side.ts'
+import { didYouMean, localAnswer, noUpstream, nowhere, outside } from './dead-ends.ts'
 import { findWorkload } from './find-workload.ts'
 import { askAbout, type Question } from './question.ts'
 import { arrive, type Sent } from './server-side.ts'
 import { parseTarget } from './target.ts'
-import type { Blocked, Call, ClientSide, EndpointAnswer, Explanation, RouteTaken, WireTls } from './types.ts'
+import type { Blocked, Call, ClientSide, EndpointAnswer, Explanation, WireTls } from './types.ts'
 
 type Clusters = Extract<Routed, { kind: 'clusters' }>
 
@@ -82,18 +84,6 @@ function answerAt(q: Question, client: ClientSide, sent: Sent, address: string, 
   return { address: `${address}:${port}`, weight, client, ...arrive(q, sent, address, port) }
 }
 
-/** What the server reads, where it differs from what the application wrote. */
-function rewritten(q: Question, route: Decided<RouteTaken>, choice: ClusterChoice): Decided<RouteTaken> {
-  const path = choice.path !== undefined && choice.path !== q.request.path ? { path: choice.path } : {}
-  const authority = choice.authority !== undefined && choice.authority !== q.request.authority ? { authority: choice.authority } : {}
-  return mapDecided(route, (r) => ({ ...r, ...path, ...authority }))
-}
-
-function clientSide(q: Question, route: Decided<RouteTaken>): ClientSide {
-  const { client } = q
-  return { workload: `${client.namespace}/${client.name}`, sidecar: client.sidecar, identity: client.sidecar.value ? client.identity : null, route, destination: null, tls: null }
-}
-
 const noSidecar = byDefault<WireTls>('DISABLE', 'tls.no-sidecar')
 
 /** The application's own connection: to the service's ready endpoints as kube-proxy picks them, or straight to an address. */
@@ -101,8 +91,7 @@ function withoutSidecar(q: Question): EndpointAnswer[] {
   const client: ClientSide = { ...clientSide(q, byDefault({ rule: 'no sidecar: straight to the address' }, 'tls.no-sidecar')), tls: noSidecar }
   const places = directPlaces(q)
   if (places === undefined) return [outside(q, client)]
-  const blocked: Blocked = { at: 'client', why: `nothing answers at ${q.target.host}:${q.target.port}`, symptom: 'connection refused or timed out', source: 'default', fix: ['check the port and that ready pods stand behind the service'] }
-  if (places.length === 0) return [{ ...outside(q, client), outcome: 'blocked', blocked }]
+  if (places.length === 0) return [nowhere(q, client)]
   return places.map((p) => answerAt(q, client, { tls: noSidecar, bytes: q.bytes }, p.address, p.port, 1))
 }
 
@@ -126,13 +115,14 @@ function unknownDestination(q: Question, plan: ProxyPlan, config: RuntimeConfig,
   if (egress.value === 'REGISTRY_ONLY') {
     const route = { value: { rule: 'unknown destination' }, because: [{ rule: 'route.blackhole', source, effect: 'chosen' as const }] }
     const why = `${q.target.host}:${q.target.port} is not known to the mesh, and ${source === 'default' ? 'REGISTRY_ONLY holds' : `${formatRef(source)} says REGISTRY_ONLY`}`
-    const blocked: Blocked = { at: 'client', why, symptom: q.bytes.http === undefined ? 'the connection is closed' : '502 from the caller’s sidecar', source, fix: [`add a ServiceEntry for ${q.target.host}`] }
+    const blocked: Blocked = { at: 'client', why, symptom: q.bytes.http === undefined ? 'the connection is closed' : '502 from the caller’s sidecar', source, fix: [`add a ServiceEntry for ${q.target.host}${didYouMean(q)}`] }
     return [{ ...outside(q, clientSide(q, route)), outcome: 'blocked', blocked }]
   }
-  const route = { value: { rule: q.resolved.workload === undefined ? 'unknown destination: passed on' : 'a pod’s own address: passed on' }, because: [{ rule: 'route.passthrough', source, effect: 'chosen' as const }] }
+  const route = { value: { rule: q.resolved.workload === undefined ? `unknown destination: passed on${didYouMean(q)}` : 'a pod’s own address: passed on' }, because: [{ rule: 'route.passthrough', source, effect: 'chosen' as const }] }
   const client: ClientSide = { ...clientSide(q, route), tls: byDefault<WireTls>('DISABLE', 'tls.passthrough') }
   const places = directPlaces(q)
-  if (places === undefined || places.length === 0) return [outside(q, client)]
+  if (places === undefined) return [outside(q, client)]
+  if (places.length === 0) return [nowhere(q, client)]
   const cluster = config.clusters.get('PassthroughCluster')
   invariant(cluster !== undefined, 'every proxy has what passes through')
   return places.map((p) => {
@@ -141,36 +131,6 @@ function unknownDestination(q: Question, plan: ProxyPlan, config: RuntimeConfig,
     const sent = sentTo(q, cluster, { tls }, { ...p, because, socketMatch: {} }, choice)
     return answerAt(q, { ...client, tls: sent.tls }, sent, p.address, p.port, choice.weight)
   })
-}
-
-/** A host whose address only the application knows: nothing of the mesh is at the other end. */
-function outside(q: Question, client: ClientSide): EndpointAnswer {
-  const wire = client.tls?.value ?? 'DISABLE'
-  return { address: `${q.target.host}:${q.target.port}`, weight: 1, outcome: wire === 'DISABLE' ? 'plaintext' : wire === 'ISTIO_MUTUAL' ? 'mtls' : 'tls', client, server: null, blocked: null }
-}
-
-function localAnswer(q: Question, routed: Extract<Routed, { kind: 'local' }>): EndpointAnswer {
-  const { status, what, location } = routed
-  const source = routed.route.because[0]?.source ?? 'default'
-  const why = {
-    'no-route': 'a VirtualService took this host over, and none of its rules matches the call', redirect: `the route answers with a redirect to ${location ?? ''}`, direct: `the route answers by itself with ${status}`,
-    'not-http': `port ${q.target.port} carries HTTP, and the application sends TLS`, 'bad-path': `the path ${q.request.path} can’t be normalised`,
-  }[what]
-  const fix = { 'no-route': ['add a rule without match as the last one'], 'not-http': ['speak plain http:// from the application; the sidecars make the TLS', `or name the Service’s port https-… so that TLS passes through`] }[what as string] ?? []
-  const symptom = what === 'not-http' ? 'the connection is closed, or 400, during the TLS handshake' : `${status} from the caller’s sidecar`
-  return { address: '', weight: 1, outcome: 'blocked', client: clientSide(q, routed.route), server: null, blocked: { at: 'client', why, symptom, source, fix } }
-}
-
-function noUpstream(q: Question, routed: Clusters, choice: ClusterChoice, upstream: Upstream | null): EndpointAnswer {
-  const [, port = '', subset = '', host = ''] = choice.cluster.split('|')
-  const source = routed.route.because[0]?.source ?? 'default'
-  const destination = host === '' ? null : { host, port: Number(port), subset: subset === '' ? null : subset }
-  const subsetWords = subset === '' ? '' : ` subset ${subset}`
-  const why = upstream === null ? (host === '' ? 'the route leads nowhere' : `the route leads to ${host}:${port}${subsetWords}, which this client’s mesh does not know`) : `${host}:${port}${subsetWords} has no ready endpoint`
-  const symptom = routed.http ? `${upstream === null ? routed.status : 503} from the caller’s sidecar (response flag ${upstream === null ? 'NC' : 'UH'})` : 'the connection is closed'
-  const fix = upstream === null ? [subset === '' ? 'check the destination’s host and port' : `define subset ${subset} in a DestinationRule for ${host} that this client sees`] : [subset === '' ? 'check that ready pods match the Service’s selector' : `check the labels of subset ${subset}`]
-  const client: ClientSide = { ...clientSide(q, rewritten(q, routed.route, choice)), destination, tls: upstream === null ? null : mapDecided(upstream.tls, (t): WireTls => (t.mode === 'AUTO' ? 'DISABLE' : t.mode)) }
-  return { address: '', weight: choice.weight, outcome: 'blocked', client, server: null, blocked: { at: 'client', why, symptom, source, fix } }
 }
 
 /** Of the client what concerns its calls, of the servers what concerns who may come in; each once. */
