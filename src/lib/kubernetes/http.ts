@@ -17,6 +17,9 @@ export interface Exchange {
   readonly signal?: AbortSignal
 }
 
+/** What the message of a failure begins with. */
+export type Asked = Pick<Exchange, 'method' | 'path'>
+
 export interface Transport {
   /** The answer's head has come, and its status is below 300. */
   send(exchange: Exchange): Promise<IncomingMessage>
@@ -108,12 +111,12 @@ function head(exchange: Exchange, base: URL, secure: boolean, agent: HttpAgent, 
   })
 }
 
-function unreachable(exchange: Exchange, base: URL, cause: Error & { code?: string }): KithError {
+export function unreachable(exchange: Asked, base: URL, cause: Error & { code?: string }): KithError {
   return new KithError('K8S_UNREACHABLE', `${exchange.method} ${exchange.path}: the API server ${base.host} can't be reached: ${cause.message === '' ? (cause.code ?? cause.name) : cause.message}`, { cause })
 }
 
 /** Throws K8S_UNREACHABLE where the answer is cut off. */
-export async function bodyText(response: IncomingMessage, exchange: Pick<Exchange, 'method' | 'path'>): Promise<string> {
+export async function bodyText(response: IncomingMessage, exchange: Asked): Promise<string> {
   const chunks: Buffer[] = []
   try {
     for await (const chunk of response) chunks.push(chunk as Buffer)
@@ -125,7 +128,7 @@ export async function bodyText(response: IncomingMessage, exchange: Pick<Exchang
 
 const codes: Readonly<Record<number, string>> = { 400: 'K8S_INVALID', 401: 'K8S_UNAUTHORIZED', 403: 'K8S_FORBIDDEN', 404: 'K8S_NOT_FOUND', 409: 'K8S_CONFLICT', 410: 'K8S_GONE', 422: 'K8S_INVALID' }
 
-function refusal(exchange: Exchange, status: number, text: string): KithError {
+export function refusal(exchange: Asked, status: number, text: string): KithError {
   let message = text.trim().slice(0, 500)
   try {
     message = (JSON.parse(text) as { message?: string }).message ?? message
