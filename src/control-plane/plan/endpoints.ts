@@ -3,7 +3,7 @@ import type { MeshService, ServicePort } from '#mesh'
 import type { PlanContext } from './context.ts'
 import type { MergedRule } from './destination-rules.ts'
 import { effectivePolicy } from './traffic-policy.ts'
-import type { Endpoint, EndpointsPlan, ProxyPlan } from './types.ts'
+import type { Endpoint, EndpointsPlan, Upstream } from './types.ts'
 import { decideEndpointTls, serverMtls } from './upstream-tls.ts'
 import { subsetCovers } from './upstreams.ts'
 
@@ -20,7 +20,7 @@ export function endpointsFor(context: PlanContext, service: MeshService, port: S
 }
 
 /** Endpoints of the plan's EDS upstreams; `names` narrows them. */
-export function planEndpoints(context: PlanContext, plan: ProxyPlan, names?: ReadonlySet<string>): EndpointsPlan[] {
+export function planEndpoints(context: PlanContext, plan: { readonly upstreams: readonly Pick<Upstream, 'name' | 'discovery' | 'host' | 'port' | 'subset'>[] }, names?: ReadonlySet<string>): EndpointsPlan[] {
   return plan.upstreams
     .filter((u) => u.discovery === 'EDS' && (names === undefined || names.has(u.name)))
     .map((u) => {

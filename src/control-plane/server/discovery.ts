@@ -7,6 +7,7 @@ import { verifyPeer, type VerifiedPeer } from '#identity'
 import type { Workload } from '#mesh'
 import { DeltaServerState, issuedMs, pushOrder, SotwServerState, typeUrls, type DeltaResponse, type Feedback, type Resource, type SotwResponse, type SotwWireRequest, type WireRequest } from '#xds'
 import { proxyConfig, type ProxyConfig } from './proxy-config.ts'
+import { Round } from './round.ts'
 import type { Snapshot } from './snapshot.ts'
 
 interface Pushed {
@@ -67,6 +68,8 @@ export interface ProxyStatus {
 
 /** setTimeout takes 32 bits. */
 const longestTimerMs = 2 ** 31 - 1
+/** Planning goes on for so long before others have their turn. */
+const workMs = 20
 const wildcardTypes = new Set<string>([typeUrls.cluster, typeUrls.listener])
 
 export class Discovery {
@@ -74,9 +77,14 @@ export class Discovery {
   readonly #connections = new Set<Connection>()
   #snapshot: Snapshot | undefined
   #draining = false
+  /** Whose plan is not of the newest snapshot yet. */
+  readonly #stale = new Set<Connection>()
+  #working: NodeJS.Immediate | undefined
+  readonly #round: Round
 
   constructor(options: DiscoveryOptions) {
     this.#options = options
+    this.#round = new Round(options.log)
   }
 
   /** The handler of DeltaAggregatedResources. */
@@ -108,6 +116,7 @@ export class Discovery {
     this.#endWithCertificate(connection)
     const gone = (): void => {
       clearTimeout(connection.end)
+      this.#stale.delete(connection)
       if (this.#connections.delete(connection) && connection.id !== '') log.info({ proxy: connection.id }, 'proxy disconnected')
     }
     stream.on('data', (request: Request) => {
@@ -144,10 +153,15 @@ export class Discovery {
     connection.fail(refusal)
   }
 
-  /** A new snapshot reaches every proxy; one whose configuration did not change hears nothing. `fromMs`: when the change was noticed (performance.now). */
+  /**
+   * A new snapshot reaches every proxy; one whose configuration did not change hears nothing. Where only endpoints changed they go out at once;
+   * what must be planned anew follows proxy by proxy, with room in between for what is more urgent. `fromMs`: when the change was noticed (performance.now).
+   */
   publish(snapshot: Snapshot, fromMs = performance.now()): void {
+    const before = this.#snapshot
     this.#snapshot = snapshot
-    const told: Record<string, readonly string[]> = {}
+    this.#round.begin(snapshot, fromMs)
+    const { endpoints } = snapshot
     for (const connection of this.#connections) {
       // A pod that is no longer known keeps what it has: it is on its way out, and may still drain.
       const workload = connection.id === '' ? undefined : snapshot.workloadById.get(connection.id)
@@ -157,13 +171,33 @@ export class Discovery {
         this.#refuse(connection, refusal)
         continue
       }
-      if (!this.#configure(connection, snapshot, workload)) continue
-      const sent = pushOrder.flatMap((type) => this.#push(connection, type))
-      if (sent.length > 0) told[connection.id] = sent.length > 8 ? [...sent.slice(0, 8), `and ${sent.length - 8} more`] : sent
+      const { config } = connection
+      const current = endpoints !== undefined && config !== undefined && config.snapshot === before && !this.#stale.has(connection)
+      if (current) {
+        connection.config = config.withEndpoints(snapshot, workload, endpoints.hosts)
+        this.#round.told(connection.id, this.#push(connection, typeUrls.endpoint))
+      }
+      if (!current || !endpoints.complete) this.#stale.add(connection)
     }
-    if (snapshot.changed.length === 0 && Object.keys(told).length === 0) return
-    const changed = snapshot.changed.length > 12 ? [...snapshot.changed.slice(0, 12), `and ${snapshot.changed.length - 12} more`] : snapshot.changed
-    this.#options.log.info({ snapshot: snapshot.number, changed, proxies: Object.keys(told).length, sent: told, ms: Math.round(performance.now() - fromMs) }, 'change pushed')
+    this.#work()
+  }
+
+  /** Plans anew whoever waits for it, a little at a time. */
+  #work = (): void => {
+    if (this.#working !== undefined) return
+    const untilMs = performance.now() + workMs
+    for (const connection of this.#stale) {
+      this.#stale.delete(connection)
+      const workload = this.#connections.has(connection) ? this.#snapshot?.workloadById.get(connection.id) : undefined
+      if (workload !== undefined && this.#snapshot !== undefined && this.#configure(connection, this.#snapshot, workload)) this.#round.told(connection.id, pushOrder.flatMap((type) => this.#push(connection, type)))
+      if (performance.now() < untilMs || this.#stale.size === 0) continue
+      this.#working = setImmediate(() => {
+        this.#working = undefined
+        this.#work()
+      })
+      return
+    }
+    this.#round.end()
   }
 
   /** False where planning failed: that is our bug, it is logged, and the proxy keeps what it has. */

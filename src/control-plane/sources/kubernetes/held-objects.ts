@@ -1,5 +1,5 @@
 // What is held of the cluster: each object decoded once, when it changes; a newer text with a fault keeps its former self.
-import { canonicalHash } from '#lib/canonical.ts'
+import { createHash } from 'node:crypto'
 import type { Problem } from '#lib/problem.ts'
 import { decode, type ApiObject } from '#api'
 import type { Objects } from '../objects.ts'
@@ -34,7 +34,8 @@ export class HeldObjects {
       const status = { uid: raw.metadata.uid ?? '', generation: raw.metadata.generation ?? 0, status: raw['status'] }
       const stripped = kind.strip(raw)
       const { resourceVersion: _version, ...metadata } = stripped.metadata
-      const hash = canonicalHash({ ...stripped, metadata })
+      // An API server writes an object's fields in one order; another order were no more than a needless change.
+      const hash = createHash('sha1').update(JSON.stringify({ ...stripped, metadata })).digest('base64')
       if (before?.hash === hash) {
         held.set(key, { ...before, status: hasOurStatus(kind) ? status : before.status })
         continue
