@@ -3,6 +3,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { bundles } from './bundle.ts'
 import { compileCache, writeTree } from './compile-cache.ts'
 import { architecture, dependenciesLayer, kithLayer, nodeBinary, runtimeLayer } from './contents.ts'
 import { ociArchive, type ImageConfig } from './oci.ts'
@@ -19,7 +20,7 @@ const config: ImageConfig = {
   labels: { 'org.opencontainers.image.title': 'kith', 'org.opencontainers.image.version': version, 'org.opencontainers.image.licenses': 'Apache-2.0' },
 }
 
-const [runtime, dependencies, kith] = [runtimeLayer(), dependenciesLayer(), kithLayer()]
+const [runtime, dependencies, kith] = [runtimeLayer(), dependenciesLayer(), [...kithLayer(), ...(await bundles())]]
 const layers = [runtime, dependencies, [...kith, ...await compileCache([dependencies, kith], nodeBinary)]]
 if (values.rootfs !== undefined) writeTree(layers.flat(), values.rootfs)
 if (values.out !== undefined) {

@@ -6,11 +6,12 @@ import { dirname, join } from 'node:path'
 import type { TarEntry } from './tar.ts'
 
 const folder = 'opt/kith/cache'
-/** What each role loads. Entry points would start something: their parts stand here. */
+/** What the control plane and `kith` load. Entry points would start something: their parts stand here. */
 const modules = [
-  'src/data-plane/agent/sidecar.ts', 'src/data-plane/agent/kith-data-plane.ts', 'src/data-plane/agent/json-logger.ts', 'src/data-plane/redirect/index.ts',
   'src/control-plane/server/control-plane.ts', 'src/control-plane/server/cluster/start-in-cluster.ts', 'src/lib/kubernetes/client.ts', 'src/cli/failure.ts', 'src/cli/commands/version.ts', 'src/cli/commands/check-inject.ts',
 ]
+/** Ways in, with words that end them at once: their own files are compiled too. */
+const ways = [['opt/kith/entry.js', 'redirect', '--dry-run'], ['opt/kith/entry.js', 'proxy', 'sidecar'], ['opt/kith/entry.js', 'discovery'], ['opt/kith/entry.js', 'version', '--help'], ['usr/local/bin/kith-agent']]
 /** None of these is part of what V8 compares when it reads the cache. */
 const flags = ['--random-seed=1', '--v8-pool-size=0', '--min-semi-space-size=128', '--max-semi-space-size=128', '--disable-warning=ExperimentalWarning']
 const timeoutMs = 60_000
@@ -23,9 +24,12 @@ export async function compileCache(layers: readonly (readonly TarEntry[])[], nod
   await takeStage()
   try {
     writeTree(layers.flat(), stage)
-    const program = [...modules.filter((m) => existsSync(join(stage, 'opt/kith', m))).map((m) => `await import(${JSON.stringify(`./${m}`)})`), 'process.exit(0)'].join('\n')
-    const run = spawnSync(node, [...flags, '--input-type=module', '--eval', program], { cwd: join(stage, 'opt/kith'), env: { NODE_COMPILE_CACHE: join(stage, folder), NODE_COMPILE_CACHE_PORTABLE: '1' }, encoding: 'utf8', timeout: timeoutMs })
+    const loaded = [...modules.filter((m) => existsSync(join(stage, 'opt/kith', m))), ...globSync('src/data-plane/agent/{sidecar,kith-data-plane,validate}-*.js', { cwd: join(stage, 'opt/kith') }).sort()]
+    const program = [...loaded.map((m) => `await import(${JSON.stringify(`./${m}`)})`), 'process.exit(0)'].join('\n')
+    const env = { NODE_COMPILE_CACHE: join(stage, folder), NODE_COMPILE_CACHE_PORTABLE: '1' }
+    const run = spawnSync(node, [...flags, '--input-type=module', '--eval', program], { cwd: join(stage, 'opt/kith'), env, encoding: 'utf8', timeout: timeoutMs })
     if (run.status !== 0) throw new Error(`the image’s code does not load: ${run.stderr}`)
+    for (const way of ways) spawnSync(node, [...flags, ...way], { cwd: stage, env, stdio: 'ignore', timeout: timeoutMs })
     return globSync('*/*', { cwd: join(stage, folder) }).map((f) => ({ path: `${folder}/${f}`, kind: 'file', content: readFileSync(join(stage, folder, f)) }))
   } finally {
     rmSync(stage, { recursive: true, force: true })

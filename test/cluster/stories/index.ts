@@ -8,4 +8,4 @@ import { uninstall } from './uninstall.ts'
 import { walkthrough } from './walkthrough.ts'
 import { jobs, manualInjection, probes } from './workloads.ts'
 
-export const stories: readonly Story[] = [install, injection, walkthrough, manualInjection, jobs, probes, startup, outage, eviction, uninstall]
+export const stories: readonly Story[] = [install, injection, walkthrough, manualInjection, jobs, probes, outage, eviction, startup, uninstall]
