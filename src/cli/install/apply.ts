@@ -50,9 +50,9 @@ function isSame(live: KubernetesObject, applied: KubernetesObject, dryRun: boole
   return content(live) === content(applied)
 }
 
-/** `Apply failed with 2 conflicts: conflicts with "helm" using apps/v1: - .spec.replicas` → a sentence. */
-function conflictText(message: string): string {
-  const fields = [...message.matchAll(/^- (\S+)/gm)].map((m) => m[1] as string)
+/** `Apply failed with 1 conflict: conflict with "kubectl" with subresource "scale" using apps/v1: .spec.replicas`; several stand in lines of their own: `- .spec.replicas`. */
+export function conflictText(message: string): string {
+  const fields = [...message.matchAll(/(?:^- |: )(\.\S+)/gm)].map((m) => (m[1] as string).slice(1))
   const managers = [...new Set([...message.matchAll(/conflicts? with "([^"]+)"/g)].map((m) => m[1] as string))]
   if (managers.length === 0) return message
   const shown = fields.slice(0, 3).join(', ') + (fields.length > 3 ? ` and ${fields.length - 3} more` : '')

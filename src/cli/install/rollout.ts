@@ -39,7 +39,7 @@ function stateOf(deployment: KubernetesObject): { readonly done: boolean; readon
   const seen = count(status['observedGeneration']) >= (deployment.metadata.generation ?? 0)
   const [updated, available, replicas] = [count(status['updatedReplicas']), count(status['availableReplicas']), count(status['replicas'])]
   if (!seen || updated < wanted) return { done: false, text: `${updated} of ${wanted} replicas made` }
-  if (replicas > updated) return { done: false, text: `${replicas - updated} former replicas still there` }
+  if (replicas > updated) return { done: false, text: `${replicas - updated} former ${replicas - updated === 1 ? 'replica' : 'replicas'} still there` }
   return { done: available >= wanted, text: `${available} of ${wanted} replicas ready` }
 }
 

@@ -60,10 +60,7 @@ export async function runStages(client: KubernetesClient, plan: InstallPlan, opt
 async function waitFor(title: string, client: KubernetesClient, objects: readonly KubernetesObject[], namespace: string, timeoutMs: number, progress: Progress): Promise<void> {
   if (title === 'resource definitions') await waitForCrds(client, objects.map((o) => o.metadata.name ?? ''), Math.min(timeoutMs, 60_000))
   for (const object of objects) if (object.kind === 'Deployment') await waitForRollout(client, namespace, object.metadata.name ?? '', timeoutMs, (text) => progress.doing(`${title}: ${text}`))
-  if (title === 'webhooks') {
-    progress.doing('webhooks: waiting for the control plane’s certificate')
-    await waitForWebhooks(client, objects, timeoutMs)
-  }
+  if (title === 'webhooks') await waitForWebhooks(client, objects, timeoutMs, (text) => progress.doing(`${title}: ${text}`))
 }
 
 /** `13 created`; a few are named. */

@@ -5,10 +5,11 @@ import { KithError } from '#lib/errors.ts'
 import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
 import { keyOf, nameOf } from './apply.ts'
 
-export async function waitForWebhooks(client: KubernetesClient, objects: readonly KubernetesObject[], timeoutMs: number): Promise<void> {
+export async function waitForWebhooks(client: KubernetesClient, objects: readonly KubernetesObject[], timeoutMs: number, say: (text: string) => void): Promise<void> {
   const endMs = Date.now() + Math.min(timeoutMs, 60_000)
   for (const object of objects) {
     while (!trusted(await client.get(keyOf(object)))) {
+      say(`waiting for the control plane’s certificate in ${object.metadata.name ?? ''}`)
       if (Date.now() > endMs) throw new KithError('INSTALL_NOT_READY', `${nameOf(object)} has no certificate yet: the control plane should have written it; kubectl logs -n ${String(serviceOf(object)?.['namespace'] ?? 'istio-system')} -l app=istiod says why not`)
       await pause(200)
     }
