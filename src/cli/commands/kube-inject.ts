@@ -1,8 +1,8 @@
 // kith kube-inject -f FILE: the same YAML with sidecars; what isn't injected stays as it was, byte for byte.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { Command } from 'commander'
-import { parse } from 'yaml'
-import { injectObject, injectSettings, type InjectionSettings, type LabelSelector, type ObjectContext } from '#inject'
+import { parse, stringify } from 'yaml'
+import { createInjector, injectObject, type Injector } from '#inject'
 import { isRecord } from '#api'
 import { ExitError } from '../failure.ts'
 import { joinDocuments, parseParts, splitDocuments, writeBack } from '../yaml-documents.ts'
@@ -46,7 +46,7 @@ Examples:
 }
 
 /** Nothing is printed where any document is faulty: half a file must not reach kubectl. */
-export function injectText(text: string, file: string, context: ObjectContext): { output: string; warnings: string[] } {
+export function injectText(text: string, file: string, context: Injector): { output: string; warnings: string[] } {
   const parts = splitDocuments(text)
   const warnings: string[] = []
   const faults: string[] = []
@@ -77,19 +77,24 @@ function readInput(file: string): string {
   }
 }
 
-function contextOf(options: Options): ObjectContext {
-  const read = (file: string | undefined): unknown => (file === undefined ? {} : (parse(readInput(file), { version: '1.1' }) as unknown))
-  const config = read(options.injectConfigFile)
-  if (isRecord(config) && (config['templates'] !== undefined || config['template'] !== undefined)) {
-    process.stderr.write(`kith kube-inject: the templates in ${options.injectConfigFile ?? ''} are not used: Kith renders its own; policy and selectors of that file hold\n`)
-  }
-  const settings = injectSettings(read(options.valuesFile), read(options.meshConfigFile), options.revision)
-  return { settings, injection: injectionOf(config), parseYaml: (yaml) => parse(yaml, { version: '1.1' }) as unknown }
+function contextOf(options: Options): Injector {
+  const read = (file: string | undefined): unknown => (file === undefined ? {} : yaml.parse(readInput(file)))
+  const injector = createInjector({ config: configOf(options.injectConfigFile), values: read(options.valuesFile), meshConfig: read(options.meshConfigFile), revision: options.revision, yaml })
+  if (injector.faults.length > 0) throw new ExitError(1, injector.faults.map((f) => `Error: ${options.injectConfigFile ?? ''}: ${f}`).join('\n'))
+  return injector
 }
 
-/** `policy` and the selectors of an injection configuration. */
-function injectionOf(config: unknown): InjectionSettings {
-  if (!isRecord(config)) return {}
-  const selectors = (key: string): readonly LabelSelector[] => (Array.isArray(config[key]) ? (config[key] as LabelSelector[]) : [])
-  return { policy: config['policy'] === 'disabled' ? 'disabled' : 'enabled', neverInjectSelector: selectors('neverInjectSelector'), alwaysInjectSelector: selectors('alwaysInjectSelector') }
+const yaml = { parse: (text: string): unknown => parse(text, { version: '1.1' }) as unknown, print: (value: unknown): string => stringify(value, { lineWidth: 0, version: '1.1' }) }
+
+/** A whole injection configuration, or nothing but the template that takes the sidecar's place. */
+function configOf(file: string | undefined): unknown {
+  if (file === undefined) return {}
+  const text = readInput(file)
+  try {
+    const config = yaml.parse(text)
+    if (isRecord(config) && ['policy', 'templates', 'defaultTemplates', 'aliases', 'neverInjectSelector', 'alwaysInjectSelector', 'injectedAnnotations'].some((key) => config[key] !== undefined)) return config
+  } catch {
+    // A bare template need not be YAML before it is rendered.
+  }
+  return text.trim() === '' ? {} : { templates: { sidecar: text } }
 }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parse } from 'yaml'
-import { injectObject, type ObjectContext } from './inject-object.ts'
-import { injectSettings } from './settings.ts'
+import { parse, stringify } from 'yaml'
+import { injectObject } from './inject-object.ts'
+import { createInjector } from './injector.ts'
 
-const context: ObjectContext = { settings: injectSettings(), injection: {}, parseYaml: (t) => parse(t) as unknown }
+const yaml = { parse: (t: string) => parse(t) as unknown, print: (v: unknown) => stringify(v) }
+const context = createInjector({ config: {}, values: {}, meshConfig: {}, revision: 'default', yaml })
 type Obj = Record<string, unknown>
 type PodLike = { metadata: { labels: Record<string, string>; annotations: Record<string, string> }; spec: { containers: Obj[]; initContainers?: Obj[]; volumes: Obj[] } }
 

@@ -1,19 +1,13 @@
 // One object of any kind → the same with its pods injected, or why not. What kube-inject and the webhook have in common ends here.
 import { isRecord } from '#api'
-import { injectKey, injectionRequired, type InjectionSettings } from './decide.ts'
+import { injectKey, injectionRequired } from './decide.ts'
 import { injectPod } from './inject-pod.ts'
-import type { InjectSettings } from './settings.ts'
-import { ownerOfPod, ownerUrl } from './owner.ts'
+import type { Injector } from './injector.ts'
+import { ownerOfPod } from './owner.ts'
 import { typeFaults } from './pod-types.ts'
 import { strings } from './strings.ts'
 
 type Obj = Record<string, unknown>
-
-export interface ObjectContext {
-  readonly settings: InjectSettings
-  readonly injection: InjectionSettings
-  readonly parseYaml: (text: string) => unknown
-}
 
 export type ObjectResult =
   | { readonly kind: 'injected'; readonly object: Obj; readonly warnings: readonly string[] }
@@ -26,7 +20,7 @@ const podPaths: Readonly<Record<string, readonly string[]>> = {
   CronJob: ['spec', 'jobTemplate', 'spec', 'template'],
 }
 
-export function injectObject(object: Obj, context: ObjectContext): ObjectResult {
+export function injectObject(object: Obj, context: Injector): ObjectResult {
   if (object['kind'] === 'List' && Array.isArray(object['items'])) return injectList(object, object['items'], context)
   const kind = String(object['kind'])
   const path = podPaths[kind]
@@ -56,12 +50,12 @@ export function injectObject(object: Obj, context: ObjectContext): ObjectResult 
     return { kind: 'untouched', warnings: [...odd, `Skipping injection because ${shown} has ${why}`] }
   }
   const owner = kind === 'Pod' ? ownerOfPod(metadata) : { apiVersion: object['apiVersion'], kind, name }
-  const injected = injectPod({ metadata: podMetadata, spec: holder['spec'] }, { ...context, namespace, workload: owner.name, owner: ownerUrl(owner, namespace) })
+  const injected = injectPod({ metadata: podMetadata, spec: holder['spec'] }, { ...context, namespace, owner })
   if ('faults' in injected) return { kind: 'faulty', faults: injected.faults.map((f) => `${shown}: ${f}`) }
   return { kind: 'injected', object: replaceAt(object, path, { ...holder, metadata: injected.metadata, spec: injected.spec }), warnings: [...odd, ...injected.warnings.map((w) => `${shown}: ${w}`)] }
 }
 
-function injectList(object: Obj, items: readonly unknown[], context: ObjectContext): ObjectResult {
+function injectList(object: Obj, items: readonly unknown[], context: Injector): ObjectResult {
   const results = items.map((item) => (isRecord(item) ? injectObject(item, context) : ({ kind: 'untouched', warnings: [] } as const)))
   const faults = results.flatMap((r) => (r.kind === 'faulty' ? r.faults : []))
   if (faults.length > 0) return { kind: 'faulty', faults }

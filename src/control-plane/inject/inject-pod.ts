@@ -1,85 +1,76 @@
-// One pod (or pod template) → the same with a sidecar. Idempotent: what an earlier injection added is taken out first.
-// Istio: pkg/kube/inject/inject.go RunTemplate, webhook.go postProcessPod.
+// One pod (or pod template) → the same with what its templates add. Idempotent: what an earlier injection added is taken out first.
+// Istio: pkg/kube/inject/inject.go RunTemplate, webhook.go reapplyOverwrittenContainers and postProcessPod.
 import { isRecord } from '#api'
 import { annotationFaults } from './annotations.ts'
+import { containersOf, keepOthers, overridesKey, statusKey, takeOutEarlier } from './earlier.ts'
 import { strategicMerge } from './merge.ts'
+import type { PodOwner } from './owner.ts'
 import { rewriteProbes } from './probes.ts'
-import { renderTemplate, statusPortOf, type TemplateInput } from './template.ts'
+import { mergePrometheus } from './prometheus.ts'
 import type { InjectSettings } from './settings.ts'
-
-type Obj = Record<string, unknown>
+import { modeOf, statusPortOf } from './sidecar-template.ts'
+import { strings } from './strings.ts'
+import { selectTemplates, templateFault, type Templates } from './templates.ts'
+import type { InjectionTemplate, Obj, PartialPod, TemplateInput } from './template-types.ts'
 
 export interface PodInput {
-  readonly metadata: Readonly<Record<string, unknown>>
-  readonly spec: Readonly<Record<string, unknown>>
+  readonly metadata: Readonly<Obj>
+  readonly spec: Readonly<Obj>
 }
 
 export interface InjectContext {
   readonly settings: InjectSettings
+  readonly templates: Templates
   readonly namespace: string
-  readonly workload: string
-  /** `kubernetes://apis/apps/v1/namespaces/ns/deployments/name` */
-  readonly owner: string
-  /** Reads `proxy.istio.io/config` (YAML); the sources are not this room's. */
-  readonly parseYaml: (text: string) => unknown
+  readonly owner: PodOwner
+  /** Reads `proxy.istio.io/config`; the sources are not this room's. */
+  readonly yaml: { readonly parse: (text: string) => unknown }
 }
 
 export type InjectedPod = { readonly metadata: Obj; readonly spec: Obj; readonly warnings: readonly string[] } | { readonly faults: readonly string[] }
 
-const statusKey = 'sidecar.istio.io/status'
-const overridesKey = 'proxy.istio.io/overrides'
 const ours = ['istio-proxy', 'istio-init', 'istio-validation']
+const fields = ['containers', 'initContainers'] as const
 
 export function injectPod(pod: PodInput, context: InjectContext): InjectedPod {
-  const metadata = structuredClone(pod.metadata) as Obj
-  const annotations = { ...((metadata['annotations'] ?? {}) as Record<string, string>) }
-  const labels = { ...((metadata['labels'] ?? {}) as Record<string, string>) }
+  const { settings } = context
+  const annotations = strings(pod.metadata['annotations'])
   const faults = annotationFaults(annotations)
   const config = ownProxyConfig(annotations, context, faults)
-  if (faults.length > 0) return { faults }
+  const templates = selectTemplates(annotations['inject.istio.io/templates'], context.templates)
+  if (typeof templates === 'string') faults.push(templates)
+  if (faults.length > 0 || typeof templates === 'string') return { faults }
 
+  const metadata = structuredClone(pod.metadata) as Obj
   const spec = structuredClone(pod.spec) as Obj
-  const before = removeEarlier(spec, annotations)
-  const { settings } = context
-  const { own, containers, initContainers } = takeOverrides(spec, before.overrides)
-  const userProxy = own['istio-proxy']
-  const security = (isRecord(userProxy?.['securityContext']) ? userProxy['securityContext'] : {}) as Obj
-  const input: TemplateInput = {
-    settings, annotations, labels, containers, workload: context.workload, owner: context.owner, native: (annotations['sidecar.istio.io/nativeSidecar'] ?? String(settings.nativeSidecars)) === 'true',
-    hold: settings.holdApplicationUntilProxyStarts || config['holdApplicationUntilProxyStarts'] === true, proxyUid: Number(security['runAsUser'] ?? 1337), proxyGid: Number(security['runAsGroup'] ?? 1337), proxyConfig: config,
+  const earlier = takeOutEarlier(spec, annotations)
+  const input = templateInput({ ...metadata, annotations }, spec, annotations, config, context)
+  const rendered = renderAll(templates, input)
+  if ('faults' in rendered) return rendered
+
+  const overrides = addContainers(spec, rendered)
+  const added = addRest(spec, rendered)
+  metadata['labels'] = { ...input.labels, ...strings(rendered.metadata?.['labels']) }
+  const allAnnotations = { ...annotations, ...strings(rendered.metadata?.['annotations']), ...settings.injectedAnnotations }
+  const warnings = warningsOf(input, spec)
+  const proxy = fields.flatMap((f) => containersOf(spec, f)).find((c) => c['name'] === 'istio-proxy' && namesIn(rendered).has('istio-proxy'))
+  if (proxy !== undefined) {
+    if (modeOf(input) === 'TPROXY' && isRecord(proxy['securityContext'])) proxy['securityContext'] = { ...proxy['securityContext'], runAsUser: 0 }
+    warnings.push(...completeProxy(proxy, spec, allAnnotations, input, earlier))
+    keepOthers(proxy, earlier, settings.revision, spec)
   }
-  const rendered = renderTemplate(input)
-  const proxy = overlay(rendered.proxy, userProxy)
-  const init = rendered.init === undefined ? undefined : overlay(rendered.init, own[String(rendered.init['name'])])
-  const kept = Object.entries(own).filter(([name]) => name !== 'istio-proxy' && name !== init?.['name']).map(([, c]) => c)
-
-  const statusPort = statusPortOf(input)
-  const rewrite = (annotations['sidecar.istio.io/rewriteAppHTTPProbers'] ?? String(settings.rewriteAppHttpProbers)) === 'true'
-  const probed = rewrite ? rewriteProbes([...containers, ...initContainers], statusPort, before.probers) : { probers: {}, warnings: [] }
-  const env = (proxy['env'] ?? []) as Obj[]
-  if (Object.keys(probed.probers).length > 0) env.push({ name: 'ISTIO_KUBE_APP_PROBERS', value: JSON.stringify(probed.probers) })
-  proxy['env'] = mergePrometheus(annotations, settings, env, before.prometheus)
-
-  const setup = init === undefined ? [] : [init]
-  const others = [...kept, ...initContainers]
-  spec['containers'] = input.native ? containers : input.hold ? [proxy, ...containers] : [...containers, proxy]
-  spec['initContainers'] = input.native ? [...setup, proxy, ...others] : init?.['name'] === 'istio-validation' ? [...setup, ...others] : [...others, ...setup]
-  if ((spec['initContainers'] as unknown[]).length === 0) delete spec['initContainers']
-  const volumes = (spec['volumes'] ?? []) as Obj[]
-  const added = rendered.volumes.filter((v) => !volumes.some((o) => o['name'] === v['name']))
-  spec['volumes'] = [...volumes, ...added]
-
-  metadata['labels'] = { ...labels, ...newLabels(labels, context) }
-  const names = { initContainers: [...setup, ...(input.native ? [proxy] : [])].map((c) => c['name']), containers: input.native ? null : ['istio-proxy'], volumes: added.map((v) => v['name']), imagePullSecrets: null, revision: settings.revision }
-  metadata['annotations'] = { ...annotations, ...newAnnotations(annotations, containers, settings), [statusKey]: JSON.stringify({ ...names, initContainers: names.initContainers.length === 0 ? null : names.initContainers }), ...overridesAnnotation(own) }
-  return { metadata, spec, warnings: probed.warnings }
+  reorder(spec, annotations, input)
+  const names = (field: string): unknown[] | null => namesOrNull(rendered.spec?.[field])
+  const status = { initContainers: names('initContainers'), containers: names('containers'), volumes: added, imagePullSecrets: names('imagePullSecrets'), revision: settings.revision }
+  metadata['annotations'] = { ...allAnnotations, [statusKey]: JSON.stringify(status), ...overrides }
+  return { metadata, spec, warnings }
 }
 
 function ownProxyConfig(annotations: Record<string, string>, context: InjectContext, faults: string[]): Obj {
   const text = annotations['proxy.istio.io/config']
   if (text === undefined) return { ...context.settings.proxyConfig }
   try {
-    const parsed = context.parseYaml(text) ?? {}
+    const parsed = context.yaml.parse(text) ?? {}
     if (!isRecord(parsed)) throw new Error('it must be a map')
     return { ...context.settings.proxyConfig, ...parsed }
   } catch (error) {
@@ -88,97 +79,105 @@ function ownProxyConfig(annotations: Record<string, string>, context: InjectCont
   }
 }
 
-interface Earlier {
-  /** Containers as the user wrote them before the first injection. */
-  readonly overrides: Readonly<Record<string, Obj>>
-  readonly probers: Readonly<Record<string, unknown>>
-  readonly prometheus: Obj | undefined
-}
-
-/** Takes an earlier injection's containers and volumes out, and remembers what only they still know. */
-function removeEarlier(spec: Obj, annotations: Record<string, string>): Earlier {
-  const text = annotations[statusKey]
-  if (text === undefined) return { overrides: {}, probers: {}, prometheus: undefined }
-  const status = parseObject(text)
-  const listed = (key: string): unknown[] => (Array.isArray(status[key]) ? (status[key] as unknown[]) : [])
-  const all = [...((spec['containers'] ?? []) as Obj[]), ...((spec['initContainers'] ?? []) as Obj[])]
-  const env = ((all.find((c) => c['name'] === 'istio-proxy')?.['env'] ?? []) as Obj[])
-  const gone = new Set([...listed('containers'), ...listed('initContainers')])
-  for (const field of ['containers', 'initContainers']) if (Array.isArray(spec[field])) spec[field] = (spec[field] as Obj[]).filter((c) => !gone.has(c['name']))
-  const volumes = new Set(listed('volumes'))
-  if (Array.isArray(spec['volumes'])) spec['volumes'] = (spec['volumes'] as Obj[]).filter((v) => !volumes.has(v['name']))
-  const stored = parseObject(annotations[overridesKey] ?? '{}')
-  const overrides = [...((stored['containers'] ?? []) as Obj[]), ...((stored['initContainers'] ?? []) as Obj[])]
-  delete annotations[statusKey]
-  delete annotations[overridesKey]
+function templateInput(metadata: Obj, spec: Obj, annotations: Record<string, string>, config: Obj, { settings, owner, namespace }: InjectContext): TemplateInput {
+  const userProxy = fields.flatMap((f) => containersOf(spec, f)).find((c) => c['name'] === 'istio-proxy')
+  const security = isRecord(userProxy?.['securityContext']) ? userProxy['securityContext'] : {}
   return {
-    overrides: Object.fromEntries(overrides.map((c) => [String(c['name']), c])), probers: parseObject(String(env.find((e) => e['name'] === 'ISTIO_KUBE_APP_PROBERS')?.['value'] ?? '{}')),
-    prometheus: env.find((e) => e['name'] === 'ISTIO_PROMETHEUS_ANNOTATIONS'),
+    settings, annotations, labels: strings(metadata['labels']), metadata, spec, containers: containersOf(spec, 'containers').filter((c) => !ours.includes(String(c['name']))), namespace, owner,
+    native: (annotations['sidecar.istio.io/nativeSidecar'] ?? String(settings.nativeSidecars)) === 'true', hold: settings.holdApplicationUntilProxyStarts || config['holdApplicationUntilProxyStarts'] === true,
+    // The rules tell the proxy's traffic by its uid; 0 would let every root process pass.
+    proxyUid: Number(security['runAsUser'] ?? 0) || 1337, proxyGid: Number(security['runAsGroup'] ?? 1337), proxyConfig: config,
   }
 }
 
-/** The user's own istio-proxy and istio-init are laid over the rendered ones. */
-function takeOverrides(spec: Obj, stored: Readonly<Record<string, Obj>>): { own: Record<string, Obj>; containers: Obj[]; initContainers: Obj[] } {
-  const own: Record<string, Obj> = { ...stored }
-  const split = (field: string): Obj[] =>
-    ((spec[field] ?? []) as Obj[]).filter((c) => {
-      if (!ours.includes(String(c['name']))) return true
-      own[String(c['name'])] = c
-      return false
-    })
-  return { own, containers: split('containers'), initContainers: split('initContainers') }
+function renderAll(templates: readonly InjectionTemplate[], input: TemplateInput): PartialPod | { readonly faults: readonly string[] } {
+  try {
+    return templates.reduce<PartialPod>((all, template) => strategicMerge(all, template.render(input)) as PartialPod, {})
+  } catch (error) {
+    return { faults: [templateFault(error)] }
+  }
+}
+
+/** What the user has of the same name is laid over what is rendered, wherever it stands; it is remembered in the annotation that this gives. */
+function addContainers(spec: Obj, rendered: PartialPod): Record<string, string> {
+  const overridden: Record<string, Obj[]> = {}
+  for (const field of fields) {
+    for (const container of containersOf(rendered.spec ?? {}, field)) {
+      const other = field === 'containers' ? 'initContainers' : 'containers'
+      const from = [field, other] as const
+      const at = from.find((f) => containersOf(spec, f).some((c) => c['name'] === container['name']))
+      const own = at === undefined ? undefined : containersOf(spec, at).find((c) => c['name'] === container['name'])
+      if (at !== undefined && own !== undefined) overridden[at] = [...(overridden[at] ?? []), own]
+      const final = overlay(container, own)
+      if (at === field) spec[field] = containersOf(spec, field).map((c) => (c === own ? final : c))
+      else {
+        if (at !== undefined) spec[at] = containersOf(spec, at).filter((c) => c !== own)
+        spec[field] = [...containersOf(spec, field), final]
+      }
+    }
+  }
+  return Object.keys(overridden).length === 0 ? {} : { [overridesKey]: JSON.stringify(overridden) }
 }
 
 function overlay(rendered: Obj, own: Obj | undefined): Obj {
-  if (own === undefined) return { ...rendered }
+  if (own === undefined) return structuredClone(rendered)
   const { image, ...rest } = own
   const handlers = Object.fromEntries(['readinessProbe', 'livenessProbe', 'startupProbe'].filter((p) => isRecord(own[p])).map((p) => [p, own[p]]))
-  return { ...(strategicMerge(rendered, image === undefined || image === 'auto' ? rest : own) as Obj), ...handlers }
+  return structuredClone({ ...(strategicMerge(rendered, image === undefined || image === 'auto' ? rest : own) as Obj), ...handlers })
 }
 
-function overridesAnnotation(own: Readonly<Record<string, Obj>>): Record<string, string> {
-  const all = Object.values(own)
-  if (all.length === 0) return {}
-  const containers = all.filter((c) => c['name'] === 'istio-proxy')
-  const initContainers = all.filter((c) => c['name'] !== 'istio-proxy')
-  return { [overridesKey]: JSON.stringify({ ...(containers.length === 0 ? {} : { containers }), ...(initContainers.length === 0 ? {} : { initContainers }) }) }
+/** Volumes that the user has not, and whatever else of a pod a template sets. The names of the volumes that are new. */
+function addRest(spec: Obj, rendered: PartialPod): unknown[] {
+  const { containers: _c, initContainers: _i, volumes, ...rest } = rendered.spec ?? {}
+  Object.assign(spec, strategicMerge(spec, rest))
+  const there = Array.isArray(spec['volumes']) ? (spec['volumes'] as Obj[]) : []
+  const added = (Array.isArray(volumes) ? (volumes as Obj[]) : []).filter((v) => !there.some((o) => o['name'] === v['name']))
+  if (added.length > 0 || spec['volumes'] !== undefined) spec['volumes'] = [...there, ...structuredClone(added)]
+  return added.map((v) => v['name'])
 }
 
-function newLabels(labels: Readonly<Record<string, string>>, context: InjectContext): Record<string, string> {
-  const name = labels['service.istio.io/canonical-name'] ?? labels['app.kubernetes.io/name'] ?? labels['app'] ?? context.workload
-  const revision = labels['service.istio.io/canonical-revision'] ?? labels['app.kubernetes.io/version'] ?? labels['version'] ?? 'latest'
-  const cut = (text: string): string => text.slice(0, 63).replace(/-$/, '')
-  return {
-    'security.istio.io/tlsMode': labels['security.istio.io/tlsMode'] ?? 'istio', 'service.istio.io/canonical-name': cut(name), 'service.istio.io/canonical-revision': cut(revision),
-    ...(context.settings.network === '' || labels['topology.istio.io/network'] !== undefined ? {} : { 'topology.istio.io/network': context.settings.network }),
-  }
+/** Probes and metrics of the application go by way of the sidecar. */
+function completeProxy(proxy: Obj, spec: Obj, annotations: Record<string, string>, input: TemplateInput, earlier: ReturnType<typeof takeOutEarlier>): readonly string[] {
+  const { settings } = input
+  const applications = fields.flatMap((f) => containersOf(spec, f)).filter((c) => !ours.includes(String(c['name'])))
+  const rewrite = (annotations['sidecar.istio.io/rewriteAppHTTPProbers'] ?? String(settings.rewriteAppHttpProbers)) === 'true'
+  const probed = rewrite ? rewriteProbes(applications, statusPortOf(input), earlier.probers) : { probers: {}, warnings: [] }
+  const env = Array.isArray(proxy['env']) ? (proxy['env'] as Obj[]) : []
+  const metrics = mergePrometheus(annotations, settings, earlier.prometheus)
+  proxy['env'] = [...env, ...(Object.keys(probed.probers).length > 0 ? [{ name: 'ISTIO_KUBE_APP_PROBERS', value: JSON.stringify(probed.probers) }] : []), ...(metrics === undefined ? [] : [metrics])]
+  return probed.warnings
 }
 
-function newAnnotations(annotations: Record<string, string>, containers: readonly Obj[], settings: InjectSettings): Record<string, string> {
-  const first = containers[0]?.['name']
-  const added: Record<string, string> = { 'istio.io/rev': settings.revision }
-  for (const key of ['kubectl.kubernetes.io/default-container', 'kubectl.kubernetes.io/default-logs-container']) if (first !== undefined && annotations[key] === undefined) added[key] = String(first)
-  return added
+/** Classic: the check first, the redirect last, so that init containers can still reach the network. Native: both before the sidecar, the sidecar before all others. */
+function reorder(spec: Obj, annotations: Readonly<Record<string, string>>, input: TemplateInput): void {
+  const take = (list: readonly Obj[], ...names: string[]): Obj[] => names.flatMap((n) => list.filter((c) => c['name'] === n))
+  const without = (list: readonly Obj[], taken: readonly Obj[]): Obj[] => list.filter((c) => !taken.includes(c))
+  const main = containersOf(spec, 'containers')
+  const proxy = take(main, 'istio-proxy')
+  spec['containers'] = input.hold ? [...proxy, ...without(main, proxy)] : [...without(main, proxy), ...proxy]
+  const inits = containersOf(spec, 'initContainers')
+  const native = take(inits, 'istio-proxy')
+  const setup = take(inits, 'istio-validation', 'istio-init')
+  const early = native.length === 0 ? [] : take(inits, ...(annotations['sidecar.istio.io/init-containers-before-proxy'] ?? '').split(',').map((n) => n.trim())).filter((c) => !ours.includes(String(c['name'])))
+  const rest = without(inits, [...native, ...setup, ...early])
+  const checks = take(setup, 'istio-validation')
+  const list = native.length > 0 ? [...setup, ...early, ...native, ...rest] : [...checks, ...rest, ...without(setup, checks)]
+  if (list.length > 0) spec['initContainers'] = list
+  else delete spec['initContainers']
 }
 
-/** Prometheus scrapes the agent, which merges; what the application had asked for goes to the agent. */
-function mergePrometheus(annotations: Record<string, string>, settings: InjectSettings, env: Obj[], before: Obj | undefined): Obj[] {
-  const key = 'prometheus.io/'
-  const merge = (annotations['prometheus.istio.io/merge-metrics'] ?? String(settings.enablePrometheusMerge)).toLowerCase()
-  if (annotations[`${key}scrape`] === 'false' || !['true', '1', 't'].includes(merge)) return env
-  const target = String(settings.statusPort)
-  if (annotations[`${key}port`] === target || annotations[`${key}path`] === '/stats/prometheus') return before === undefined ? env : [...env, before]
-  const asked = { scrape: annotations[`${key}scrape`], path: annotations[`${key}path`], port: annotations[`${key}port`] }
-  const some = Object.fromEntries(Object.entries({ scrape: asked.scrape ?? '', path: asked.path ?? '', port: asked.port ?? '' }))
-  Object.assign(annotations, { [`${key}port`]: target, [`${key}path`]: '/stats/prometheus', [`${key}scrape`]: 'true' })
-  return Object.values(asked).some((v) => v !== undefined) ? [...env, { name: 'ISTIO_PROMETHEUS_ANNOTATIONS', value: JSON.stringify(some) }] : env
+function warningsOf({ owner, native, annotations, settings }: TemplateInput, spec: Obj): string[] {
+  const warnings: string[] = []
+  if (['Default', 'None'].includes(String(spec['dnsPolicy']))) warnings.push(`dnsPolicy ${String(spec['dnsPolicy'])}: the sidecar may not find ${settings.caAddress}`)
+  if (annotations['sidecar.istio.io/bootstrapOverride']) warnings.push('sidecar.istio.io/bootstrapOverride is mounted, but only an Envoy data plane reads it')
+  if (!native && ['Job', 'CronJob'].includes(owner.kind)) warnings.push('the sidecar keeps running when the work is done: a native sidecar (annotation sidecar.istio.io/nativeSidecar: "true") ends by itself, else POST http://localhost:15020/quitquitquit ends it')
+  return warnings
 }
 
-function parseObject(text: string): Obj {
-  try {
-    const parsed: unknown = JSON.parse(text)
-    return isRecord(parsed) ? parsed : {}
-  } catch {
-    return {}
-  }
+function namesIn(rendered: PartialPod): ReadonlySet<unknown> {
+  return new Set(fields.flatMap((f) => containersOf(rendered.spec ?? {}, f)).map((c) => c['name']))
+}
+
+function namesOrNull(list: unknown): unknown[] | null {
+  return Array.isArray(list) && list.length > 0 ? (list as Obj[]).map((c) => c['name']) : null
 }

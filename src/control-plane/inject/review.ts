@@ -4,15 +4,15 @@ import { isRecord } from '#api'
 import type { Decided } from '#lib/decided.ts'
 import { decideInjection, injectKey, injectionRequired } from './decide.ts'
 import { injectPod } from './inject-pod.ts'
-import type { ObjectContext } from './inject-object.ts'
+import type { Injector } from './injector.ts'
 import { jsonPatch } from './json-patch.ts'
-import { controllerOf, ownerOfPod, ownerUrl, type PodOwner } from './owner.ts'
+import { controllerOf, ownerOfPod, type PodOwner } from './owner.ts'
 import { typeFaults } from './pod-types.ts'
 import { strings } from './strings.ts'
 
 type Obj = Record<string, unknown>
 
-export interface ReviewContext extends ObjectContext {
+export interface ReviewContext extends Injector {
   /** Labels of the pod's namespace as last known, for reasons and warnings; the API server's selectors have chosen already. */
   readonly namespaceLabels?: (namespace: string) => Readonly<Record<string, string>> | undefined
 }
@@ -74,6 +74,11 @@ export function refusal(uid: string, code: number, message: string): Review['ans
   return admissionAnswer({ uid, allowed: false, status: { code, message } })
 }
 
+/** No pod is let in, whatever it asks. */
+export function refuseReview(review: unknown, message: string): Review {
+  return { outcome: 'refused', message, answer: refusal(uidOf(review), 503, message) }
+}
+
 export function reviewAdmission(review: unknown, context: ReviewContext): Review {
   const request = readAdmissionReview(review)
   if (typeof request === 'string') return { outcome: 'unreadable', message: request, answer: refusal(uidOf(review), 400, request) }
@@ -91,7 +96,7 @@ export function reviewAdmission(review: unknown, context: ReviewContext): Review
   const decided = decide(metadata, spec, namespace, context)
   if (!decided.value) return { outcome: 'skipped', decided, pod, answer: admissionAnswer({ uid, allowed: true }) }
 
-  const injected = injectPod({ metadata, spec }, { ...context, namespace, workload: owner.name, owner: ownerUrl(owner, namespace) })
+  const injected = injectPod({ metadata, spec }, { ...context, namespace, owner })
   if ('faults' in injected) return { ...refuse(injected.faults.join('; '), 'refused', pod), decided }
   const patch = jsonPatch({ metadata, spec }, { metadata: injected.metadata, spec: injected.spec })
   // A pod template's object may stand without metadata; RFC 6902 adds nothing below what is not there.

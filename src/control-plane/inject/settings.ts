@@ -30,8 +30,14 @@ export interface InjectSettings {
   readonly caAddress: string
   readonly interceptionMode: string
   readonly capNetBindService: boolean
+  readonly imagePullSecrets: readonly string[]
+  /** On each injected pod, whatever else it carries: `injectedAnnotations`. */
+  readonly injectedAnnotations: Readonly<Record<string, string>>
   /** meshConfig.defaultConfig with the pod's own laid over it. */
   readonly proxyConfig: Readonly<Record<string, unknown>>
+  /** As given, for configured templates. */
+  readonly values: Readonly<Record<string, unknown>>
+  readonly meshConfig: Readonly<Record<string, unknown>>
 }
 
 const image = 'kith.dev/proxyv2:0.1.0'
@@ -62,5 +68,11 @@ export function injectSettings(values: unknown = {}, meshConfig: unknown = {}, r
     cni: flag('pilot.cni.enabled', false) || flag('istio_cni.enabled', false), cluster: text('global.multiCluster.clusterName', '') || 'Kubernetes', network: text('global.network', ''), meshId: text('global.meshID', '') || 'cluster.local',
     trustDomain: typeof mesh['trustDomain'] === 'string' ? mesh['trustDomain'] : 'cluster.local', caAddress: text('global.caAddress', '') || 'istiod.istio-system.svc:15012',
     interceptionMode: typeof proxyConfig['interceptionMode'] === 'string' ? proxyConfig['interceptionMode'] : 'REDIRECT', capNetBindService: flag('global.proxy.capNetBindService', false), proxyConfig,
+    imagePullSecrets: names(read('global.imagePullSecrets')), injectedAnnotations: {}, values: isRecord(values) ? values : {}, meshConfig: mesh,
   }
+}
+
+/** `['a']` or `[{name: a}]` */
+function names(raw: unknown): string[] {
+  return Array.isArray(raw) ? (raw as unknown[]).flatMap((n) => (typeof n === 'string' ? [n] : isRecord(n) && typeof n['name'] === 'string' ? [n['name']] : [])) : []
 }

@@ -2,6 +2,7 @@
 // Law: settings that can't be read never replace those that could; until any are known, no pod of the mesh is let in.
 import { KithError } from '#lib/errors.ts'
 import { isRecord } from '#api'
+import { stringify } from 'yaml'
 import { createInjector, type ReviewContext } from '#inject'
 import { follow, followObject, parseYaml } from '#sources'
 import type { StartWebhooks } from '../cluster/webhook-context.ts'
@@ -22,17 +23,28 @@ export const clusterWebhooks: StartWebhooks = async (context) => {
   const metrics = webhookMetrics(registry)
   const name = revision === 'default' ? 'istio-sidecar-injector' : `istio-sidecar-injector-${revision}`
 
-  let source: Source = { config: {}, values: {} }
+  /** One for each answer to "native?", as long as what it is made of stands. */
+  const injectors = new Map<boolean, { readonly mesh: unknown; readonly injector: ReviewContext }>()
+  const injectorOf = (from: Source): ReturnType<typeof createInjector> => createInjector({ ...from, meshConfig: meshConfig(), revision, yaml: { parse: yaml, print: (v) => stringify(v, { lineWidth: 0 }) } })
+  let source: Source | undefined = { config: {}, values: {} }
+  let why = ''
+  let first = true
   const settings = followObject(client, { apiVersion: 'v1', kind: 'ConfigMap', namespace, name }, log, (object) => {
     if (object === undefined) return log.warn({ name }, 'the injector’s ConfigMap is gone, the last one goes on')
     try {
-      source = sourceOf(object['data'])
+      const next = sourceOf(object['data'])
+      const { faults } = injectorOf(next)
+      if (faults.length > 0) throw new KithError('TEMPLATE_INVALID', faults.join('; '))
+      source = next
       injectors.clear()
+      first = false
     } catch (error) {
-      log.error({ name, reason: (error as Error).message }, 'the injector’s ConfigMap can’t be read, the last one goes on')
+      why = `ConfigMap ${namespace}/${name} can’t be read: ${(error as Error).message}`
+      // Defaults in place of what its owner meant would be a guess.
+      if (first) source = undefined
+      log.error({ name, reason: (error as Error).message }, first ? 'the injector’s ConfigMap can’t be read, no pod is let in until it can' : 'the injector’s ConfigMap can’t be read, the last one goes on')
     }
   })
-
   const setting = nativeSetting(process.env['ENABLE_NATIVE_SIDECARS'])
   const kubelets = new Map<string, string>()
   const nodes = setting !== 'auto' ? undefined : follow({ apiVersion: 'v1', kind: 'Node' }, {
@@ -44,14 +56,13 @@ export const clusterWebhooks: StartWebhooks = async (context) => {
   })
   await Promise.all([settings.settled, nodes?.settled])
 
-  /** One for each answer to "native?", as long as what it is made of stands. */
-  const injectors = new Map<boolean, { readonly mesh: unknown; readonly injector: ReviewContext }>()
-  const injectorFor = (node: string | undefined): ReviewContext => {
+  const injectorFor = (node: string | undefined): ReviewContext | string => {
+    if (source === undefined) return why
     const native = nativeSidecars(setting, kubelets, node)
     const mesh = meshConfig()
     const held = injectors.get(native)
     if (held?.mesh === mesh) return held.injector
-    const made = createInjector({ ...source, meshConfig: mesh, revision, parseYaml: yaml })
+    const made = injectorOf(source)
     const injector: ReviewContext = { ...made, settings: { ...made.settings, nativeSidecars: made.settings.nativeSidecars || native }, namespaceLabels: (n) => snapshot()?.mesh.namespaces.get(n) }
     injectors.set(native, { mesh, injector })
     return injector

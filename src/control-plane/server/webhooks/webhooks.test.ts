@@ -23,7 +23,7 @@ async function served(t: TestContext) {
   const serving = new ServingCertificate(() => authority, [name], Date.now, silentLogger)
   await serving.renew()
   const registry = new Registry()
-  const injector = createInjector({ config: {}, values: {}, meshConfig: {}, revision: 'default', parseYaml: (text) => JSON.parse(text) as unknown })
+  const injector = createInjector({ config: {}, values: {}, meshConfig: {}, revision: 'default', yaml: { parse: (text) => JSON.parse(text) as unknown, print: JSON.stringify } })
   const server = await startWebhooks({ host: '127.0.0.1', port: 0, serving, injector: () => injector, registry, log: silentLogger })
   t.after(() => {
     serving.close()

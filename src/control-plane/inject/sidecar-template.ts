@@ -1,32 +1,19 @@
-// What is added to a pod: the sidecar, the container that sets up the redirect, their volumes. Istio's injection-template.yaml, as data.
-import type { InjectSettings } from './settings.ts'
+// What makes a pod part of the mesh: the sidecar, the container that sets up the redirect, their volumes, labels. Istio's injection-template.yaml, as data.
+import { ownerUrl } from './owner.ts'
+import type { InjectionTemplate, Obj, TemplateInput } from './template-types.ts'
 
-type Obj = Record<string, unknown>
-
-export interface TemplateInput {
-  readonly settings: InjectSettings
-  readonly annotations: Readonly<Record<string, string>>
-  readonly labels: Readonly<Record<string, string>>
-  readonly containers: readonly Obj[]
-  /** The workload's name, and `kubernetes://apis/apps/v1/namespaces/ns/deployments/name`. */
-  readonly workload: string
-  readonly owner: string
-  readonly native: boolean
-  readonly hold: boolean
-  readonly proxyUid: number
-  readonly proxyGid: number
-  /** The pod's own proxy.istio.io/config over the mesh's. */
-  readonly proxyConfig: Readonly<Record<string, unknown>>
-}
-
-export interface Rendered {
-  readonly proxy: Obj
-  readonly init: Obj | undefined
-  readonly volumes: readonly Obj[]
-}
-
-export function renderTemplate(input: TemplateInput): Rendered {
-  return { proxy: proxyContainer(input), init: initContainer(input), volumes: volumes(input) }
+export const sidecarTemplate: InjectionTemplate = {
+  name: 'sidecar',
+  render(input) {
+    const proxy = proxyContainer(input)
+    const init = initContainer(input)
+    const before = [...(init === undefined ? [] : [init]), ...(input.native ? [proxy] : [])]
+    const secrets = input.settings.imagePullSecrets.map((name) => ({ name }))
+    return {
+      metadata: { labels: labelsFor(input), annotations: annotationsFor(input) },
+      spec: { ...(before.length === 0 ? {} : { initContainers: before }), ...(input.native ? {} : { containers: [proxy] }), volumes: [...proxyVolumes(input), ...userVolumes(input.annotations['sidecar.istio.io/userVolume'])], ...(secrets.length === 0 ? {} : { imagePullSecrets: secrets }) },
+    }
+  },
 }
 
 export function statusPortOf(input: Pick<TemplateInput, 'annotations' | 'settings'>): number {
@@ -34,19 +21,17 @@ export function statusPortOf(input: Pick<TemplateInput, 'annotations' | 'setting
   return own === undefined ? input.settings.statusPort : Number(own)
 }
 
-const modeOf = (i: TemplateInput): string => i.annotations['sidecar.istio.io/interceptionMode'] ?? i.settings.interceptionMode
+export const modeOf = (i: TemplateInput): string => i.annotations['sidecar.istio.io/interceptionMode'] ?? i.settings.interceptionMode
 const bindsLowPorts = (i: TemplateInput): boolean => (i.annotations['sidecar.istio.io/capNetBindService'] ?? String(i.settings.capNetBindService)) === 'true'
 
 function proxyContainer(i: TemplateInput): Obj {
   const { settings: s, annotations: a } = i
   const statusPort = statusPortOf(i)
-  const level = a['sidecar.istio.io/logLevel'] ?? s.logLevel
   const asRoot = modeOf(i) === 'TPROXY' || bindsLowPorts(i)
   const add = [...(modeOf(i) === 'TPROXY' ? ['NET_ADMIN'] : []), ...(bindsLowPorts(i) ? ['NET_BIND_SERVICE'] : [])]
   const lifecycle = i.native ? { preStop: { exec: { command: ['kith-agent', 'drain'] } } } : i.hold ? { postStart: { exec: { command: ['kith-agent', 'wait'] } } } : undefined
   return clean({
-    name: 'istio-proxy', image: imageOf(i), imagePullPolicy: s.imagePullPolicy,
-    args: ['proxy', 'sidecar', '--domain', '$(POD_NAMESPACE).svc.cluster.local', `--proxyLogLevel=${level}`, `--proxyComponentLogLevel=${a['sidecar.istio.io/componentLogLevel'] ?? 'misc:error'}`, `--log_output_level=${a['sidecar.istio.io/agentLogLevel'] ?? 'default:info'}`],
+    name: 'istio-proxy', image: imageOf(i), imagePullPolicy: s.imagePullPolicy, args: proxyArgs(i, 'sidecar'),
     ports: [{ containerPort: 15090, protocol: 'TCP', name: 'http-envoy-prom' }],
     lifecycle, restartPolicy: i.native ? 'Always' : undefined, env: environment(i), resources: resources(i),
     securityContext: {
@@ -54,13 +39,21 @@ function proxyContainer(i: TemplateInput): Obj {
       runAsNonRoot: !asRoot, runAsUser: asRoot ? 0 : i.proxyUid, runAsGroup: i.proxyGid,
     },
     ...(statusPort === 0 ? {} : probes(a)),
-    volumeMounts: [
-      { name: 'workload-socket', mountPath: '/var/run/secrets/workload-spiffe-uds' }, { name: 'credential-socket', mountPath: '/var/run/secrets/credential-uds' }, { name: 'workload-certs', mountPath: '/var/run/secrets/workload-spiffe-credentials' },
-      { name: 'istiod-ca-cert', mountPath: '/var/run/secrets/istio' }, { name: 'istio-data', mountPath: '/var/lib/istio/data' }, { name: 'istio-envoy', mountPath: '/etc/istio/proxy' }, { name: 'istio-token', mountPath: '/var/run/secrets/tokens' },
-      { name: 'istio-podinfo', mountPath: '/etc/istio/pod' }, ...userVolumes(a['sidecar.istio.io/userVolumeMount']),
-    ],
+    volumeMounts: [...proxyMounts, ...(bootstrapOf(i) === undefined ? [] : [{ name: 'custom-bootstrap-volume', mountPath: '/etc/istio/custom-bootstrap' }]), ...userVolumes(a['sidecar.istio.io/userVolumeMount'])],
   })
 }
+
+export function proxyArgs(i: TemplateInput, role: 'sidecar' | 'router'): string[] {
+  const { settings: s, annotations: a } = i
+  return ['proxy', role, '--domain', '$(POD_NAMESPACE).svc.cluster.local', `--proxyLogLevel=${a['sidecar.istio.io/logLevel'] ?? s.logLevel}`, `--proxyComponentLogLevel=${a['sidecar.istio.io/componentLogLevel'] ?? 'misc:error'}`, `--log_output_level=${a['sidecar.istio.io/agentLogLevel'] ?? 'default:info'}`]
+}
+
+export const proxyMounts: readonly Obj[] = [
+  { name: 'workload-socket', mountPath: '/var/run/secrets/workload-spiffe-uds' }, { name: 'credential-socket', mountPath: '/var/run/secrets/credential-uds' }, { name: 'workload-certs', mountPath: '/var/run/secrets/workload-spiffe-credentials' },
+  { name: 'istiod-ca-cert', mountPath: '/var/run/secrets/istio' }, { name: 'istio-data', mountPath: '/var/lib/istio/data' }, { name: 'istio-envoy', mountPath: '/etc/istio/proxy' }, { name: 'istio-token', mountPath: '/var/run/secrets/tokens' },
+  { name: 'istio-podinfo', mountPath: '/etc/istio/pod' },
+]
+const bootstrapOf = (i: TemplateInput): string | undefined => i.annotations['sidecar.istio.io/bootstrapOverride'] || undefined
 
 function probes(a: Readonly<Record<string, string>>): Obj {
   const number = (name: string, otherwise: number): number => Number(a[`readiness.status.sidecar.istio.io/${name}`] ?? otherwise)
@@ -71,7 +64,7 @@ function probes(a: Readonly<Record<string, string>>): Obj {
   }
 }
 
-function imageOf(i: TemplateInput): string {
+export function imageOf(i: TemplateInput): string {
   const own = i.annotations['sidecar.istio.io/proxyImage']
   if (own !== undefined && own !== '') return own
   const type = i.annotations['sidecar.istio.io/proxyImageType']
@@ -87,8 +80,10 @@ function resources(i: TemplateInput): unknown {
   return Object.keys(asked).length > 0 ? asked : i.settings.resources
 }
 
-function environment(i: TemplateInput): Obj[] {
+export function environment(i: TemplateInput): Obj[] {
   const { settings: s } = i
+  // A pod may say by its label in which network it is.
+  const network = i.labels['topology.istio.io/network'] ?? s.network
   const field = (name: string, fieldPath: string): Obj => ({ name, valueFrom: { fieldRef: { fieldPath } } })
   const value = (name: string, text: string): Obj => ({ name, value: text })
   const ports = i.containers.flatMap((c) => (Array.isArray(c['ports']) ? (c['ports'] as Obj[]) : []))
@@ -96,8 +91,8 @@ function environment(i: TemplateInput): Obj[] {
   return [
     value('PILOT_CERT_PROVIDER', 'istiod'), value('CA_ADDR', s.caAddress), field('POD_NAME', 'metadata.name'), field('POD_NAMESPACE', 'metadata.namespace'), field('INSTANCE_IP', 'status.podIP'), field('SERVICE_ACCOUNT', 'spec.serviceAccountName'), field('HOST_IP', 'status.hostIP'),
     value('PROXY_CONFIG', JSON.stringify(i.proxyConfig)), value('ISTIO_META_POD_PORTS', JSON.stringify(ports)), value('ISTIO_META_APP_CONTAINERS', i.containers.map((c) => String(c['name'])).join(',')), value('ISTIO_META_CLUSTER_ID', s.cluster),
-    field('ISTIO_META_NODE_NAME', 'spec.nodeName'), value('ISTIO_META_INTERCEPTION_MODE', modeOf(i)), ...(s.network === '' ? [] : [value('ISTIO_META_NETWORK', s.network)]), value('ISTIO_META_WORKLOAD_NAME', i.workload), value('ISTIO_META_OWNER', i.owner),
-    value('ISTIO_META_MESH_ID', s.meshId), value('TRUST_DOMAIN', s.trustDomain), ...Object.entries(metadata).map(([name, v]) => value(name, String(v))),
+    field('ISTIO_META_NODE_NAME', 'spec.nodeName'), value('ISTIO_META_INTERCEPTION_MODE', modeOf(i)), ...(network === '' ? [] : [value('ISTIO_META_NETWORK', network)]), ...(i.owner.name === '' ? [] : [value('ISTIO_META_WORKLOAD_NAME', i.owner.name), value('ISTIO_META_OWNER', ownerUrl(i.owner, i.namespace))]),
+    value('ISTIO_META_MESH_ID', s.meshId), value('TRUST_DOMAIN', s.trustDomain), ...(bootstrapOf(i) === undefined ? [] : [value('ISTIO_BOOTSTRAP_OVERRIDE', '/etc/istio/custom-bootstrap/custom_bootstrap.json')]), ...Object.entries(metadata).map(([name, v]) => value(name, String(v))),
   ]
 }
 
@@ -127,13 +122,31 @@ function interception(i: TemplateInput): string[] {
   ]
 }
 
-function volumes(i: TemplateInput): Obj[] {
+export function proxyVolumes(i: TemplateInput): Obj[] {
+  const bootstrap = bootstrapOf(i)
   const podInfo = { items: [{ path: 'labels', fieldRef: { fieldPath: 'metadata.labels' } }, { path: 'annotations', fieldRef: { fieldPath: 'metadata.annotations' } }] }
   return [
     { name: 'workload-socket', emptyDir: {} }, { name: 'credential-socket', emptyDir: {} }, { name: 'workload-certs', emptyDir: {} }, { name: 'istio-envoy', emptyDir: { medium: 'Memory' } }, { name: 'istio-data', emptyDir: {} }, { name: 'istio-podinfo', downwardAPI: podInfo },
     { name: 'istio-token', projected: { sources: [{ serviceAccountToken: { path: 'istio-token', expirationSeconds: 43200, audience: 'istio-ca' } }] } },
-    { name: 'istiod-ca-cert', configMap: { name: 'istio-ca-root-cert' } }, ...userVolumes(i.annotations['sidecar.istio.io/userVolume']),
+    { name: 'istiod-ca-cert', configMap: { name: 'istio-ca-root-cert' } }, ...(bootstrap === undefined ? [] : [{ name: 'custom-bootstrap-volume', configMap: { name: bootstrap } }]),
   ]
+}
+
+export function labelsFor({ labels, owner, settings }: TemplateInput): Record<string, string> {
+  const name = labels['service.istio.io/canonical-name'] ?? labels['app.kubernetes.io/name'] ?? labels['app'] ?? owner.name
+  const revision = labels['service.istio.io/canonical-revision'] ?? labels['app.kubernetes.io/version'] ?? labels['version'] ?? 'latest'
+  const cut = (text: string): string => text.slice(0, 63).replace(/-$/, '')
+  return {
+    'security.istio.io/tlsMode': labels['security.istio.io/tlsMode'] ?? 'istio', ...(name === '' ? {} : { 'service.istio.io/canonical-name': cut(name) }), 'service.istio.io/canonical-revision': cut(revision),
+    ...(settings.network === '' || labels['topology.istio.io/network'] !== undefined ? {} : { 'topology.istio.io/network': settings.network }),
+  }
+}
+
+export function annotationsFor({ annotations, containers, settings }: TemplateInput): Record<string, string> {
+  const first = containers[0]?.['name']
+  const added: Record<string, string> = { 'istio.io/rev': settings.revision }
+  for (const key of ['kubectl.kubernetes.io/default-container', 'kubectl.kubernetes.io/default-logs-container']) if (first !== undefined && annotations[key] === undefined) added[key] = String(first)
+  return added
 }
 
 /** `{"name": {…}}` → `[{name, …}]`. */
@@ -141,6 +154,6 @@ function userVolumes(json: string | undefined): Obj[] {
   return json === undefined || json === '' ? [] : Object.entries(JSON.parse(json) as Record<string, Obj>).map(([name, rest]) => ({ name, ...rest }))
 }
 
-function clean(object: Obj): Obj {
+export function clean(object: Obj): Obj {
   return Object.fromEntries(Object.entries(object).filter(([, v]) => v !== undefined))
 }
