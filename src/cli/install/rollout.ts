@@ -20,7 +20,7 @@ export async function waitForRollout(client: KubernetesClient, namespace: string
     if (deployment === undefined) throw new KithError('INSTALL_NOT_READY', `Deployment ${namespace}/${name} has gone while it was waited for`)
     const state = stateOf(deployment)
     if (state.done) return
-    const pods = await podsOf(client, deployment)
+    const pods = state.seen ? await podsOf(client, deployment) : []
     const reasons = [...new Set(pods.map(podReason).filter((r) => r !== undefined))]
     last = reasons.map((r) => r.text).join('; ')
     say(`${state.text}${last === '' ? '' : ` (${last})`}`)
@@ -33,21 +33,27 @@ export async function waitForRollout(client: KubernetesClient, namespace: string
   }
 }
 
-function stateOf(deployment: KubernetesObject): { readonly done: boolean; readonly text: string } {
+function stateOf(deployment: KubernetesObject): { readonly done: boolean; readonly seen: boolean; readonly text: string } {
   const wanted = count(fields(deployment['spec'])['replicas'])
   const status = fields(deployment['status'])
   const seen = count(status['observedGeneration']) >= (deployment.metadata.generation ?? 0)
   const [updated, available, replicas] = [count(status['updatedReplicas']), count(status['availableReplicas']), count(status['replicas'])]
-  if (!seen || updated < wanted) return { done: false, text: `${updated} of ${wanted} replicas made` }
-  if (replicas > updated) return { done: false, text: `${replicas - updated} former ${replicas - updated === 1 ? 'replica' : 'replicas'} still there` }
-  return { done: available >= wanted, text: `${available} of ${wanted} replicas ready` }
+  if (!seen || updated < wanted) return { done: false, seen, text: `${updated} of ${wanted} replicas made` }
+  if (replicas > updated) return { done: false, seen, text: `${replicas - updated} former ${replicas - updated === 1 ? 'replica' : 'replicas'} still there` }
+  return { done: available >= wanted, seen, text: `${available} of ${wanted} replicas ready` }
 }
 
+/** Of the template as it is now: pods of a former one are on their way out, whatever they say. */
 async function podsOf(client: KubernetesClient, deployment: KubernetesObject): Promise<readonly KubernetesObject[]> {
   const labels = fields(fields(fields(deployment['spec'])['selector'])['matchLabels'])
-  const { items } = await client.list({ apiVersion: 'v1', kind: 'Pod', ...(deployment.metadata.namespace === undefined ? {} : { namespace: deployment.metadata.namespace }), labelSelector: Object.entries(labels).map(([k, v]) => `${k}=${String(v)}`).join(',') })
-  return items.filter((p) => p.metadata.deletionTimestamp === undefined)
+  const of = { ...(deployment.metadata.namespace === undefined ? {} : { namespace: deployment.metadata.namespace }), labelSelector: Object.entries(labels).map(([k, v]) => `${k}=${String(v)}`).join(',') }
+  const [sets, pods] = await Promise.all([client.list({ apiVersion: 'apps/v1', kind: 'ReplicaSet', ...of }), client.list({ apiVersion: 'v1', kind: 'Pod', ...of })])
+  const revision = deployment.metadata.annotations?.[revisionKey]
+  const hash = sets.items.find((s) => revision !== undefined && s.metadata.annotations?.[revisionKey] === revision)?.metadata.labels?.['pod-template-hash']
+  return pods.items.filter((p) => p.metadata.deletionTimestamp === undefined && (hash === undefined || p.metadata.labels?.['pod-template-hash'] === hash))
 }
+
+const revisionKey = 'deployment.kubernetes.io/revision'
 
 interface PodReason { readonly text: string; readonly hopeless: boolean }
 
