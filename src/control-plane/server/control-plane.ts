@@ -47,6 +47,8 @@ export interface ControlPlaneOptions {
   readonly keepRoot?: boolean
   /** Default 24 hours. */
   readonly certificateLifetimeMs?: number
+  /** Of all objects those that this mesh is made from. Default: all. */
+  readonly scope?: (objects: readonly ApiObject[], config: MeshConfigSpec) => readonly ApiObject[]
   readonly kinds?: () => readonly KindStatus[]
   readonly clusterStatus?: () => object
   readonly mayDebug?: (token: string) => Promise<boolean>
@@ -91,7 +93,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     reportProblems(objects.problems.filter((p) => !reported.has(p) && reported.add(p)), log)
     reportProblems(objects.objects.filter((o) => !looked.has(o) && looked.add(o)).flatMap(unserved), log)
     try {
-      snapshot = nextSnapshot(snapshot, objects.objects, config.current())
+      snapshot = nextSnapshot(snapshot, options.scope?.(objects.objects, config.current()) ?? objects.objects, config.current())
     } catch (error) {
       return log.error({ error: error instanceof Error ? error.stack : String(error) }, 'snapshot could not be made, the last good one stays')
     }

@@ -2,12 +2,14 @@
 // Law: what only one may do is done by the leader; the API server's loss takes nothing from a proxy that is connected.
 import type { KubernetesClient } from '#lib/kubernetes/types.ts'
 import type { Logger } from '#lib/log.ts'
+import type { MeshConfigSpec } from '#api'
 import { tokenReviewer, type Authority } from '#ca'
 import { watchKubernetes, type KubernetesWatch } from '#sources'
 import { startControlPlane, type ControlPlane, type ControlPlaneOptions } from '../control-plane.ts'
 import { clusterMeshConfig } from '../mesh-config-source.ts'
 import type { Trust } from '../staged-authority.ts'
 import { clusterAuthority } from './cluster-authority.ts'
+import { isChosen, objectsOf } from './discovery-selectors.ts'
 import { campaign, type Leadership } from './leader.ts'
 import { statusWriter } from './status-writer.ts'
 import { bundleName, trustBundles } from './trust-bundles.ts'
@@ -62,7 +64,16 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
     // Proxies may hang on other replicas, which this one does not see.
     staging: { leastMs: 15_000, ...options.staging },
     objects: (onChange) => (watch = watchKubernetes(client, { log }, onChange)),
-    meshConfig: (onChange) => clusterMeshConfig(client, { namespace, name: revisioned('istio', revision) }, log, onChange),
+    scope: (objects, config) => objectsOf(objects, config, namespace),
+    async meshConfig(onChange) {
+      const choose = (config: MeshConfigSpec): void => bundles.setChosen((name, labels) => isChosen(config, namespace, name, labels))
+      const source = await clusterMeshConfig(client, { namespace, name: revisioned('istio', revision) }, log, () => {
+        choose(source.current())
+        onChange()
+      })
+      choose(source.current())
+      return source
+    },
     authority: (trustDomain: string, onChange: (authority: Authority) => void) => {
       const held = bundles.held(namespace)
       return clusterAuthority({ client, namespace, trustDomain, now: Date.now, log, onChange, ...(held === undefined ? {} : { held }) })
@@ -72,7 +83,11 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
       const caller = await reviewer.authenticate(token)
       return 'namespace' in caller && caller.namespace === namespace
     },
-    onSnapshot: (_snapshot, problems) => statuses.take(watch?.statuses() ?? [], problems),
+    onSnapshot(snapshot, problems) {
+      const { config } = snapshot.mesh.options
+      const mine = (watch?.statuses() ?? []).filter(({ key }) => isChosen(config, namespace, key.slice(0, key.indexOf('/')), snapshot.mesh.namespaces.get(key.slice(0, key.indexOf('/'))) ?? {}))
+      statuses.take(mine, problems)
+    },
   })
   leadership.watch((leads) => {
     bundles.setLeading(leads)

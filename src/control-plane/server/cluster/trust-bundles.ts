@@ -12,14 +12,21 @@ const ignored = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local
 const atOnce = 8
 const retryMs = 2000
 
-/** Pure: the namespaces whose bundle is not what it shall be. `held`: namespace → text. */
-export function namespacesToMend(namespaces: ReadonlyMap<string, { readonly ending: boolean }>, held: ReadonlyMap<string, string | undefined>, roots: string): string[] {
-  return [...namespaces].filter(([name, { ending }]) => !ending && !ignored.has(name) && held.get(name) !== roots).map(([name]) => name).sort()
+export interface KnownNamespace {
+  readonly ending: boolean
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** Pure: the namespaces whose bundle is not what it shall be. `held`: namespace → text; `chosen`: meshConfig.discoverySelectors. */
+export function namespacesToMend(namespaces: ReadonlyMap<string, KnownNamespace>, held: ReadonlyMap<string, string | undefined>, roots: string, chosen: (name: string, labels: KnownNamespace['labels']) => boolean): string[] {
+  return [...namespaces].filter(([name, { ending, labels }]) => !ending && !ignored.has(name) && chosen(name, labels) && held.get(name) !== roots).map(([name]) => name).sort()
 }
 
 export interface TrustBundles {
   setRoots(roots: string): void
   setLeading(leads: boolean): void
+  /** Which namespaces belong to the mesh. Default: all. */
+  setChosen(chosen: (name: string, labels: KnownNamespace['labels']) => boolean): void
   /** What stands in the ConfigMap of a namespace. */
   held(namespace: string): string | undefined
   readonly settled: Promise<unknown>
@@ -28,9 +35,10 @@ export interface TrustBundles {
 
 export function trustBundles(client: Pick<KubernetesClient, 'pages' | 'watch' | 'apply'>, log: Logger): TrustBundles {
   const ending = new AbortController()
-  const namespaces = new Map<string, { readonly ending: boolean }>()
+  const namespaces = new Map<string, KnownNamespace>()
   const held = new Map<string, string | undefined>()
   let roots: string | undefined
+  let chosen: Parameters<TrustBundles['setChosen']>[0] = () => true
   let leads = false
   let settled = false
   let running = false
@@ -52,7 +60,7 @@ export function trustBundles(client: Pick<KubernetesClient, 'pages' | 'watch' | 
     })
   }
   const mend = async (text: string): Promise<void> => {
-    const todo = namespacesToMend(namespaces, held, text)
+    const todo = namespacesToMend(namespaces, held, text, chosen)
     let written = 0
     const failed: string[] = []
     const worker = async (): Promise<void> => {
@@ -77,7 +85,7 @@ export function trustBundles(client: Pick<KubernetesClient, 'pages' | 'watch' | 
   const ofNamespaces = follow({ apiVersion: 'v1', kind: 'Namespace' }, {
     client, log, signal: ending.signal,
     onChange({ put, gone }) {
-      for (const o of put) namespaces.set(o.metadata.name as string, { ending: o.metadata.deletionTimestamp !== undefined })
+      for (const o of put) namespaces.set(o.metadata.name as string, { ending: o.metadata.deletionTimestamp !== undefined, labels: o.metadata.labels ?? {} })
       for (const key of gone) namespaces.delete(nameOf(key))
       if (put.length > 0) wake()
     },
@@ -97,6 +105,10 @@ export function trustBundles(client: Pick<KubernetesClient, 'pages' | 'watch' | 
     },
     setLeading(now) {
       leads = now
+      wake()
+    },
+    setChosen(now) {
+      chosen = now
       wake()
     },
     held: (namespace) => held.get(namespace),
