@@ -19,7 +19,7 @@ export function render(golden: GoldenCase): Rendered {
 
 function explanations(golden: GoldenCase): string {
   const problems = golden.problems.map((p) => `${p.severity} ${p.code} ${formatRef(p.ref)}: ${p.message}\n`)
-  const answers = golden.calls.map((call) => `$ kith explain ${call.from} ${call.to}\n${formatExplanation(explain(golden.mesh, call), false)}`)
+  const answers = golden.calls.map((call) => `$ kith explain ${call.from} ${call.to}\n${formatExplanation(explain(golden.mesh, call))}`)
   return [...problems, ...answers].join('\n')
 }
 

@@ -1,7 +1,6 @@
 // kith explain FROM TO: both ends of a call, the verdict, every rule that had a say.
 import { Command, Option } from 'commander'
-import { formatRef } from '#lib/problem.ts'
-import { explain, formatExplanation, whyNot } from '#insight'
+import { explain, formatExplanation, formatNotApplied, whyNot } from '#insight'
 import { ExitError } from '../failure.ts'
 import { clusterOptions, type ClusterOptions } from '../cluster.ts'
 import { loadMesh } from '../load-mesh.ts'
@@ -51,8 +50,9 @@ Exit codes: 0 the call goes through, 1 something can't be read, 2 wrong usage, 3
       if (options.output === 'json') process.stdout.write(JSON.stringify(whole, null, 2) + '\n')
       else if (options.output === 'yaml') process.stdout.write((await import('yaml')).stringify(whole))
       else {
-        process.stdout.write(formatExplanation(answer, process.stdout.isTTY === true))
-        for (const n of notApplied ?? []) process.stdout.write(`not applied  ${formatRef(n.source)}: ${n.why}\n`)
+        const text = process.stdout.isTTY ? { colour: true, width: process.stdout.columns } : {}
+        process.stdout.write(formatExplanation(answer, text))
+        if (notApplied !== undefined) process.stdout.write(`\n${formatNotApplied(notApplied, text)}`)
       }
       if (answer.outcome === 'blocked') throw new ExitError(3)
     })

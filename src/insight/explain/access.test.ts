@@ -4,6 +4,8 @@ import { decode } from '#api'
 import { buildMesh, type Mesh } from '#mesh'
 import { parseYaml } from '#sources'
 import { explain } from './explain.ts'
+import { formatNotApplied } from './text.ts'
+import { whyNot } from './why-not.ts'
 
 const pods = (namespace: string): string => `
 {apiVersion: v1, kind: Namespace, metadata: {name: ${namespace}${namespace === 'legacy' ? '' : ', labels: {istio-injection: enabled}'}}}
@@ -137,4 +139,27 @@ test('what is not carried out as it is meant is said with the answer', () => {
   assert.deepEqual(said(policy('{jwtRules: [{issuer: a}]}', { kind: 'RequestAuthentication', namespace: 'foo' })), [])
   assert.deepEqual(said(policy('{action: CUSTOM, provider: {name: ext}, rules: [{}]}')), ['KITH0107 spec.action'])
   assert.deepEqual(said(policy(from("{requestPrincipals: ['*']}"))), ['KITH0107 spec.rules[0].from[0].source'])
+})
+
+test('--why-not names the test of each rule that the call does not meet', () => {
+  const cases: readonly (readonly [string, string, string, string | undefined])[] = [
+    [from('{principals: [cluster.local/ns/ops/sa/web]}'), 'web.foo', get, 'the caller’s principal "cluster.local/ns/foo/sa/web" is not cluster.local/ns/ops/sa/web'],
+    [from('{namespaces: [ops, sre]}'), 'web.foo', get, 'the caller’s namespace "foo" is not one of ops, sre'],
+    [from('{namespaces: [ops]}'), 'web.legacy', get, 'the caller shows no certificate of the mesh, so it has no principal and no namespace'],
+    [from('{notNamespaces: [foo]}'), 'web.foo', get, 'the caller’s namespace "foo" is ruled out: not foo'],
+    [to('{methods: [POST]}'), 'web.foo', get, 'the method "GET" is not POST'],
+    [to('{paths: [/x], methods: [GET]}'), 'web.foo', `${get}?a=1`, 'the path "/get" is not /x'],
+    [to("{ports: ['9000']}"), 'web.foo', get, 'the container’s port "80" is not 9000'],
+    [to('{methods: [GET]}'), 'web.foo', raw, 'it asks for the method, and this is no HTTP: on TCP the rule allows nobody'],
+    [when("'request.headers[x-user]'", 'values: [ann]'), 'web.foo', get, 'request.headers[x-user] is missing'],
+    [from("{requestPrincipals: ['*']}"), 'web.foo', get, 'tokens of end users are not verified here, so the request has no principal of its own'],
+    // One alternative holds: nothing failed.
+    ['{rules: [{from: [{source: {namespaces: [ops]}}, {source: {namespaces: [foo]}}]}]}', 'web.foo', get, undefined],
+  ]
+  for (const [spec, caller, target, why] of cases) {
+    const m = mesh(policy(spec))
+    const call = { from: caller, to: target }
+    assert.deepEqual(whyNot(m, call, explain(m, call)).filter((n) => n.source.kind === 'AuthorizationPolicy').map((n) => n.why), why === undefined ? [] : [why], `${spec} ${caller} → ${target}`)
+  }
+  assert.match(formatNotApplied([]), /^not applied: nothing/)
 })

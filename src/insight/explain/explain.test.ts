@@ -144,8 +144,49 @@ test('why a rule did not apply is said by its clause', () => {
   assert.match(said, /app is "web", not "other"/)
 })
 
+test('a port or a name that nobody has is said with those that somebody has', () => {
+  const port = explain(mesh(), { from: 'web.foo', to: 'http://web.bar:8080/' })
+  assert.deepEqual([port.outcome, port.blocked?.at], ['blocked', 'client'])
+  assert.match(port.blocked?.why ?? '', /web\.bar\.svc\.cluster\.local has no port 8080; it has 8000 \(http\), 9000 \(tcp-raw\), 7000 \(any\)/)
+  assert.match(explain(mesh(), { from: 'web.legacy', to: 'tcp://web.bar:1' }).blocked?.symptom ?? '', /refused/)
+  assert.match(explain(mesh(), { from: 'web.foo', to: 'http://wbe.bar:8000/' }).client.route.value.rule, /did you mean web\.bar\?/)
+  assert.doesNotMatch(explain(mesh(), { from: 'web.foo', to: 'http://elsewhere.example.com/' }).client.route.value.rule, /did you mean/)
+})
+
+test('what is written without a scheme is called as its port declares', () => {
+  assert.equal(explain(mesh(peer('bar', 'STRICT')), { from: 'web.foo', to: 'web.bar:8000/x' }).outcome, 'mtls')
+  const tls = explain(mesh(), { from: 'web.foo', to: 'https://web.bar:8000/' })
+  assert.deepEqual([tls.outcome, tls.blocked?.at], ['blocked', 'client'])
+  assert.match(tls.blocked?.why ?? '', /carries HTTP, and the application sends TLS/)
+})
+
+test('a pinned name that the server does not have ends the handshake at the client', () => {
+  const pinned = explain(mesh(rule('foo', web('bar'), '{tls: {mode: ISTIO_MUTUAL, subjectAltNames: ["spiffe://cluster.local/ns/bar/sa/other"]}}')), { from: 'web.foo', to: 'http://web.bar:8000/' })
+  assert.deepEqual([pinned.outcome, pinned.blocked?.at], ['blocked', 'client'])
+  assert.match(pinned.blocked?.why ?? '', /expects spiffe:\/\/cluster\.local\/ns\/bar\/sa\/other, and web\.bar’s certificate names spiffe:\/\/cluster\.local\/ns\/bar\/sa\/web/)
+})
+
+test('the path and Host that the server reads are told where the route rewrites them', () => {
+  const answer = explain(mesh(virtual(`http: [{match: [{uri: {prefix: /old}}], rewrite: {uri: /new, authority: other.example.com}, route: [{destination: {host: ${web('bar')}, port: {number: 8000}}}]}]`)), { from: 'web.foo', to: 'http://web.bar:8000/old/x?q=1' })
+  assert.deepEqual([answer.client.route.value.path, answer.client.route.value.authority], ['/new/x?q=1', 'other.example.com'])
+  assert.match(formatExplanation(answer), /^route .*:8000, as \/new\/x\?q=1 with Host other\.example\.com$/m)
+})
+
+test('lines fit the terminal, and lose no word', () => {
+  for (const [policies, from, to] of cases) {
+    const answer = explain(mesh(policies), { from, to })
+    const narrow = formatExplanation(answer, { width: 80 })
+    assert.ok(narrow.split('\n').every((l) => l.length <= 80 || !l.trim().includes(' ')), narrow)
+    assert.deepEqual(narrow.split(/\s+/), formatExplanation(answer).split(/\s+/))
+  }
+})
+
 test('a name that leads nowhere is an error with the nearest one', () => {
   assert.throws(() => explain(mesh(), { from: 'wep.foo', to: 'http://web.bar:8000/' }), /did you mean web\.foo\?/)
+  assert.throws(() => explain(mesh(), { from: 'web', to: 'http://web.bar:8000/' }), /there is web\.bar, web\.foo, web\.legacy$/)
+  const both = mesh('{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: web, namespace: foo}, spec: {template: {spec: {containers: [{name: web}]}}}}')
+  assert.throws(() => explain(both, { from: 'web.foo', to: 'http://web.bar:8000/' }), { code: 'AMBIGUOUS_WORKLOAD' })
+  assert.equal(explain(both, { from: 'sts/web.foo', to: 'http://web.bar:8000/' }).outcome, 'mtls')
   assert.throws(() => explain(mesh(), { from: 'web.foo', to: 'not a target' }), { code: 'WRONG_TARGET' })
 })
 

@@ -1,9 +1,9 @@
 // An explanation in plain words, a screen long.
-import { styleText } from 'node:util'
+import { stripVTControlCharacters, styleText } from 'node:util'
 import type { Reason } from '#lib/decided.ts'
 import { formatRef } from '#lib/problem.ts'
 import { rules } from '#api'
-import type { EndpointAnswer, Explanation, Observed, ServerSide } from './types.ts'
+import type { EndpointAnswer, Explanation, NotApplied, Observed, RouteTaken, ServerSide } from './types.ts'
 
 type Paint = (style: Parameters<typeof styleText>[0], text: string) => string
 
@@ -12,11 +12,19 @@ const headline: Readonly<Record<Explanation['outcome'], string>> = {
 }
 const colours = { mtls: 'green', tls: 'green', plaintext: 'yellow', blocked: 'red', mixed: 'yellow' } as const
 
-/** `colour`: true on a terminal. */
-export function formatExplanation(e: Explanation, colour = false): string {
-  const paint: Paint = colour ? (style, text) => styleText(style, text, { validateStream: false }) : (_style, text) => text
+export interface TextOptions {
+  /** true on a terminal. */
+  readonly colour?: boolean
+  /** Columns; lines that are longer go on below. Default: as long as they are. */
+  readonly width?: number
+}
+
+const painter = ({ colour }: TextOptions): Paint => (colour === true ? (style, text) => styleText(style, text, { validateStream: false }) : (_style, text) => text)
+
+export function formatExplanation(e: Explanation, options: TextOptions = {}): string {
+  const paint = painter(options)
   const lines = [`${e.call.from} → ${e.call.to}: ${paint(colours[e.outcome], headline[e.outcome])}`, '']
-  if (e.endpoints.length > 0) for (const a of e.endpoints) lines.push(...endpointLines(a, paint), '')
+  if (e.endpoints.length > 0) for (const alike of groups(e.endpoints)) lines.push(...endpointLines(alike, paint), '')
   else lines.push(...sideLines(e, paint))
   if (e.blocked !== null) {
     lines.push('', `${paint('red', 'why')}      ${e.blocked.why}`, `${paint('bold', 'caller')}   ${e.blocked.symptom}`)
@@ -24,7 +32,49 @@ export function formatExplanation(e: Explanation, colour = false): string {
   }
   if (e.observed !== null) lines.push('', ...observedLines(e.observed, paint))
   for (const p of e.problems) lines.push('', `${paint('yellow', 'note')}     ${p.message} (${formatRef(p.ref)})${p.help === undefined ? '' : `: ${p.help}`}`)
-  return lines.join('\n').trimEnd() + '\n'
+  return folded(lines, options) + '\n'
+}
+
+const mostNotApplied = 12
+
+/** The rules that had no say, each with the clause that ruled it out. */
+export function formatNotApplied(rules: readonly NotApplied[], options: TextOptions = {}): string {
+  const paint = painter(options)
+  if (rules.length === 0) return 'not applied: nothing; no other rule speaks of this host or of this server\n'
+  const left = rules.length - mostNotApplied
+  const lines = rules.slice(0, mostNotApplied).flatMap(({ source, why }) => [`  ${formatRef(source)}`, `      ${paint('dim', why)}`])
+  return folded([paint('bold', 'not applied'), ...lines, ...(left > 0 ? [`  … and ${left} more; -o json has all`] : [])], options) + '\n'
+}
+
+/** Lines longer than the terminal go on below their text, not below their label. */
+function folded(lines: readonly string[], { width = Infinity }: TextOptions): string {
+  const length = (text: string): number => stripVTControlCharacters(text).length
+  const fold = (line: string): string[] => {
+    if (length(line) <= width) return [line]
+    const plain = stripVTControlCharacters(line)
+    const label = /^\s*(?:chosen|overruled|ignored|why|caller|fix|or|note|client|server|route|sends|takes|access|seen|endpoint)\s+/.exec(plain)?.[0].length
+    const indent = ' '.repeat(Math.min(label ?? (/^\s*/.exec(plain)?.[0].length ?? 0) + 2, Math.floor(width / 3)))
+    const out: string[] = []
+    let row = ''
+    for (const word of line.split(/(?<=\S) /)) {
+      if (row !== '' && length(row) + 1 + length(word) > width) {
+        out.push(row)
+        row = indent + word.trimStart()
+      } else row = row === '' ? word : `${row} ${word}`
+    }
+    return [...out, row]
+  }
+  return lines.flatMap(fold).join('\n').trimEnd()
+}
+
+/** Endpoints of which the same is to be said. */
+function groups(answers: readonly EndpointAnswer[]): EndpointAnswer[][] {
+  const alike = new Map<string, EndpointAnswer[]>()
+  for (const a of answers) {
+    const key = JSON.stringify([a.outcome, a.client, a.server, a.blocked?.why])
+    alike.set(key, [...(alike.get(key) ?? []), a])
+  }
+  return [...alike.values()]
 }
 
 /** The last handshake, and when either side's certificate ends. */
@@ -34,8 +84,11 @@ function observedLines(o: Observed, paint: Paint): string[] {
   ]
 }
 
-function endpointLines(a: EndpointAnswer, paint: Paint): string[] {
-  const place = a.server === null ? a.address : `${a.server.workload} at ${a.address}`
+function endpointLines(alike: readonly EndpointAnswer[], paint: Paint): string[] {
+  const a = alike[0] as EndpointAnswer
+  const addresses = [...new Set(alike.map((one) => one.address))]
+  const at = addresses.length > 3 ? `${addresses.slice(0, 3).join(', ')} and ${addresses.length - 3} more` : addresses.join(', ')
+  const place = a.server === null ? at : `${a.server.workload} at ${at}`
   return [`${paint('bold', 'endpoint')} ${place === '' ? 'none' : place}: ${paint(colours[a.outcome], headline[a.outcome])}`, ...sideLines(a, paint).map((l) => `  ${l}`), ...(a.blocked === null ? [] : [`  why      ${a.blocked.why}`])]
 }
 
@@ -45,11 +98,16 @@ function sideLines(e: Pick<EndpointAnswer, 'client' | 'server'>, paint: Paint): 
   const lines = [
     `${paint('bold', 'client')}   ${client.workload}, ${client.sidecar.value ? `sidecar as ${client.identity}` : 'no sidecar'}`,
     ...(client.sidecar.value ? [] : reasonLines(client.sidecar.because, paint)),
-    `route    ${client.route.value.rule}${to === null ? '' : ` → ${to.host}:${to.port}${to.subset === null ? '' : ` subset ${to.subset}`}`}`,
+    `route    ${client.route.value.rule}${to === null ? '' : ` → ${to.host}:${to.port}${to.subset === null ? '' : ` subset ${to.subset}`}`}${arrivingAs(client.route.value)}`,
     ...reasonLines(client.route.because.filter((r) => r.rule !== 'route.default'), paint),
   ]
   if (client.tls !== null) lines.push(`sends    ${paint('bold', client.tls.value)}`, ...reasonLines(client.tls.because, paint))
   return [...lines, ...serverLines(server, paint)]
+}
+
+/** What the route makes of path and Host. */
+function arrivingAs({ path, authority }: RouteTaken): string {
+  return path === undefined && authority === undefined ? '' : `, as ${[...(path === undefined ? [] : [path]), ...(authority === undefined ? [] : [`Host ${authority}`])].join(' with ')}`
 }
 
 function serverLines(server: ServerSide | null, paint: Paint): string[] {

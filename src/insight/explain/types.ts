@@ -74,6 +74,13 @@ export interface Explanation {
   readonly problems: readonly Problem[]
 }
 
+/** A rule for the call's host or server that had no say. */
+export interface NotApplied {
+  readonly source: Ref
+  /** `path "/headers" does not begin with "/anything"` */
+  readonly why: string
+}
+
 export interface Observed {
   /** RFC 3339, as the other times. */
   readonly time: string

@@ -1,26 +1,23 @@
 // For each rule that did not apply to a call: which clause ruled it out, in a sentence.
 import { normalizePath } from '#engine'
-import type { Ref } from '#lib/problem.ts'
 import { refTo, type DestinationRule, type PeerAuthentication, type VirtualService } from '#api'
 import { hostCovers, isVisible, resolveHost, selectorCovers, type Mesh, type Workload } from '#mesh'
 import { scopeOf, virtualServicesFor, planContext } from '#plan'
+import { accessNotMet } from './access-clauses.ts'
 import { httpClauseFailed, sourceClauseFailed } from './clauses.ts'
 import { findWorkload } from './find-workload.ts'
+import { askAbout } from './question.ts'
 import type { RequestFacts } from './route.ts'
 import { parseTarget, resolveTarget } from './target.ts'
-import type { Call, Explanation } from './types.ts'
-
-export interface NotApplied {
-  readonly source: Ref
-  /** `path "/headers" does not begin with "/anything"` */
-  readonly why: string
-}
+import type { Call, Explanation, NotApplied } from './types.ts'
 
 /** Rules for the call's host and its server that had no say. */
 export function whyNot(mesh: Mesh, call: Call, answer: Explanation, namespace = 'default'): NotApplied[] {
   const client = findWorkload(mesh, call.from, namespace)
   const server = serverOf(mesh, answer)
-  return [...routesNotTaken(mesh, client, call), ...rulesNotApplied(mesh, client, answer), ...(server === undefined ? [] : policiesNotInForce(mesh, server))]
+  const target = parseTarget(call.to)
+  const access = server === undefined || target === undefined || !server.sidecar.value ? [] : accessNotMet(askAbout(mesh, client, target, call), answer, server)
+  return [...routesNotTaken(mesh, client, call), ...rulesNotApplied(mesh, client, answer), ...(server === undefined ? [] : policiesNotInForce(mesh, server)), ...access]
 }
 
 function serverOf(mesh: Mesh, answer: Explanation): Workload | undefined {
@@ -84,8 +81,19 @@ function rulesNotApplied(mesh: Mesh, client: Workload, answer: Explanation): Not
     const looked = [client.namespace, service?.namespace ?? '', mesh.options.rootNamespace]
     if (!looked.includes(namespace)) return [{ source: refTo(rule), why: `rules are looked up in ${looked.filter((n) => n !== '').join(', ')}; it is in ${namespace}` }]
     if (rule.spec.trafficPolicy === undefined) return [{ source: refTo(rule), why: 'it has no trafficPolicy' }]
-    return [{ source: refTo(rule), why: 'another rule for this host comes first: the caller’s namespace before the service’s before the root’s, an exact host before a wildcard, the oldest first' }]
+    return [{ source: refTo(rule), why: whoComesFirst(mesh, rule, spoken, looked) }]
   })
+}
+
+/** The caller's namespace before the service's before the root's, an exact host before a wildcard, the oldest first. */
+function whoComesFirst(mesh: Mesh, rule: DestinationRule, spoken: ReadonlySet<string>, looked: readonly string[]): string {
+  const first = mesh.destinationRules.find((r) => spoken.has(`${r.metadata.namespace}/${r.metadata.name}`))
+  if (first === undefined) return 'it says nothing of TLS for this call'
+  const name = `DestinationRule ${first.metadata.namespace}/${first.metadata.name}`
+  const at = (r: DestinationRule): number => looked.indexOf(r.metadata.namespace)
+  if (at(first) < at(rule)) return `${name} comes first: rules in ${first.metadata.namespace} are looked up before those in ${rule.metadata.namespace}`
+  if ((rule.spec.host ?? '').startsWith('*') && !(first.spec.host ?? '').startsWith('*')) return `${name} comes first: it names the host itself, not a wildcard`
+  return `${name} comes first: it is older (or first by name), and theirs are not merged`
 }
 
 function policiesNotInForce(mesh: Mesh, server: Workload): NotApplied[] {

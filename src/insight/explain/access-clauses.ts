@@ -1,0 +1,92 @@
+// Which test of an access rule a call does not meet, in a sentence. Law: a test is asked of the engine, alone in a rule of its own; nothing is compared here.
+import { inboundFor, type AccessPolicy, type AccessRule, type AccessTest, type ProxyPlan } from '#plan'
+import type { Workload } from '#mesh'
+import { decideInbound, inboundConfig, type InboundCall } from '../simulate/index.ts'
+import type { Question } from './question.ts'
+import type { Explanation, NotApplied } from './types.ts'
+
+/** For each rule of the server's policies that did not decide: the first test that fails. */
+export function accessNotMet(q: Question, answer: Explanation, server: Workload): NotApplied[] {
+  const plan = q.serverPlan(server)
+  const decided = answer.server?.authorization?.because[0]?.source
+  const chosen = decided === undefined || decided === 'default' ? '' : `${decided.namespace}/${decided.name} ${decided.path}`
+  if (plan.authorization === undefined || answer.server === null || answer.server.authorization === null) return []
+  const call = asArrived(q, answer, server, answer.server.port)
+  return [...plan.authorization.deny, ...plan.authorization.allow].flatMap((policy) => policy.rules.flatMap((rule): NotApplied[] => {
+    if (`${rule.ref.namespace}/${rule.ref.name} ${rule.ref.path}` === chosen) return []
+    const failed = firstFailed(plan, policy, rule, call)
+    return failed === undefined ? [] : [{ source: rule.ref, why: sentence(failed, q, call) }]
+  }))
+}
+
+function asArrived(q: Question, answer: Explanation, server: Workload, port: number): InboundCall {
+  const mesh = answer.client.tls?.value === 'ISTIO_MUTUAL'
+  const to = answer.client.destination
+  const sni = to === null ? '' : `outbound_.${to.port}_.${to.subset ?? ''}_.${to.host}`
+  const { path, authority } = answer.client.route.value
+  const request = q.bytes.http === undefined ? {} : { request: { ...q.request, ...(path === undefined ? {} : { path }), ...(authority === undefined ? {} : { authority }), header: (name: string) => q.request.header(name) } }
+  return {
+    original: { address: server.addresses[0] ?? '', port }, source: q.source, principal: mesh ? q.client.identity : '', ...request,
+    bytes: mesh ? { tls: { serverName: sni, alpn: [q.bytes.http === undefined ? 'istio' : 'istio-http/1.1', 'istio'] } } : q.bytes,
+  }
+}
+
+function firstFailed(plan: ProxyPlan, policy: AccessPolicy, rule: AccessRule, call: InboundCall): AccessTest | undefined {
+  const one = inboundFor(plan.inbound, call.original.port)
+  const holds = (part: Pick<AccessRule, 'callers' | 'calls'>): boolean => {
+    const authorization = { deny: [], allow: [{ ...policy, dryRun: false, rules: [{ ref: rule.ref, ...part }] }] }
+    return decideInbound(inboundConfig({ ...plan, inbound: one === undefined ? [] : [one], authorization }), call, call.principal !== '').kind === 'taken'
+  }
+  const unmet = (alternatives: readonly (readonly AccessTest[])[], alone: (test: AccessTest) => boolean): AccessTest | undefined => {
+    const failed = alternatives.map((tests) => tests.find((t) => !alone(t)))
+    return failed.includes(undefined) ? undefined : failed[0]
+  }
+  return unmet(rule.callers, (t) => holds({ callers: [[t]], calls: [[]] })) ?? unmet(rule.calls, (t) => holds({ callers: [[]], calls: [[t]] }))
+}
+
+const names: Readonly<Record<string, string>> = {
+  'source.principal': 'the caller’s principal', 'source.namespace': 'the caller’s namespace', 'source.serviceAccount': 'the caller’s service account', 'source.trustDomain': 'the caller’s trust domain', 'source.ip': 'the caller’s address',
+  'remote.ip': 'the caller’s address', 'request.method': 'the method', 'request.path': 'the path', 'request.host': 'the Host', 'destination.port': 'the container’s port', 'destination.ip': 'the server’s address', 'connection.sni': 'the server name (SNI)',
+}
+
+function sentence(test: AccessTest, q: Question, call: InboundCall): string {
+  const what = names[test.attribute] ?? test.attribute
+  const have = valueOf(test.attribute, q, call)
+  if (test.attribute.startsWith('request.auth.')) return 'tokens of end users are not verified here, so the request has no principal of its own'
+  if (call.request === undefined && test.attribute.startsWith('request.')) return `it asks for ${what}, and this is no HTTP: on TCP the rule allows nobody`
+  if (have === undefined) return test.attribute.startsWith('source.') ? 'the caller shows no certificate of the mesh, so it has no principal and no namespace' : `${what} is missing`
+  const listed = test.values.length > 0 ? `is not ${test.values.length === 1 ? '' : 'one of '}${test.values.join(', ')}` : `is ruled out: not ${test.notValues.join(', ')}`
+  return `${what} ${JSON.stringify(have)} ${listed}`
+}
+
+/** What the call shows; undefined: nothing. */
+function valueOf(attribute: string, { client, source }: Question, call: InboundCall): string | undefined {
+  const [, domain, namespace, account] = /^spiffe:\/\/([^/]+)\/ns\/([^/]+)\/sa\/(.+)$/.exec(call.principal) ?? []
+  switch (attribute) {
+    case 'source.principal':
+      return call.principal === '' ? undefined : call.principal.slice('spiffe://'.length)
+    case 'source.namespace':
+      return namespace
+    case 'source.serviceAccount':
+      return account === undefined ? undefined : `${client.namespace}/${account}`
+    case 'source.trustDomain':
+      return domain
+    case 'source.ip':
+    case 'remote.ip':
+      return source
+    case 'request.method':
+      return call.request?.method
+    case 'request.path':
+      return call.request?.path.split('?')[0]
+    case 'request.host':
+      return call.request?.authority
+    case 'destination.port':
+      return String(call.original.port)
+    case 'destination.ip':
+      return call.original.address
+    case 'connection.sni':
+      return call.bytes.tls?.serverName ?? ''
+    default:
+      return call.request?.header(/^request\.headers\[(.+)\]$/.exec(attribute)?.[1]?.toLowerCase() ?? '')
+  }
+}
