@@ -7,8 +7,8 @@ import { refTo, type ApiObject } from '#api'
 export interface InjectionSettings {
   /** Also namespaces without any label (`enableNamespacesByDefault`). Default false. */
   readonly enableNamespacesByDefault?: boolean
-  /** The injector's `policy`. Default enabled. */
-  readonly policy?: 'enabled' | 'disabled'
+  /** The injector's `policy`. Default enabled. `invalid`: another word; nobody is injected then, as in Istio. */
+  readonly policy?: 'enabled' | 'disabled' | 'invalid'
   readonly neverInjectSelector?: readonly LabelSelector[]
   readonly alwaysInjectSelector?: readonly LabelSelector[]
   /** The revision that `istio.io/rev` must name. Default `default`. */
@@ -35,57 +35,116 @@ export interface InjectionCandidate {
 }
 
 export const injectKey = 'sidecar.istio.io/inject'
-export const ignoredNamespaces = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage'])
+export const ignoredNamespaces: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage'])
 const yes = new Set(['y', 'yes', 'true', 'on'])
 const no = new Set(['n', 'no', 'false', 'off'])
 
+interface Verdict {
+  readonly value: boolean
+  readonly rule: string
+  readonly source: Ref | 'default'
+}
+/** undefined: nothing to say. */
+type Adjudicator = (pod: InjectionCandidate, settings: InjectionSettings) => Verdict | undefined
+
+const byLabel = (pod: InjectionCandidate, value: boolean, key = injectKey): Verdict => ({ value, rule: key === injectKey ? 'inject.label' : 'inject.pod-revision', source: podRef(pod, 'labels', key) })
+const isDefault = (settings: InjectionSettings): boolean => revisionOf(settings) === 'default'
+const revisionOf = (settings: InjectionSettings): string => settings.revision ?? 'default'
+
+/** Would the API server ask at all? The namespaceSelector and objectSelector of Istio's webhooks for one revision. */
+const webhookSelectors: readonly Adjudicator[] = [
+  function namespaceDisabled(pod) {
+    if (pod.namespaceLabels['istio-injection'] === 'disabled') return { value: false, rule: 'inject.namespace-disabled', source: namespaceRef(pod, 'istio-injection') }
+  },
+  function podOptsOut(pod) {
+    if (pod.labels[injectKey] === 'false') return byLabel(pod, false)
+  },
+  function namespaceEnabled(pod, settings) {
+    if (pod.namespaceLabels['istio-injection'] === 'enabled') return { value: isDefault(settings), rule: 'inject.namespace-enabled', source: namespaceRef(pod, 'istio-injection') }
+  },
+  function namespaceLabelOdd(pod) {
+    if (pod.namespaceLabels['istio-injection'] !== undefined) return { value: false, rule: 'inject.namespace-unlabelled', source: namespaceRef(pod, 'istio-injection') }
+  },
+  function namespaceRevision(pod, settings) {
+    const revision = pod.namespaceLabels['istio.io/rev']
+    if (revision !== undefined) return { value: revision === revisionOf(settings), rule: 'inject.namespace-revision', source: namespaceRef(pod, 'istio.io/rev') }
+  },
+  function podRevision(pod, settings) {
+    const revision = pod.labels['istio.io/rev']
+    if (revision !== undefined) return byLabel(pod, revision === revisionOf(settings), 'istio.io/rev')
+  },
+  function podOptsIn(pod, settings) {
+    if (pod.labels[injectKey] === 'true') return byLabel(pod, isDefault(settings))
+  },
+  function everyone(pod, settings) {
+    if (settings.enableNamespacesByDefault === true && isDefault(settings) && pod.labels[injectKey] === undefined) return { value: true, rule: 'inject.by-default', source: 'default' }
+  },
+]
+
+/** Istio's `injectRequired`: what the injector itself says about a pod that it is asked about. */
+const injectorRules: readonly Adjudicator[] = [
+  function hostNetwork(pod) {
+    if (pod.hostNetwork === true) return { value: false, rule: 'inject.host-network', source: podRef(pod, '') }
+  },
+  function systemNamespace(pod) {
+    if (ignoredNamespaces.has(pod.namespace)) return { value: false, rule: 'inject.ignored-namespace', source: 'default' }
+  },
+  function windows(pod) {
+    if (pod.os === 'windows') return { value: false, rule: 'inject.windows', source: podRef(pod, '') }
+  },
+  // Its kubelet holds it against the file that it was made from, and would make it anew for ever.
+  function mirrorPod(pod) {
+    if (pod.annotations['kubernetes.io/config.mirror'] !== undefined) return { value: false, rule: 'inject.mirror-pod', source: podRef(pod, 'annotations', 'kubernetes.io/config.mirror') }
+  },
+  function policyOdd(_pod, settings) {
+    if (settings.policy === 'invalid') return { value: false, rule: 'inject.policy', source: 'default' }
+  },
+  // The label beats the annotation; what is neither yes nor no leaves it to those below.
+  function askedByPod(pod) {
+    const where = pod.labels[injectKey] === undefined ? 'annotations' : 'labels'
+    const word = (pod[where][injectKey] ?? '').toLowerCase()
+    if (yes.has(word) || no.has(word)) return { value: yes.has(word), rule: where === 'labels' ? 'inject.label' : 'inject.annotation', source: podRef(pod, where) }
+  },
+  function neverSelected(pod, settings) {
+    if ((settings.neverInjectSelector ?? []).some((s) => selects(s, pod.labels))) return { value: false, rule: 'inject.never-selector', source: 'default' }
+  },
+  function alwaysSelected(pod, settings) {
+    if ((settings.alwaysInjectSelector ?? []).some((s) => selects(s, pod.labels))) return { value: true, rule: 'inject.always-selector', source: 'default' }
+  },
+  function policyDisabled(_pod, settings) {
+    if (settings.policy === 'disabled') return { value: false, rule: 'inject.policy', source: 'default' }
+  },
+]
+
 /** true: the pod is injected. The reasons name what decided, the winner first. */
 export function decideInjection(pod: InjectionCandidate, settings: InjectionSettings = {}): Decided<boolean> {
-  const asked = selectedByWebhook(pod, settings)
-  if (!asked.value) return asked
-  return injectionRequired(pod, settings, asked.because)
+  const selected = firstOf(webhookSelectors, pod, settings)
+  const asked: Decided<boolean> = selected === undefined ? byDefault(false, 'inject.namespace-unlabelled') : decided(selected)
+  return asked.value ? injectionRequired(pod, settings, asked.because) : asked
 }
 
-/** The namespaceSelector and objectSelector of Istio's webhooks for one revision. */
-function selectedByWebhook(pod: InjectionCandidate, settings: InjectionSettings): Decided<boolean> {
-  const revision = settings.revision ?? 'default'
-  const { namespaceLabels, labels } = pod
-  const namespace = (key: string): Ref | 'default' => (pod.namespaceObject === undefined ? 'default' : refTo(pod.namespaceObject, `metadata.labels.${key}`))
-  const own = labels[injectKey]
-  const decided = (value: boolean, rule: string, source: Ref | 'default'): Decided<boolean> => ({ value, because: [{ rule, source, effect: 'chosen' }] })
-  const injection = namespaceLabels['istio-injection']
-  const revisionOfNamespace = namespaceLabels['istio.io/rev']
-  const optedOut = own === 'false'
-  if (injection === 'disabled') return decided(false, 'inject.namespace-disabled', namespace('istio-injection'))
-  if (optedOut) return decided(false, 'inject.label', podRef(pod, 'labels'))
-  if (injection === 'enabled') return revision === 'default' ? decided(true, 'inject.namespace-enabled', namespace('istio-injection')) : decided(false, 'inject.namespace-enabled', namespace('istio-injection'))
-  if (injection !== undefined) return decided(false, 'inject.namespace-unlabelled', namespace('istio-injection'))
-  if (revisionOfNamespace !== undefined) return decided(revisionOfNamespace === revision, 'inject.namespace-revision', namespace('istio.io/rev'))
-  if (labels['istio.io/rev'] !== undefined) return decided(labels['istio.io/rev'] === revision, 'inject.pod-revision', podRef(pod, 'labels', 'istio.io/rev'))
-  if (own === 'true') return decided(revision === 'default', 'inject.label', podRef(pod, 'labels'))
-  if (own !== undefined) return decided(false, 'inject.namespace-unlabelled', 'default')
-  if (settings.enableNamespacesByDefault === true && revision === 'default') return decided(true, 'inject.by-default', 'default')
-  return byDefault(false, 'inject.namespace-unlabelled')
-}
-
-/** Istio's `injectRequired`: what the injector itself decides about a pod that it is asked about (also by kube-inject). */
+/** Also for kube-inject, where no API server asks. */
 export function injectionRequired(pod: InjectionCandidate, settings: InjectionSettings = {}, before: readonly Reason[] = []): Decided<boolean> {
-  const decided = (value: boolean, rule: string, source: Ref | 'default'): Decided<boolean> => ({
-    value,
-    because: [{ rule, source, effect: 'chosen' }, ...before.map((r): Reason => (r.rule === rule ? { ...r, effect: 'ignored' } : { ...r, effect: 'overruled' })).filter((r) => r.rule !== rule)],
-  })
-  if (pod.hostNetwork === true) return decided(false, 'inject.host-network', podRef(pod, ''))
-  if (ignoredNamespaces.has(pod.namespace)) return decided(false, 'inject.ignored-namespace', 'default')
-  if (pod.os === 'windows') return decided(false, 'inject.windows', podRef(pod, ''))
-  const where = pod.labels[injectKey] === undefined ? 'annotations' : 'labels'
-  const word = (pod.labels[injectKey] ?? pod.annotations[injectKey] ?? '').toLowerCase()
-  const rule = where === 'labels' ? 'inject.label' : 'inject.annotation'
-  if (yes.has(word)) return decided(true, rule, podRef(pod, where))
-  if (no.has(word)) return decided(false, rule, podRef(pod, where))
-  if ((settings.neverInjectSelector ?? []).some((s) => selects(s, pod.labels))) return decided(false, 'inject.never-selector', 'default')
-  if ((settings.alwaysInjectSelector ?? []).some((s) => selects(s, pod.labels))) return decided(true, 'inject.always-selector', 'default')
-  if (settings.policy === 'disabled') return decided(false, 'inject.policy', 'default')
-  return before.length > 0 ? { value: true, because: before } : decided(true, 'inject.policy', 'default')
+  const verdict = firstOf(injectorRules, pod, settings)
+  if (verdict === undefined) return before.length > 0 ? { value: true, because: before } : byDefault(true, 'inject.policy')
+  const lost = before.filter((r) => r.rule !== verdict.rule).map((r): Reason => ({ ...r, effect: 'overruled' }))
+  return { value: verdict.value, because: [...decided(verdict).because, ...lost] }
+}
+
+function firstOf(adjudicators: readonly Adjudicator[], pod: InjectionCandidate, settings: InjectionSettings): Verdict | undefined {
+  for (const adjudicate of adjudicators) {
+    const verdict = adjudicate(pod, settings)
+    if (verdict !== undefined) return verdict
+  }
+  return undefined
+}
+
+function decided({ value, rule, source }: Verdict): Decided<boolean> {
+  return { value, because: [{ rule, source, effect: 'chosen' }] }
+}
+
+function namespaceRef(pod: InjectionCandidate, key: string): Ref | 'default' {
+  return pod.namespaceObject === undefined ? 'default' : refTo(pod.namespaceObject, `metadata.labels.${key}`)
 }
 
 function podRef(pod: InjectionCandidate, part: 'labels' | 'annotations' | '', key = injectKey): Ref | 'default' {

@@ -35,5 +35,10 @@ function injectionSettings(config: unknown, values: unknown, revision: string): 
   const enableNamespacesByDefault = webhook['enableNamespacesByDefault'] === true
   if (!isRecord(config)) return { revision, enableNamespacesByDefault }
   const selectors = (key: string): readonly LabelSelector[] => (Array.isArray(config[key]) ? (config[key] as unknown[]).filter((s) => isRecord(s)) : [])
-  return { revision, enableNamespacesByDefault, policy: config['policy'] === 'disabled' ? 'disabled' : 'enabled', neverInjectSelector: selectors('neverInjectSelector'), alwaysInjectSelector: selectors('alwaysInjectSelector') }
+  return { revision, enableNamespacesByDefault, policy: policyOf(config['policy']), neverInjectSelector: selectors('neverInjectSelector'), alwaysInjectSelector: selectors('alwaysInjectSelector') }
+}
+
+function policyOf(raw: unknown): 'enabled' | 'disabled' | 'invalid' {
+  if (raw === undefined || raw === null || raw === '') return 'enabled'
+  return raw === 'enabled' || raw === 'disabled' ? raw : 'invalid'
 }
