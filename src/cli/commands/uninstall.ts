@@ -72,15 +72,15 @@ Examples:
 
 const isTrace = (o: KubernetesObject): boolean => o.kind === 'Lease' || o.kind === 'Secret' || o.metadata.name === 'istio-ca-root-cert'
 
-function announcement({ objects, users, kept, meshed }: Removal, { revision, deleteCrds }: Options): string {
+function announcement({ objects, users, kept, meshed }: Removal, { revision, deleteCrds, keepCrds }: Options): string {
   const lines = [`This removes ${revision === undefined ? 'all of the mesh' : `revision ${revision}`}:`, ...objects.filter((o) => o.metadata.name !== 'istio-ca-root-cert' && o.kind !== 'CustomResourceDefinition').map((o) => `  ${nameOf(o)}${o.kind === 'Secret' ? ': the key of the mesh’s CA. A later installation has another root.' : ''}`)]
   const bundles = objects.filter((o) => o.metadata.name === 'istio-ca-root-cert').length
   if (bundles > 0) lines.push(`  ConfigMap istio-ca-root-cert in ${bundles} namespaces`)
   const crds = objects.filter((o) => o.kind === 'CustomResourceDefinition').length
   if (crds > 0) lines.push(`  ${crds} CustomResourceDefinitions`)
   if (users.length > 0 && deleteCrds === true) lines.push(`and, with their definitions, ${users.length} objects that users wrote: ${some(users)}`)
-  if (kept.length > 0) lines.push(`Kept: ${kept.length} CustomResourceDefinitions; --delete-crds takes them too, and with them all objects of their kinds.`)
-  if (meshed.length > 0) lines.push(`Warning: ${meshed.length} running pods have its sidecar and lose their certificates within a day: ${some(meshed)}. Take the injection labels off their namespaces and restart them.`)
+  if (kept.length > 0) lines.push(keepCrds === true ? `Kept: ${kept.length} CustomResourceDefinitions.` : `Kept: ${kept.length} CustomResourceDefinitions of which there are objects; --delete-crds takes both.`)
+  if (meshed.length > 0) lines.push(`Warning: ${meshed.length} running ${meshed.length === 1 ? 'pod has' : 'pods have'} its sidecar and no new certificate within a day: ${some(meshed)}. Take the injection labels off the namespaces and restart what runs there.`)
   return lines.join('\n') + '\n'
 }
 

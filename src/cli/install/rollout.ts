@@ -38,7 +38,8 @@ function stateOf(deployment: KubernetesObject): { readonly done: boolean; readon
   const status = fields(deployment['status'])
   const seen = count(status['observedGeneration']) >= (deployment.metadata.generation ?? 0)
   const [updated, available, replicas] = [count(status['updatedReplicas']), count(status['availableReplicas']), count(status['replicas'])]
-  if (!seen || updated < wanted) return { done: false, seen, text: `${updated} of ${wanted} replicas made` }
+  if (!seen) return { done: false, seen, text: 'asked for' }
+  if (updated < wanted) return { done: false, seen, text: `${updated} of ${wanted} replicas made` }
   if (replicas > updated) return { done: false, seen, text: `${replicas - updated} former ${replicas - updated === 1 ? 'replica' : 'replicas'} still there` }
   return { done: available >= wanted, seen, text: `${available} of ${wanted} replicas ready` }
 }
