@@ -61,3 +61,18 @@ test('analyze -o json is a list and nothing else', () => {
   assert.deepEqual([message?.['code'], message?.['level'], message?.['origin']], ['IST0101', 'Error', 'VirtualService foo/a'])
   assert.equal(kith(['analyze', '-o', 'json', '-'], peer('STRICT')).out, '[]\n')
 })
+
+test('colour where it is asked for, a code that nobody says named', () => {
+  const path = file('colour.yaml', route)
+  assert.match(kith(['analyze', path, '--color']).out, /^\u001b\[31mError \[IST0101\]\u001b\[39m \(VirtualService foo\/a/m)
+  // eslint-disable-next-line no-control-regex
+  assert.doesNotMatch(kith(['analyze', path]).out, /\u001b/)
+  assert.match(kith(['analyze', path, '--suppress', 'IST9999=*']).err, /IST9999 is no code of a message/)
+})
+
+test('the mesh’s own settings are read from its ConfigMap where the files hold it', () => {
+  const settings = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |\n    rootNamespace: mesh-root\n'
+  const policy = peer('STRICT').replace('namespace: foo', 'namespace: mesh-root').replace('spec:', 'spec:\n  selector: {matchLabels: {app: a}}')
+  assert.match(kith(['analyze', file('root.yaml', `${settings}---\n${policy}`)]).out, /KITH0102/)
+  assert.doesNotMatch(kith(['analyze', file('plain.yaml', policy)]).out, /KITH0102/)
+})

@@ -17,6 +17,7 @@ const levelOf = (p: Problem): Level => (p.severity === 'error' ? 'Error' : p.sev
 
 interface Options extends ClusterOptions {
   readonly output: string
+  readonly color?: true | string
   readonly allNamespaces?: true
   readonly namespace?: string
   readonly filename: readonly string[]
@@ -51,7 +52,7 @@ export function build(): Command {
     .option('--analyzer <name>', 'run this one only; repeatable', several, [])
     .option('-R, --recursive', 'folders below too (always so)')
     .option('-k, --use-kube [yes]', 'files laid over the cluster of the kubeconfig; without files, the cluster is read anyway')
-    .option('--color [yes]', 'accepted')
+    .option('--color [yes]', 'colours; the default on a terminal')
     .option('-v, --verbose', 'accepted')
     .option('--timeout <duration>', 'accepted')
     .option('-i, --istioNamespace <namespace>', 'namespace of the control plane', 'istio-system')
@@ -71,7 +72,8 @@ async function run(files: readonly string[], options: Options): Promise<void> {
   const broken = [...input.problems, ...unreadable]
   const all = [...config.problems, ...messages].filter((p) => !suppressed(p, options.suppress) && within(p, options, input.cluster))
   const shown = all.filter((p) => levels.indexOf(levelOf(p)) <= output)
-  print([...broken, ...shown], options.output)
+  for (const code of unknownCodes(options.suppress)) process.stderr.write(`Warning: ${code} is no code of a message, so --suppress ${code}=… has no effect.\n`)
+  print([...broken, ...shown], options)
   if (options.output === 'log' && broken.length + shown.length === 0) process.stderr.write(`✔ No validation issues found when analyzing ${input.what}.\n`)
   if (all.some((p) => levels.indexOf(levelOf(p)) <= failure)) {
     if (options.output === 'log') process.stderr.write(`Error: Analyzers found issues when analyzing ${input.what}.\nSee https://istio.io/v1.31/docs/reference/config/analysis for more information about causes and resolutions.\n`)
@@ -142,8 +144,13 @@ function suppressed(p: Problem, suppress: readonly string[]): boolean {
   })
 }
 
-function print(problems: readonly Problem[], format: string): void {
-  if (format === 'log') return void process.stdout.write(problems.map((p) => `${messageText(p, levelOf(p))}\n`).join(''))
+function unknownCodes(suppress: readonly string[]): string[] {
+  return [...new Set(suppress.map((entry) => entry.split('=')[0] as string))].filter((code) => messageKinds[code] === undefined)
+}
+
+function print(problems: readonly Problem[], { output: format, color }: Options): void {
+  const colour = color === undefined ? process.stdout.isTTY === true : color !== 'false'
+  if (format === 'log') return void process.stdout.write(problems.map((p) => `${messageText(p, levelOf(p), colour)}\n`).join(''))
   const plain = problems.map((p) => ({
     code: p.code, documentationUrl: documentationUrl(p.code), level: levelOf(p), message: p.help === undefined ? p.message : `${p.message}; ${p.help}`, origin: originText(p.ref), reference: referenceText(p.ref),
     ...(p.ref.path === '' ? {} : { path: p.ref.path }), ...(p.ref.column === undefined ? {} : { column: p.ref.column }),
