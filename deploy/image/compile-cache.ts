@@ -1,15 +1,13 @@
 // Kith's code, compiled before it starts: half of a sidecar's start is compiling, and its root file system is read-only.
 // Law: the same sources give the same bytes. So no other thread takes part, no garbage is collected meanwhile, and V8's own chance is fixed.
 import { spawnSync } from 'node:child_process'
-import { existsSync, globSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { globSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { TarEntry } from './tar.ts'
 
 const folder = 'opt/kith/cache'
-/** What the control plane and `kith` load. Entry points would start something: their parts stand here. */
-const modules = [
-  'src/control-plane/server/control-plane.ts', 'src/control-plane/server/cluster/start-in-cluster.ts', 'src/lib/kubernetes/client.ts', 'src/cli/failure.ts', 'src/cli/commands/version.ts', 'src/cli/commands/check-inject.ts',
-]
+/** What is loaded: the control plane, the commands, the agent's bundles. Entry points would start something; they are ways in. */
+const modules = ['src/control-plane/server/**/!(main|*.test).ts', 'src/lib/kubernetes/!(*.test).ts', 'src/cli/failure.ts', 'src/cli/commands/!(*.test).ts', 'src/data-plane/agent/{sidecar,kith-data-plane,validate}-*.js']
 /** Ways in, with words that end them at once: their own files are compiled too. */
 const ways = [['opt/kith/entry.js', 'redirect', '--dry-run'], ['opt/kith/entry.js', 'proxy', 'sidecar'], ['opt/kith/entry.js', 'discovery'], ['opt/kith/entry.js', 'version', '--help'], ['usr/local/bin/kith-agent']]
 /** None of these is part of what V8 compares when it reads the cache. */
@@ -24,7 +22,7 @@ export async function compileCache(layers: readonly (readonly TarEntry[])[], nod
   await takeStage()
   try {
     writeTree(layers.flat(), stage)
-    const loaded = [...modules.filter((m) => existsSync(join(stage, 'opt/kith', m))), ...globSync('src/data-plane/agent/{sidecar,kith-data-plane,validate}-*.js', { cwd: join(stage, 'opt/kith') }).sort()]
+    const loaded = modules.flatMap((pattern) => globSync(pattern, { cwd: join(stage, 'opt/kith') }).sort())
     const program = [...loaded.map((m) => `await import(${JSON.stringify(`./${m}`)})`), 'process.exit(0)'].join('\n')
     const env = { NODE_COMPILE_CACHE: join(stage, folder), NODE_COMPILE_CACHE_PORTABLE: '1' }
     const run = spawnSync(node, [...flags, '--input-type=module', '--eval', program], { cwd: join(stage, 'opt/kith'), env, encoding: 'utf8', timeout: timeoutMs })

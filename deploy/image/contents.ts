@@ -46,7 +46,7 @@ interface Locked {
 }
 
 /** Types, maps, pages and sources serve whoever builds, not what runs. */
-const unread = /\.(d\.[cm]?ts|[cm]?tsx?|map|md|markdown|flow|html|proto|yml|yaml|tsbuildinfo)$|(^|\/)(\.[^/]+|test|tests|__tests__|benchmarks?|docs?|examples?|coverage)(\/|$)/i
+const unread = /\.(d\.[cm]?ts|[cm]?tsx?|map|md|markdown|flow|html|proto|yml|yaml|tsbuildinfo)$|^(\.[^/]+|test|tests|__tests__|benchmarks?|docs?|examples?|coverage)\//i
 /** Of packages that carry the same code several times over, the copies that Node does not load. */
 const copies = /^(@types|undici-types|@bufbuild\/protobuf\/dist\/cjs|yaml\/browser|protobufjs\/(dist|cli))\//
 

@@ -4,7 +4,7 @@ import { after, test } from 'node:test'
 import { tryKubectl } from './cluster.ts'
 import { loadImages } from './images.ts'
 import { lab, labMissing, labUp } from './lab.ts'
-import { stories } from './stories/index.ts'
+import { namespaces, stories } from './stories/index.ts'
 
 const required = (process.env['REQUIRE'] ?? '').split(',').includes('cluster')
 const missing = labMissing()
@@ -18,9 +18,9 @@ const say = (text: string): void => void process.stdout.write(`    ${text.replac
 
 /** What one would look at first. */
 function report(): void {
-  for (const line of ['get pods -A -o wide', 'get events -A --sort-by=.lastTimestamp', 'logs -n istio-system deploy/istiod --tail=40']) {
+  for (const line of ['get pods -A -o wide', 'get events -A --sort-by=.lastTimestamp', 'logs -n istio-system deploy/istiod --tail=15']) {
     const { stdout, stderr } = tryKubectl(line.split(' '))
-    say(`$ kubectl ${line}\n${(stdout + stderr).trim().split('\n').slice(-40).join('\n')}`)
+    say(`$ kubectl ${line}\n${(stdout + stderr).trim().split('\n').slice(-25).join('\n')}`)
   }
 }
 
@@ -30,6 +30,8 @@ after(() => {
 
 test('the mesh on a real cluster', { skip: missing === undefined ? false : `needs a cluster: ${missing}`, timeout: barMinutes * 60_000 }, async (t) => {
   ours = labUp().ours
+  // A cluster that was there may hold what an earlier run that was cut off has left.
+  if (!ours) tryKubectl(['delete', 'namespace', ...namespaces, '--ignore-not-found'])
   loadImages()
   say(`the cluster is up, images are loaded: ${seconds()}`)
   for (const story of stories) {

@@ -9,3 +9,6 @@ import { walkthrough } from './walkthrough.ts'
 import { jobs, manualInjection, probes } from './workloads.ts'
 
 export const stories: readonly Story[] = [install, injection, walkthrough, manualInjection, jobs, probes, outage, eviction, startup, uninstall]
+
+/** All that the stories make. */
+export const namespaces = ['foo', 'bar', 'legacy', 'outside', 'manual', 'plain', 'meshed']
