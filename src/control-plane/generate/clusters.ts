@@ -37,14 +37,14 @@ export function upstreamCluster(plan: ProxyPlan, u: Upstream): Obj {
     name: u.name, ...discovery(u), connectTimeout: seconds(pool.connectTimeoutMs ?? plan.mesh.connectTimeoutMs), ...balancing(u), ...transport(u),
     circuitBreakers: circuitBreakers(pool), outlierDetection: u.outlier === undefined ? undefined : outlierDetection(u.outlier), upstreamConnectionOptions: tcpKeepalive(pool),
     // Endpoints that are not ready are told, and never used for want of others.
-    commonLbConfig: { healthyPanicThreshold: { value: u.outlier?.minHealthPercent ?? 0 } },
+    commonLbConfig: { healthyPanicThreshold: { value: u.outlier?.minHealthPercent ?? 0 }, ...(u.balancing.byLocality === true ? { localityWeightedLbConfig: {} } : {}) },
     typedExtensionProtocolOptions: isTcp(u) ? undefined : httpOptions(httpProtocolOf(u), pool, upstreamNames(u)),
     metadata: metadata(u.tls, { istio: some({ services: [service(u, plan)], subset: u.subset ?? undefined, default_original_port: u.port }) }),
   })
 }
 
 function discovery(u: Upstream): Obj {
-  const loadAssignment = { clusterName: u.name, endpoints: localityEndpoints(u.dnsEndpoints ?? []) }
+  const loadAssignment = { clusterName: u.name, endpoints: localityEndpoints(u.dnsEndpoints ?? [], u.dnsLocalityWeights) }
   switch (u.discovery) {
     case 'EDS':
       return { type: 'EDS', edsClusterConfig: { edsConfig: { ads: {}, initialFetchTimeout: '0s', resourceApiVersion: 'V3' }, serviceName: u.name } }

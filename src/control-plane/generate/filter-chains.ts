@@ -99,7 +99,7 @@ export function outboundTcpChains(plan: ProxyPlan, routes: readonly TcpRoute[]):
   return routes.flatMap((route, index) =>
     remaining(route, taken).map((match, part) => some({
       name: `route-${index}${part === 0 ? '' : `-${part}`}`, filterChainMatch: Object.keys(match).length === 0 ? undefined : match, 
-      filters: [...(route.targets.some((t) => upstreamsOf(plan).get(t.upstream)?.pods !== undefined) ? destinationState(plan.mesh) : []), tcpProxy(plan.mesh, route.targets[0]?.upstream ?? 'BlackHoleCluster', { ...tcpTarget(route), ...idleTimeout(plan, route) })], metadata: metadata(route.because),
+      filters: [...(route.targets.some((t) => upstreamsOf(plan).get(t.upstream)?.pods !== undefined) ? destinationState(plan.mesh) : []), tcpProxy(plan.mesh, route.targets[0]?.upstream ?? 'BlackHoleCluster', { ...tcpTarget(route), ...idleTimeout(plan, route), ...sourceHash(plan, route) })], metadata: metadata(route.because),
     })),
   )
 }
@@ -134,6 +134,12 @@ function tcpTarget(route: TcpRoute): Obj {
   const [only] = targets
   if (only === undefined) return { cluster: 'BlackHoleCluster' }
   return targets.length === 1 ? { cluster: only.upstream } : { weightedClusters: { clusters: targets.map((t) => ({ name: t.upstream, weight: t.weight })) } }
+}
+
+/** Of a connection its source alone can be hashed. */
+function sourceHash(plan: ProxyPlan, route: TcpRoute): Obj {
+  const on = upstreamsOf(plan).get(route.targets[0]?.upstream ?? '')?.hashOn
+  return on !== undefined && 'sourceIp' in on ? { hashPolicy: [{ sourceIp: {} }] } : {}
 }
 
 /** Of the rule for the first destination, as in Istio. */

@@ -1,5 +1,5 @@
 // What a route may do besides forwarding: header operations, faults, CORS.
-import type { Cors, Fault, HeaderOps, StringMatch } from '#plan'
+import type { Cors, Fault, HashOn, HeaderOps, StringMatch } from '#plan'
 import { seconds, some, typed, type Json, type Obj } from './json.ts'
 import { stringMatcher } from './route-match.ts'
 
@@ -63,6 +63,16 @@ export function corsPolicy(c: Cors): Obj {
     allowMethods: words(c.allowMethods), allowHeaders: words(c.allowHeaders), exposeHeaders: words(c.exposeHeaders), maxAge: c.maxAgeSeconds === undefined ? undefined : String(Math.trunc(c.maxAgeSeconds)),
     allowCredentials: c.allowCredentials, forwardNotMatchingPreflights: c.forwardUnmatchedPreflights,
   }))
+}
+
+/** What of a request decides its endpoint, where the balancer hashes. */
+export function hashPolicyOf(on: HashOn | undefined): Obj[] {
+  if (on === undefined) return []
+  if ('header' in on) return [{ header: { headerName: on.header } }]
+  if ('sourceIp' in on) return [{ connectionProperties: { sourceIp: true } }]
+  if ('queryParameter' in on) return [{ queryParameter: { name: on.queryParameter } }]
+  const { name, path, ttlMs, attributes } = on.cookie
+  return [{ cookie: some({ name, path, ttl: ttlMs === undefined ? undefined : seconds(ttlMs), attributes: attributes === undefined ? undefined : attributes.map((a) => ({ ...a })) }) }]
 }
 
 /** Percent, to a ten-thousandth. */

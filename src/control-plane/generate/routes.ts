@@ -4,7 +4,7 @@ import { httpProtocolOf, upstreamsOf, usesMeshTls } from './clusters.ts'
 import { alpnOverride } from './http-filters.ts'
 import { seconds, some, typed, type Obj } from './json.ts'
 import { metadata } from './reasons.ts'
-import { corsPolicy, fraction, headerFields, httpFault } from './route-features.ts'
+import { corsPolicy, fraction, hashPolicyOf, headerFields, httpFault } from './route-features.ts'
 import { routeMatch } from './route-match.ts'
 
 type RouteAction = Extract<HttpAction, { kind: 'route' }>
@@ -83,15 +83,16 @@ function ownAlpnOf(target: WeightedTarget, plan: ProxyPlan): Obj {
 
 function forward(a: RouteAction, targets: readonly WeightedTarget[], ownAlpn: boolean, plan: ProxyPlan): Obj {
   const { retries, rewrite } = a
+  const hashPolicy = targets.flatMap((t) => hashPolicyOf(upstreamsOf(plan).get(t.upstream)?.hashOn))
   return some({
     ...clusterSpecifier(targets, ownAlpn, plan), clusterNotFoundResponseCode: 'SERVICE_UNAVAILABLE',
     timeout: seconds(a.timeoutMs), maxStreamDuration: { grpcTimeoutHeaderMax: seconds(a.timeoutMs) },
     prefixRewrite: rewrite?.uriRegex === undefined ? rewrite?.uri : undefined,
     regexRewrite: rewrite?.uriRegex === undefined ? undefined : { pattern: { regex: rewrite.uriRegex.match }, substitution: rewrite.uriRegex.rewrite },
     hostRewriteLiteral: rewrite?.authority,
-    retryPolicy: retries === undefined ? undefined : retryPolicy(retries, a.hashPolicy !== undefined),
+    retryPolicy: retries === undefined ? undefined : retryPolicy(retries, hashPolicy.length > 0),
     requestMirrorPolicies: a.mirrors?.map((m) => ({ cluster: m.upstream, runtimeFraction: { defaultValue: fraction(m.percent) }, traceSampled: false })),
-    hashPolicy: a.hashPolicy as Obj[] | undefined,
+    hashPolicy: hashPolicy.length === 0 ? undefined : hashPolicy,
   })
 }
 

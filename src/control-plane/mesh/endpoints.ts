@@ -67,7 +67,7 @@ function fromWorkload(w: Workload, port: number, ready: boolean): MeshEndpoint[]
 }
 
 function withWorkload(at: Pick<MeshEndpoint, 'address' | 'port' | 'ready' | 'weight'>, w: Workload): MeshEndpoint {
-  return { ...at, labels: w.labels, takesMtls: w.takesMtls, identity: w.identity, serviceAccount: w.serviceAccount, namespace: w.namespace, workload: w }
+  return { ...at, labels: w.labels, takesMtls: w.takesMtls, identity: w.identity, serviceAccount: w.serviceAccount, namespace: w.namespace, workload: w, ...(w.locality === undefined ? {} : { locality: w.locality }) }
 }
 
 /** A pod that is ending is not ready, though it may still serve what it has (KEP-1672): nothing new goes there. */

@@ -27,6 +27,8 @@ export interface Workload {
   /** Automatic mTLS may use it: label security.istio.io/tlsMode, or the sidecar. */
   readonly takesMtls: boolean
   readonly ready: boolean
+  /** `region/zone/subzone`, of the pod's label istio-locality, else of its node. */
+  readonly locality?: string
   readonly hostname?: string
   readonly object: ApiObject
 }

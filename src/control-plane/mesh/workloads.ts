@@ -35,12 +35,13 @@ export function buildWorkloads(objects: readonly ApiObject[], namespaces: Readon
   const addressed = found.filter((f) => podAddresses(f.object).length === 0 && f.replicas > 0 && !isObserved(f.object))
   const taken = new Set(found.flatMap((f) => podAddresses(f.object)))
   const given = assignAddresses(addressed.map(key), podPrefix, taken)
-  return found.map((f) => buildOne(f, given.get(key(f)), namespaces.get(f.object.metadata.namespace), options, injection))
+  const nodes = new Map(objects.filter((o) => o.kind === 'Node').map((o) => [o.metadata.name, localityOfNode(o.metadata.labels)]))
+  return found.map((f) => buildOne(f, given.get(key(f)), namespaces.get(f.object.metadata.namespace), options, injection, nodes))
 }
 
 const key = (f: Found): string => `${f.object.metadata.namespace}/${f.pod}/${f.object.kind}`
 
-function buildOne(f: Found, address: string | undefined, namespace: NamespaceInfo | undefined, options: MeshOptions, injection: InjectionSettings): Workload {
+function buildOne(f: Found, address: string | undefined, namespace: NamespaceInfo | undefined, options: MeshOptions, injection: InjectionSettings, nodes: ReadonlyMap<string, string>): Workload {
   const { metadata } = f.object
   const labels = f.template.metadata?.labels ?? {}
   const annotations = f.template.metadata?.annotations ?? {}
@@ -49,6 +50,8 @@ function buildOne(f: Found, address: string | undefined, namespace: NamespaceInf
   const sidecar = decideSidecar(f, labels, annotations, spec, namespace, injection)
   const isPod = f.object.kind === 'Pod'
   const addresses = isPod && podAddresses(f.object).length > 0 ? podAddresses(f.object) : address === undefined ? [] : [address]
+  const own = labels['istio-locality']
+  const locality = own === undefined || own === '' ? nodes.get(spec.nodeName ?? '') : own.includes('/') ? own : own.replaceAll('.', '/')
   const tlsMode = labels['security.istio.io/tlsMode']
   return {
     id: `${f.pod}.${metadata.namespace}`, kind: f.object.kind, name: f.name, pod: f.pod, namespace: metadata.namespace, labels, annotations, serviceAccount,
@@ -58,6 +61,7 @@ function buildOne(f: Found, address: string | undefined, namespace: NamespaceInf
     sidecar,
     takesMtls: tlsMode === undefined ? sidecar.value : tlsMode === 'istio',
     ready: isReady(f.object),
+    ...(locality === undefined || locality === '' ? {} : { locality }),
     ...(spec.hostname === undefined ? (podOrdinal(f) === undefined ? {} : { hostname: f.pod }) : { hostname: spec.hostname }),
     object: f.object,
   }
@@ -75,6 +79,12 @@ function decideSidecar(f: Found, labels: Labels, annotations: Labels, spec: PodS
     },
     injection,
   )
+}
+
+/** https://kubernetes.io/docs/reference/labels-annotations-taints/ and Istio's own label for what is smaller than a zone. */
+function localityOfNode(labels: Labels): string {
+  const of = (name: string, old: string): string => labels[`topology.kubernetes.io/${name}`] ?? labels[`failure-domain.beta.kubernetes.io/${old}`] ?? ''
+  return [of('region', 'region'), of('zone', 'zone'), labels['topology.istio.io/subzone'] ?? ''].join('/').replace(/\/+$/, '')
 }
 
 function templateOf(object: ApiObject): { template: PodTemplate; path: string } | undefined {

@@ -2,21 +2,23 @@
 import type { MeshService, ServicePort } from '#mesh'
 import type { PlanContext } from './context.ts'
 import type { MergedRule } from './destination-rules.ts'
+import { placeByLocality, type Placed } from './locality.ts'
 import { effectivePolicy } from './traffic-policy.ts'
 import type { Endpoint, EndpointsPlan, Upstream } from './types.ts'
 import { decideEndpointTls, serverMtls } from './upstream-tls.ts'
 import { subsetCovers } from './upstreams.ts'
 
-export function endpointsFor(context: PlanContext, service: MeshService, port: ServicePort, subset: string | null, rule: MergedRule | undefined): Endpoint[] {
+export function endpointsFor(context: PlanContext, service: MeshService, port: ServicePort, subset: string | null, rule: MergedRule | undefined): Placed {
   const policy = effectivePolicy(rule, port.number, subset)
-  return context
+  const all = context
     .endpoints(service, port)
     .filter((e) => subsetCovers(rule, subset, e.labels))
-    .map((e) => ({
+    .map((e): Endpoint => ({
       address: e.address, port: e.port, tls: decideEndpointTls(context, e, policy), serverMtls: serverMtls(context, e), weight: e.weight, healthy: e.ready, labels: e.labels,
       ...(e.workload === undefined ? {} : { workload: { namespace: e.workload.namespace, name: e.workload.name, pod: e.workload.pod } }), ...(e.serviceAccount === undefined ? {} : { serviceAccount: e.serviceAccount }),
       ...(e.identity === undefined ? {} : { identity: e.identity }), ...(e.locality === undefined ? {} : { locality: e.locality }),
     }))
+  return placeByLocality(context, policy, all)
 }
 
 /** Endpoints of the plan's EDS upstreams; `names` narrows them. */
@@ -26,6 +28,7 @@ export function planEndpoints(context: PlanContext, plan: { readonly upstreams: 
     .map((u) => {
       const service = context.scope.byHost.get(u.host)
       const port = service?.ports.find((p) => p.number === u.port)
-      return { upstream: u.name, endpoints: service === undefined || port === undefined ? [] : endpointsFor(context, service, port, u.subset, context.ruleFor(service)) }
+      const placed: Placed = service === undefined || port === undefined ? { endpoints: [] } : endpointsFor(context, service, port, u.subset, context.ruleFor(service))
+      return { upstream: u.name, endpoints: placed.endpoints, ...(placed.weights === undefined ? {} : { localityWeights: placed.weights }) }
     })
 }

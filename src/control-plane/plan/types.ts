@@ -151,7 +151,6 @@ export type HttpAction =
       readonly fault?: Fault
       readonly mirrors?: readonly { readonly upstream: string; readonly percent: number }[]
       readonly cors?: Cors
-      readonly hashPolicy?: readonly unknown[]
     }
   | { readonly kind: 'redirect'; readonly uri?: string; readonly prefixRewrite?: string; readonly authority?: string; readonly scheme?: string; readonly port?: number; readonly code: number }
   | { readonly kind: 'direct'; readonly status: number; readonly body?: string }
@@ -196,15 +195,25 @@ export interface Upstream {
   readonly discovery: 'EDS' | 'STRICT_DNS' | 'ORIGINAL_DST' | 'STATIC'
   /** STRICT_DNS: host names and ports to resolve. */
   readonly dnsEndpoints?: readonly Endpoint[]
+  readonly dnsLocalityWeights?: Readonly<Record<string, number>>
   readonly tls: Decided<UpstreamTls>
   /** ORIGINAL_DST with AUTO: the pods that the client may have chosen. An address that is not among them gets plaintext. */
   readonly pods?: readonly PodTls[]
   /** The DestinationRule whose policy applies, or null. */
   readonly destinationRule: Ref | null
-  readonly balancing: { readonly policy: 'LEAST_REQUEST' | 'ROUND_ROBIN' | 'RANDOM' | 'RING_HASH' | 'MAGLEV' | 'PASSTHROUGH'; readonly ringSize?: number; readonly warmupMs?: number; readonly locality?: unknown }
+  readonly balancing: { readonly policy: 'LEAST_REQUEST' | 'ROUND_ROBIN' | 'RANDOM' | 'RING_HASH' | 'MAGLEV' | 'PASSTHROUGH'; readonly ringSize?: number; readonly warmupMs?: number; /** Localities have weights of their own. */ readonly byLocality?: boolean }
+  /** RING_HASH and MAGLEV: what of a call decides where it goes; absent: nothing, so chance does. */
+  readonly hashOn?: HashOn
   readonly connectionPool: ConnectionPool
   readonly outlier?: OutlierDetection
 }
+
+export type HashOn =
+  | { readonly header: string }
+  /** Without a ttl nobody but the application makes the cookie; 0: it ends with the browser's session. */
+  | { readonly cookie: { readonly name: string; readonly path?: string; readonly ttlMs?: number; readonly attributes?: readonly { readonly name: string; readonly value: string }[] } }
+  | { readonly sourceIp: true }
+  | { readonly queryParameter: string }
 
 /** What goes to one pod that the client has chosen by its address. */
 export interface PodTls {
@@ -268,6 +277,8 @@ export interface EndpointsPlan {
   /** `Upstream.name` */
   readonly upstream: string
   readonly endpoints: readonly Endpoint[]
+  /** Each locality's share, where a rule distributes; absent: by their endpoints. */
+  readonly localityWeights?: Readonly<Record<string, number>>
 }
 
 export interface Endpoint {
@@ -285,6 +296,8 @@ export interface Endpoint {
   readonly weight: number
   readonly healthy: boolean
   readonly locality?: string
+  /** 0 first; a later one takes over what the earlier ones can't. Absent: 0. */
+  readonly priority?: number
   readonly labels: Readonly<Record<string, string>>
 }
 

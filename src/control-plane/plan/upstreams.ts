@@ -5,8 +5,9 @@ import { selectorCovers, type MeshService, type ServicePort } from '#mesh'
 import type { PlanContext } from './context.ts'
 import type { MergedRule } from './destination-rules.ts'
 import { endpointsFor } from './endpoints.ts'
+import { distributes } from './locality.ts'
 import { effectivePolicy, type EffectivePolicy } from './traffic-policy.ts'
-import type { ConnectionPool, OutlierDetection, Upstream } from './types.ts'
+import type { ConnectionPool, HashOn, OutlierDetection, Upstream } from './types.ts'
 import { podsBehind, visiblePods } from './pod-tls.ts'
 import { decideUpstreamTls } from './upstream-tls.ts'
 
@@ -29,14 +30,14 @@ function planPort(context: PlanContext, service: MeshService, port: ServicePort)
 export function planUpstream(context: PlanContext, service: MeshService, port: ServicePort, subset: string | null, rule: MergedRule | undefined): Upstream {
   const policy = effectivePolicy(rule, port.number, subset)
   const tls = decideUpstreamTls(context, service, port, subset, policy)
-  const balancing = planBalancing(policy)
+  const balancing = planBalancing(context, policy)
   const discovery = balancing.policy === 'PASSTHROUGH' ? 'ORIGINAL_DST' : discoveryOf(service)
   const byAddress = discovery === 'ORIGINAL_DST' && tls.value.mode === 'AUTO' ? { pods: service.headless ? podsBehind(context, service, port) : visiblePods(context) } : {}
   const source = policy.tls?.from ?? rule?.policy?.from ?? rule?.from[0]
   return {
     name: upstreamName(port.number, subset, service.host), host: service.host, port: port.number, subset, protocol: port.protocol, meshExternal: service.meshExternal, discovery,
-    ...(discovery === 'STRICT_DNS' ? { dnsEndpoints: service.externalName === undefined ? endpointsFor(context, service, port, subset, rule) : [externalName(service.externalName, port)] } : {}),
-    tls, ...byAddress, destinationRule: source === undefined ? null : refTo(source, source === policy.tls?.from ? policy.tls.path : 'spec'), balancing,
+    ...(discovery === 'STRICT_DNS' ? dnsEndpoints(context, service, port, subset, rule) : {}),
+    tls, ...byAddress, ...hashing(policy), destinationRule: source === undefined ? null : refTo(source, source === policy.tls?.from ? policy.tls.path : 'spec'), balancing,
     connectionPool: planPool(policy.connectionPool?.value, context), ...(policy.outlierDetection === undefined ? {} : { outlier: planOutlier(policy.outlierDetection.value) }),
   }
 }
@@ -48,13 +49,19 @@ function discoveryOf(service: MeshService): Upstream['discovery'] {
   return 'EDS'
 }
 
+function dnsEndpoints(context: PlanContext, service: MeshService, port: ServicePort, subset: string | null, rule: MergedRule | undefined): Pick<Upstream, 'dnsEndpoints' | 'dnsLocalityWeights'> {
+  if (service.externalName !== undefined) return { dnsEndpoints: [externalName(service.externalName, port)] }
+  const { endpoints, weights } = endpointsFor(context, service, port, subset, rule)
+  return { dnsEndpoints: endpoints, ...(weights === undefined ? {} : { dnsLocalityWeights: weights }) }
+}
+
 function externalName(host: string, port: ServicePort): NonNullable<Upstream['dnsEndpoints']>[number] {
   return { address: host, port: port.number, tls: { value: 'DISABLE', because: [{ rule: 'tls.external', source: 'default', effect: 'chosen' }] }, serverMtls: null, weight: 1, healthy: true, labels: {} }
 }
 
-function planBalancing(policy: EffectivePolicy): Upstream['balancing'] {
+function planBalancing(context: PlanContext, policy: EffectivePolicy): Upstream['balancing'] {
   const lb = policy.loadBalancer?.value
-  const locality = lb?.localityLbSetting === undefined ? {} : { locality: lb.localityLbSetting }
+  const locality = distributes(context, policy) ? { byLocality: true } : {}
   const warmupMs = lb?.warmup?.duration ?? lb?.warmupDurationSecs
   const more = { ...locality, ...(warmupMs === undefined ? {} : { warmupMs }) }
   const hash = lb?.consistentHash
@@ -62,6 +69,18 @@ function planBalancing(policy: EffectivePolicy): Upstream['balancing'] {
   const simple = lb?.simple
   if (simple === 'ROUND_ROBIN' || simple === 'RANDOM' || simple === 'PASSTHROUGH') return { policy: simple, ...more }
   return { policy: 'LEAST_REQUEST', ...more }
+}
+
+function hashing(policy: EffectivePolicy): { hashOn?: HashOn } {
+  const hash = policy.loadBalancer?.value.consistentHash
+  if (hash?.httpHeaderName !== undefined) return { hashOn: { header: hash.httpHeaderName } }
+  if (hash?.httpCookie !== undefined) {
+    const { name = '', path, ttl, attributes } = hash.httpCookie
+    const named = (attributes ?? []).map((a) => ({ name: a.name ?? '', value: a.value ?? '' }))
+    return { hashOn: { cookie: { name, ...(path === undefined ? {} : { path }), ...(ttl === undefined ? {} : { ttlMs: ttl }), ...(named.length === 0 ? {} : { attributes: named }) } } }
+  }
+  if (hash?.useSourceIp === true) return { hashOn: { sourceIp: true } }
+  return hash?.httpQueryParameterName === undefined ? {} : { hashOn: { queryParameter: hash.httpQueryParameterName } }
 }
 
 export function planPool(pool: ConnectionPoolSettings | undefined, context: Pick<PlanContext, 'mesh'>): ConnectionPool {

@@ -43,6 +43,8 @@ export interface RuntimeCluster {
   readonly ringSize: number
   /** Below this share of healthy endpoints all are used; 0 = never. */
   readonly panicPercent: number
+  /** Localities count by their weights, not by their endpoints. */
+  readonly byLocality: boolean
   readonly tls: UpstreamTls | null
   readonly matches: readonly SocketChoice[]
   /** ORIGINAL_DST: the match by the address that was chosen; then labels do not count. */
@@ -110,6 +112,7 @@ export function compileCluster(cluster: Cluster, notes: Notes): RuntimeCluster |
     lbPolicy: lbPolicy ?? 'ROUND_ROBIN',
     choiceCount: cluster.lbConfig.case === 'leastRequestLbConfig' ? (cluster.lbConfig.value.choiceCount ?? 2) : 2,
     ringSize: cluster.lbConfig.case === 'ringHashLbConfig' ? Number(cluster.lbConfig.value.minimumRingSize ?? 1024n) : cluster.lbConfig.case === 'maglevLbConfig' ? Number(cluster.lbConfig.value.tableSize ?? 65537n) : 1024,
+    byLocality: cluster.commonLbConfig?.localityConfigSpecifier.case === 'localityWeightedLbConfig',
     panicPercent: cluster.commonLbConfig?.healthyPanicThreshold?.value ?? 50,
     tls: tls ?? null,
     matches,
@@ -129,7 +132,7 @@ export function compileCluster(cluster: Cluster, notes: Notes): RuntimeCluster |
 function nestedFields(cluster: Cluster, notes: Notes): void {
   const lb = cluster.lbConfig
   if (lb.case !== undefined) notes.at(lb.case, () => notes.onlyServes(lb.value, fields('choice_count minimum_ring_size maximum_ring_size hash_function table_size upstream_port_override use_http_header')))
-  if (cluster.commonLbConfig !== undefined) notes.at('common_lb_config', () => notes.onlyServes(cluster.commonLbConfig as NonNullable<Cluster['commonLbConfig']>, fields('healthy_panic_threshold update_merge_window')))
+  if (cluster.commonLbConfig !== undefined) notes.at('common_lb_config', () => notes.onlyServes(cluster.commonLbConfig as NonNullable<Cluster['commonLbConfig']>, fields('healthy_panic_threshold update_merge_window locality_weighted_lb_config')))
   if (cluster.upstreamConnectionOptions !== undefined) notes.at('upstream_connection_options', () => notes.onlyServes(cluster.upstreamConnectionOptions as NonNullable<Cluster['upstreamConnectionOptions']>, fields('tcp_keepalive')))
 }
 

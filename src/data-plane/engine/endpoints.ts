@@ -13,6 +13,10 @@ export interface RuntimeEndpoint {
   readonly weight: number
   readonly healthy: boolean
   readonly priority: number
+  /** `region/zone/subzone`; '' = none. */
+  readonly locality: string
+  /** The whole locality's share within its priority. */
+  readonly localityWeight: number
   /** `filter_metadata["envoy.transport_socket_match"]`, values as text. */
   readonly socketMatch: Readonly<Record<string, string>>
   /** Istio's `workload;namespace;canonical-name;canonical-revision;cluster`. */
@@ -33,22 +37,20 @@ export function compileEndpoints(assignment: ClusterLoadAssignment, notes: Notes
   notes.onlyServes(assignment, served)
   if (assignment.policy !== undefined) notes.onlyServes(assignment.policy, fields('overprovisioning_factor'))
   const all: RuntimeEndpoint[] = []
-  let weighted = false
   for (const locality of assignment.endpoints) {
     notes.onlyServes(locality, servedLocality)
-    if (locality.loadBalancingWeight !== undefined && assignment.endpoints.length > 1) weighted = true
+    const { region = '', zone = '', subZone = '' } = locality.locality ?? {}
+    const place = { priority: locality.priority, locality: [region, zone, subZone].join('/').replace(/\/+$/, ''), localityWeight: locality.loadBalancingWeight ?? 1 }
     for (const endpoint of locality.lbEndpoints) {
-      const compiled = compileEndpoint(endpoint, locality.priority, notes)
+      const compiled = compileEndpoint(endpoint, place, notes)
       if (compiled !== undefined) all.push(compiled)
     }
   }
-  const weights = new Set(assignment.endpoints.map((l) => l.loadBalancingWeight))
-  if (weighted && weights.size > 1) notes.notServed('weighting between localities (their endpoints share one pool)')
   all.sort((a, b) => a.priority - b.priority)
   return { cluster: assignment.clusterName, all }
 }
 
-function compileEndpoint(lb: LbEndpoint, priority: number, notes: Notes): RuntimeEndpoint | undefined {
+function compileEndpoint(lb: LbEndpoint, place: Pick<RuntimeEndpoint, 'priority' | 'locality' | 'localityWeight'>, notes: Notes): RuntimeEndpoint | undefined {
   notes.onlyServes(lb, servedEndpoint)
   const endpoint = lb.hostIdentifier.case === 'endpoint' ? lb.hostIdentifier.value : undefined
   const socket = endpoint?.address?.address
@@ -68,7 +70,7 @@ function compileEndpoint(lb: LbEndpoint, priority: number, notes: Notes): Runtim
     weight: lb.loadBalancingWeight ?? 1,
     // UNKNOWN 0 and HEALTHY 1 serve; UNHEALTHY 2, DRAINING 3, TIMEOUT 4 don't; DEGRADED 5 would, last.
     healthy: lb.healthStatus === 0 || lb.healthStatus === 1 || lb.healthStatus === 5,
-    priority,
+    ...place,
     socketMatch: Object.fromEntries(Object.entries(match).map(([k, v]) => [k, String(v)])),
     workload: typeof workload === 'string' ? workload : '',
   }

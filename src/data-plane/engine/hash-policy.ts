@@ -1,11 +1,13 @@
-// What a consistent-hash balancer hashes: a header, a cookie, a query parameter or the client's address. Law: pure; cookies that would have to be minted are named as not served.
-import type { Notes } from './notes.ts'
+// What a consistent-hash balancer hashes: a header, a cookie, a query parameter or the client's address. Law: pure; the value of a cookie that has to be made comes in as an argument.
+import { durationMs, type Notes } from './notes.ts'
 import type { RouteRequest } from './route-match.ts'
-import type { RouteAction_HashPolicy } from '../../../generated/types/envoy/config/route/v3/route_components_pb.ts'
+import type { RouteAction_HashPolicy, RouteAction_HashPolicy_Cookie as Cookie } from '../../../generated/types/envoy/config/route/v3/route_components_pb.ts'
 
 export interface HashPolicy {
   readonly value: (request: RouteRequest, sourceAddress: string) => string | undefined
   readonly terminal: boolean
+  /** A request without the cookie is given one: the line that makes it. */
+  readonly setCookie?: (value: string) => string
 }
 
 export function compileHashPolicies(policies: readonly RouteAction_HashPolicy[], notes: Notes): HashPolicy[] {
@@ -20,8 +22,7 @@ export function compileHashPolicies(policies: readonly RouteAction_HashPolicy[],
       }
       case 'cookie': {
         const name = spec.value.name
-        if (spec.value.ttl !== undefined) notes.notServed('hash_policy.cookie.ttl (making a cookie)')
-        return [{ terminal, value: (r) => cookie(r.header('cookie'), name) }]
+        return [{ terminal, value: (r) => cookie(r.header('cookie'), name), ...(spec.value.ttl === undefined ? {} : { setCookie: cookieMaker(spec.value) }) }]
       }
       case 'connectionProperties':
         return spec.value.sourceIp ? [{ terminal, value: (_r, source) => source }] : []
@@ -34,6 +35,14 @@ export function compileHashPolicies(policies: readonly RouteAction_HashPolicy[],
         return []
     }
   })
+}
+
+/** As Envoy writes it: a ttl of 0 makes a cookie that ends with the session. */
+function cookieMaker(spec: Cookie): (value: string) => string {
+  const seconds = Math.floor(durationMs(spec.ttl, 0) / 1000)
+  const own = spec.attributes.map((a) => (a.value === '' ? `; ${a.name}` : `; ${a.name}=${a.value}`)).join('')
+  const after = `${seconds > 0 ? `; Max-Age=${seconds}` : ''}${spec.path === '' ? '' : `; Path=${spec.path}`}${own}; HttpOnly`
+  return (value) => `${spec.name}="${value}"${after}`
 }
 
 function cookie(header: string | undefined, name: string): string | undefined {

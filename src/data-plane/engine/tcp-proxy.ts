@@ -12,6 +12,8 @@ export interface TcpProxy {
   /** 0 = none. */
   readonly idleTimeoutMs: number
   readonly maxConnectAttempts: number
+  /** The balancer hashes the client's address. */
+  readonly hashesSource: boolean
   readonly accessLogs: readonly AccessLog[]
 }
 
@@ -20,7 +22,8 @@ export const tcpProxyType = 'envoy.extensions.filters.network.tcp_proxy.v3.TcpPr
 export function compileTcpProxy(any: Any | undefined, notes: Notes): TcpProxy | undefined {
   const proxy = notes.unpack<TcpProxyProto>(any, tcpProxyType)
   if (proxy === undefined) return undefined
-  notes.onlyServes(proxy, fields('stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts'))
+  notes.onlyServes(proxy, fields('stat_prefix cluster weighted_clusters idle_timeout access_log max_connect_attempts hash_policy'))
+  for (const { policySpecifier } of proxy.hashPolicy) if (policySpecifier.case !== 'sourceIp') notes.notServed(`hash_policy.${policySpecifier.case ?? 'without a policy'}`)
   const specifier = proxy.clusterSpecifier
   if (specifier.case === undefined) notes.error('tcp_proxy has neither cluster nor weighted_clusters')
   const targets = specifier.case === 'cluster' ? [{ cluster: specifier.value, weight: 1 }] : (specifier.value?.clusters ?? []).map((c) => ({ cluster: c.name, weight: c.weight }))
@@ -31,6 +34,7 @@ export function compileTcpProxy(any: Any | undefined, notes: Notes): TcpProxy | 
     totalWeight: targets.reduce((sum, t) => sum + t.weight, 0),
     idleTimeoutMs: durationMs(proxy.idleTimeout, 3_600_000),
     maxConnectAttempts: proxy.maxConnectAttempts ?? 1,
+    hashesSource: proxy.hashPolicy.some((p) => p.policySpecifier.case === 'sourceIp'),
     accessLogs: compileAccessLogs(proxy.accessLog, notes),
   }
 }

@@ -51,7 +51,7 @@ export class TcpConnection implements Live {
   #connect(cluster: UpstreamCluster): void {
     const { original, inbound } = this.facts
     const { config, counts } = cluster
-    const host = config.discovery === 'ORIGINAL_DST' ? cluster.original(original.address, original.port, performance.now()) : cluster.pick(undefined, undefined)
+    const host = config.discovery === 'ORIGINAL_DST' ? cluster.original(original.address, original.port, performance.now()) : cluster.pick(this.#proxy.hashesSource ? this.facts.remote.address : undefined, undefined)
     if (host === undefined) return this.#fail('UH', '')
     if (counts.connections >= config.limits.connections) return this.#fail('UO', '')
     this.#host = host

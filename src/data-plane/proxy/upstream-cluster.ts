@@ -1,5 +1,5 @@
 // A cluster at work: its endpoints with their counters and pools, who is ejected, who comes next. Law: counters outlive updates; a changed guise retires its pools.
-import { choose, chooseSocket, type Candidate, type RuntimeCluster, type RuntimeEndpoint, type UpstreamTls } from '#engine'
+import { choose, chooseGroup, chooseSocket, groupsOf, hash32, type Candidate, type RuntimeCluster, type RuntimeEndpoint, type UpstreamTls } from '#engine'
 import { HttpPool, type PoolCounts, type PoolIo } from './http-pool.ts'
 
 export class Host implements Candidate {
@@ -77,7 +77,7 @@ export class UpstreamCluster {
   requests = 0
   retries = 0
   #hosts: readonly Host[] = []
-  #candidates: readonly Host[] = []
+  #groups: ReturnType<typeof groupsOf<Host>> = []
   readonly #originals = new Map<string, Host>()
   #turn = Math.floor(Math.random() * 1024)
 
@@ -121,21 +121,21 @@ export class UpstreamCluster {
     this.#refresh()
   }
 
-  /** The best priority with a healthy host; all hosts in panic. */
+  /** By priority and locality; all hosts together in panic. */
   #refresh(): void {
     const up = this.#hosts.filter((h) => h.endpoint.healthy && h.ejectedUntilMs === 0)
     const panic = this.config.panicPercent
     if (this.#hosts.length > 0 && (up.length / this.#hosts.length) * 100 < panic) {
-      this.#candidates = this.#hosts
+      this.#groups = [{ share: 1, hosts: this.#hosts }]
       return
     }
-    const best = Math.min(...up.map((h) => h.endpoint.priority))
-    this.#candidates = up.filter((h) => h.endpoint.priority === best)
+    this.#groups = groupsOf(this.#hosts, new Set(up), this.config.byLocality)
   }
 
   /** `avoid`: tried before, by this request. */
   pick(hash: string | undefined, avoid: ReadonlySet<Host> | undefined): Host | undefined {
-    let from = this.#candidates
+    // What is hashed goes to the same place again.
+    let from = this.#groups.length === 1 ? (this.#groups[0]?.hosts ?? []) : chooseGroup(this.#groups, hash === undefined ? Math.random() : hash32(hash) / 2 ** 32)
     if (avoid !== undefined && avoid.size > 0) {
       const others = from.filter((h) => !avoid.has(h))
       if (others.length > 0) from = others
@@ -149,7 +149,7 @@ export class UpstreamCluster {
     const key = address.includes(':') ? `[${address}]:${to}` : `${address}:${to}`
     let host = this.#originals.get(key)
     if (host === undefined) {
-      host = new Host({ address, port: to, key, hostname: '', weight: 1, healthy: true, priority: 0, socketMatch: {}, workload: '' }, this.config)
+      host = new Host({ address, port: to, key, hostname: '', weight: 1, healthy: true, priority: 0, locality: '', localityWeight: 1, socketMatch: {}, workload: '' }, this.config)
       this.#originals.set(key, host)
     }
     host.lastUsedMs = nowMs

@@ -1,6 +1,7 @@
 // A request on its way to an upstream: one try or several, the body kept for as long as another try may need it, the response passed back.
 // Law: a request is sent again only where nothing of an answer had come and all of it is still at hand.
-import { mayRetry, retryDelayMs, type ForwardAction, type RouteMatched, type TryOutcome } from '#engine'
+import { randomBytes } from 'node:crypto'
+import { mayRetry, retryDelayMs, type ForwardAction, type HeaderOps, type RouteMatched, type TryOutcome } from '#engine'
 import type { Exchange } from './exchange.ts'
 import { failures, withReason, type Failure } from './failures.ts'
 import type { HttpPool, PoolFailure, PoolUser } from './http-pool.ts'
@@ -36,6 +37,9 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
   #tryTimer: NodeJS.Timeout | undefined
   #startMs = 0
   #rechunk = false
+  #hashed: string | undefined
+  /** Tells the client its new cookie. */
+  #cookie: HeaderOps | undefined
 
   constructor(exchange: Exchange, cluster: UpstreamCluster, matched: RouteMatched, action: ForwardAction) {
     this.#exchange = exchange
@@ -63,10 +67,16 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
     this.#pool.acquire(this, fresh)
   }
 
+  /** The same at every attempt. A request without its cookie is given one, and goes by it. */
   #hash(): string | undefined {
+    if (this.#hashed !== undefined) return this.#hashed
     for (const policy of this.#action.hash) {
       const value = policy.value(this.#exchange.view, this.#exchange.connection.facts.remote.address)
-      if (value !== undefined) return value
+      if (value !== undefined) return (this.#hashed = value)
+      if (policy.setCookie === undefined) continue
+      this.#hashed = randomBytes(8).toString('hex')
+      this.#cookie = { set: [{ kind: 'append', name: 'set-cookie', value: [policy.setCookie(this.#hashed)] }], remove: [] }
+      return this.#hashed
     }
     return undefined
   }
@@ -175,7 +185,7 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
       upgrade: status === 101,
       serviceTimeMs: exchange.serviceTimeMs,
       metadata: facts.inbound && facts.tls?.peer !== undefined && connection.head.byId(H.peerMetadata) >= 0 ? core.ownMetadata : undefined,
-      ops: [...(target === undefined ? [] : [target.responseHeaders]), route.responseHeaders, ...(exchange.corsHeaders === undefined ? [] : [exchange.corsHeaders])],
+      ops: [...(target === undefined ? [] : [target.responseHeaders]), route.responseHeaders, ...(this.#cookie === undefined ? [] : [this.#cookie]), ...(exchange.corsHeaders === undefined ? [] : [exchange.corsHeaders])],
       lookup: (operator) => requestLookup(exchange, operator),
     })
     if (!this.#pass(buf, from, to, true)) upstream.transport.pause()
