@@ -84,17 +84,12 @@ function contextOf(options: Options): Injector {
   return injector
 }
 
-const yaml = { parse: (text: string): unknown => parse(text, { version: '1.1' }) as unknown, print: (value: unknown): string => stringify(value, { lineWidth: 0, version: '1.1' }) }
+const yaml = { parse: (text: string): unknown => parse(text, { version: '1.1' }) as unknown, print: (value: unknown): string => stringify(value, { lineWidth: 0, version: '1.1', aliasDuplicateObjects: false }) }
 
-/** A whole injection configuration, or nothing but the template that takes the sidecar's place. */
+/** A whole injection configuration, or nothing but the template that takes the sidecar's place: that need not be YAML before it is rendered. */
 function configOf(file: string | undefined): unknown {
   if (file === undefined) return {}
   const text = readInput(file)
-  try {
-    const config = yaml.parse(text)
-    if (isRecord(config) && ['policy', 'templates', 'defaultTemplates', 'aliases', 'neverInjectSelector', 'alwaysInjectSelector', 'injectedAnnotations'].some((key) => config[key] !== undefined)) return config
-  } catch {
-    // A bare template need not be YAML before it is rendered.
-  }
+  if (/^["']?(policy|templates|defaultTemplates|aliases|neverInjectSelector|alwaysInjectSelector|injectedAnnotations)["']?:/m.test(text) || text.trimStart().startsWith('{"')) return yaml.parse(text)
   return text.trim() === '' ? {} : { templates: { sidecar: text } }
 }

@@ -84,13 +84,13 @@ const webhookSelectors: readonly Adjudicator[] = [
 /** Istio's `injectRequired`: what the injector itself says about a pod that it is asked about. */
 const injectorRules: readonly Adjudicator[] = [
   function hostNetwork(pod) {
-    if (pod.hostNetwork === true) return { value: false, rule: 'inject.host-network', source: podRef(pod, '') }
+    if (pod.hostNetwork === true) return { value: false, rule: 'inject.host-network', source: specRef(pod, 'hostNetwork') }
   },
   function systemNamespace(pod) {
     if (ignoredNamespaces.has(pod.namespace)) return { value: false, rule: 'inject.ignored-namespace', source: 'default' }
   },
   function windows(pod) {
-    if (pod.os === 'windows') return { value: false, rule: 'inject.windows', source: podRef(pod, '') }
+    if (pod.os === 'windows') return { value: false, rule: 'inject.windows', source: specRef(pod, 'os.name') }
   },
   // Its kubelet holds it against the file that it was made from, and would make it anew for ever.
   function mirrorPod(pod) {
@@ -147,10 +147,12 @@ function namespaceRef(pod: InjectionCandidate, key: string): Ref | 'default' {
   return pod.namespaceObject === undefined ? 'default' : refTo(pod.namespaceObject, `metadata.labels.${key}`)
 }
 
-function podRef(pod: InjectionCandidate, part: 'labels' | 'annotations' | '', key = injectKey): Ref | 'default' {
-  if (pod.pod === undefined) return 'default'
-  const metadata = pod.metadataPath ?? 'metadata'
-  return refTo(pod.pod, part === '' ? metadata.replace(/metadata$/, 'spec.hostNetwork') : `${metadata}.${part}.${key}`)
+function podRef(pod: InjectionCandidate, part: 'labels' | 'annotations', key = injectKey): Ref | 'default' {
+  return pod.pod === undefined ? 'default' : refTo(pod.pod, `${pod.metadataPath ?? 'metadata'}.${part}.${key}`)
+}
+
+function specRef(pod: InjectionCandidate, field: string): Ref | 'default' {
+  return pod.pod === undefined ? 'default' : refTo(pod.pod, (pod.metadataPath ?? 'metadata').replace(/metadata$/, `spec.${field}`))
 }
 
 /** Kubernetes' label selector; an empty one selects nothing here, as in Istio's injector. */

@@ -83,9 +83,9 @@ test('a gateway is the proxy itself', () => {
   const injector = injectorOf({}, { values: { global: { imagePullSecrets: ['regcred'] } } })
   const { object: once, pod } = inject(object, injector)
   assert.deepEqual([names(pod.spec.containers), pod.spec.initContainers, pod.metadata.labels['istio.io/rev'], pod.spec['imagePullSecrets']], [['istio-proxy'], undefined, 'default', [{ name: 'regcred' }]])
-  const [proxy] = pod.spec.containers
-  assert.equal((proxy?.['args'] as string[])[1], 'router')
-  assert.deepEqual((proxy?.['ports'] as Obj[]).map((p) => p['containerPort']), [15090, 8443])
+  const [proxy] = pod.spec.containers as [{ args: string[]; ports: Obj[] }]
+  assert.equal(proxy.args[1], 'router')
+  assert.deepEqual(proxy.ports.map((p) => p['containerPort']), [15090, 8443])
   assert.deepEqual(inject(once, injector).object, once)
 })
 

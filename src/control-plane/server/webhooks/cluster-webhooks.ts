@@ -25,7 +25,7 @@ export const clusterWebhooks: StartWebhooks = async (context) => {
 
   /** One for each answer to "native?", as long as what it is made of stands. */
   const injectors = new Map<boolean, { readonly mesh: unknown; readonly injector: ReviewContext }>()
-  const injectorOf = (from: Source): ReturnType<typeof createInjector> => createInjector({ ...from, meshConfig: meshConfig(), revision, yaml: { parse: yaml, print: (v) => stringify(v, { lineWidth: 0 }) } })
+  const injectorOf = (from: Source): ReturnType<typeof createInjector> => createInjector({ ...from, meshConfig: meshConfig(), revision, yaml: { parse: yaml, print: (v) => stringify(v, { lineWidth: 0, version: '1.1', aliasDuplicateObjects: false }) } })
   let source: Source | undefined = { config: {}, values: {} }
   let why = ''
   let first = true
