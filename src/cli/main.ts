@@ -28,6 +28,13 @@ async function main(given: string[]): Promise<void> {
   await program.parseAsync(argv, { from: 'user' })
 }
 
+// Whoever read has gone (`kith … | head`): what runs is taken down, the rest ends as by SIGPIPE.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  if (process.listenerCount('SIGTERM') === 0) process.exit(141)
+  process.kill(process.pid, 'SIGTERM')
+})
+
 try {
   await main(process.argv.slice(2))
 } catch (error) {

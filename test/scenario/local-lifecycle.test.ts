@@ -32,6 +32,17 @@ test('Ctrl-C at any moment', async (t) => {
   }
 })
 
+test('whoever reads what the mesh prints goes away (kith up | head)', async (t) => {
+  if (!hasNamespaces(t)) return
+  const lane = openLane(t)
+  const up = lane.start(['up', lane.dir])
+  await until(() => /mode namespaced/.test(up.output()))
+  up.child.stdout?.destroy()
+  await up.ended
+  assert.doesNotMatch(up.output(), /EPIPE/)
+  assert.deepEqual(lane.leftovers(), [])
+})
+
 test('SIGKILL of the command at any moment', async (t) => {
   if (!hasNamespaces(t)) return
   const lane = openLane(t)
