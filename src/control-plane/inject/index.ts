@@ -11,3 +11,4 @@ export { admissionAnswer, readAdmissionReview, refusal, refuseReview, reviewAdmi
 export { ownerOfPod, ownerUrl, type PodOwner } from './owner.ts'
 export { createInjector, type Injector, type InjectorSource } from './injector.ts'
 export type { Yaml } from './go-template/index.ts'
+export { checkWebhooks, type WebhookCheck } from './check-webhooks.ts'
