@@ -16,7 +16,7 @@ interface Shown { readonly shortNames?: readonly string[]; readonly columns?: re
 const shown: Readonly<Record<string, Shown>> = {
   PeerAuthentication: { shortNames: ['pa'], columns: [column('Mode', '.spec.mtls.mode', 'The mode of mutual TLS where no port says otherwise.'), age], page: 'security/peer_authentication', about: 'what a sidecar takes: mutual TLS, plaintext or both' },
   AuthorizationPolicy: { shortNames: ['ap'], columns: [column('Action', '.spec.action', 'What happens to a request that a rule matches.'), age], page: 'security/authorization-policy', about: 'who may call what' },
-  RequestAuthentication: { shortNames: ['ra'], columns: [age], page: 'security/request_authentication', about: 'which tokens of end users are taken' },
+  RequestAuthentication: { shortNames: ['ra'], page: 'security/request_authentication', about: 'which tokens of end users are taken' },
   DestinationRule: { shortNames: ['dr'], columns: [column('Host', '.spec.host', 'The service that the rule is for.'), age], page: 'networking/destination-rule', about: 'how a service is called once a route has chosen it' },
   VirtualService: { shortNames: ['vs'], columns: [column('Gateways', '.spec.gateways', 'Where the routes hold.'), column('Hosts', '.spec.hosts', 'The names that callers use.'), age], page: 'networking/virtual-service', about: 'where calls to a host go' },
   ServiceEntry: {
@@ -28,10 +28,10 @@ const shown: Readonly<Record<string, Shown>> = {
   },
   WorkloadEntry: { shortNames: ['we'], columns: [age, column('Address', '.spec.address', 'Where the workload answers.')], page: 'networking/workload-entry', about: 'a workload that is no pod' },
   WorkloadGroup: { shortNames: ['wg'], columns: [age], page: 'networking/workload-group', about: 'what workloads that are no pods have in common' },
-  Sidecar: { columns: [age], page: 'networking/sidecar', about: 'what a sidecar knows of the mesh, and which ports it opens' },
-  Gateway: { shortNames: ['gw'], columns: [age], page: 'networking/gateway', about: 'which ports a proxy at the edge of the mesh opens' },
-  EnvoyFilter: { columns: [age], page: 'networking/envoy-filter', about: 'changes to the proxy’s own configuration' },
-  ProxyConfig: { columns: [age], page: 'networking/proxy-config', about: 'settings of the proxies themselves' },
+  Sidecar: { page: 'networking/sidecar', about: 'what a sidecar knows of the mesh, and which ports it opens' },
+  Gateway: { shortNames: ['gw'], page: 'networking/gateway', about: 'which ports a proxy at the edge of the mesh opens' },
+  EnvoyFilter: { page: 'networking/envoy-filter', about: 'changes to the proxy’s own configuration' },
+  ProxyConfig: { page: 'networking/proxy-config', about: 'settings of the proxies themselves' },
   Telemetry: { shortNames: ['telemetry'], columns: [age], page: 'telemetry', about: 'which metrics, traces and access logs are made' },
 }
 
@@ -40,7 +40,7 @@ export function customResourceDefinitions(): readonly KubernetesObject[] {
   return Object.entries(istioKinds).map(([kind, definition]) => customResourceDefinition(kind, definition)).sort((a, b) => ((a.metadata.name ?? '') < (b.metadata.name ?? '') ? -1 : 1))
 }
 
-function customResourceDefinition(kind: string, { group, versions, spec, specRequired }: IstioKind): KubernetesObject {
+function customResourceDefinition(kind: string, { group, versions, spec, specRequired, storage = versions[0] }: IstioKind): KubernetesObject {
   const resource = knownResource(`${group}/v1`, kind)
   const show = shown[kind]
   invariant(resource !== undefined && show !== undefined, 'a kind of the mesh has no entry in the table of resources')
@@ -53,8 +53,8 @@ function customResourceDefinition(kind: string, { group, versions, spec, specReq
       group,
       names: { kind, listKind: `${kind}List`, plural, singular: kind.toLowerCase(), categories: ['istio-io', group.replaceAll('.', '-')], ...(show.shortNames === undefined ? {} : { shortNames: show.shortNames }) },
       scope: 'Namespaced',
-      versions: versions.map((name, i) => ({
-        name, served: true, storage: i === 0, subresources: { status: {} }, additionalPrinterColumns: show.columns ?? [],
+      versions: versions.map((name) => ({
+        name, served: true, storage: name === storage, subresources: { status: {} }, ...(show.columns === undefined ? {} : { additionalPrinterColumns: show.columns }),
         schema: {
           openAPIV3Schema: {
             type: 'object', description: `${kind}: ${show.about}. See ${link}`,

@@ -11,7 +11,7 @@ export function openApi(node: SchemaNode): OpenApi {
   const validations = [...own, ...rules]
   return {
     ...(node.doc === undefined ? {} : { description: node.doc }),
-    ...shape,
+    ...shape, ...(node.nullable === true ? { nullable: true } : {}),
     ...(validations.length === 0 ? {} : { 'x-kubernetes-validations': validations }),
   }
 }

@@ -48,7 +48,9 @@ export const crdCases: readonly CrdCase[] = [
 
   taken('DestinationRule', '{host: a, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}, connectionPool: {tcp: {connectTimeout: 1.5s, idleTimeout: 0s}}}, subsets: [{name: v1, labels: {version: v1}}]}'),
   taken('DestinationRule', '{host: a, trafficPolicy: {loadBalancer: {consistentHash: {httpCookie: {name: c, ttl: 1m30s}}}, outlierDetection: {interval: 5s}, portLevelSettings: [{port: {number: 80}, tls: {mode: DISABLE}}]}}'),
-  taken('DestinationRule', '{host: a, trafficPolicy: {loadBalancer: {warmupDurationSecs: 0s}}}'),
+  taken('DestinationRule', '{host: a, trafficPolicy: {outlierDetection: {consecutive5xxErrors: null, outlierDetectionHttpErrorCodes: [500, 503]}, retryBudget: {percent: 20, budgetInterval: 10s}, tls: {mode: SIMPLE, insecureSkipVerify: null}}}'),
+  taken('DestinationRule', '{host: a, trafficPolicy: {loadBalancer: {zoneAwareLbSetting: {enabled: true, minClusterSize: 6}}}}'),
+  refused('DestinationRule', '{host: a, trafficPolicy: {outlierDetection: {outlierDetectionHttpErrorCodes: [50]}}}', 'greater than or equal to 100'),
   refused('DestinationRule', '{trafficPolicy: {}}', 'spec.host'),
   refused('DestinationRule', '{host: a, trafficPolicy: {connectionPool: {tcp: {connectTimeout: 0s}}}}', 'must be a duration of 1 ms or more'),
   refused('DestinationRule', '{host: a, trafficPolicy: {connectionPool: {tcp: {connectTimeout: 10}}}}', 'must be of type string'),
@@ -64,6 +66,8 @@ export const crdCases: readonly CrdCase[] = [
   refused('VirtualService', '{hosts: [a], http: [{route: [{destination: {subset: v1}}]}]}', 'destination.host'),
   refused('VirtualService', '{hosts: [a], http: [{route: [{destination: {host: a}}], timeout: 10ns}]}', 'must be a duration of 1 ms or more'),
   refused('VirtualService', '{hosts: [a], http: [{fault: {abort: {httpStatus: 500, grpcStatus: INTERNAL}}, route: [{destination: {host: a}}]}]}', 'abort'),
+  refused('VirtualService', '{hosts: [a], http: [{fault: {abort: {percent: 10, httpStatus: 500}}, route: [{destination: {host: a}}]}]}', 'unknown field "spec.http[0].fault.abort.percent"'),
+  refused('VirtualService', '{hosts: [a], http: [{directResponse: {status: 200, body: {bytes: "no base64!"}}}]}', 'directResponse.body.bytes'),
   refused('VirtualService', '{hosts: [a], http: [{redirect: {port: 80, derivePort: FROM_REQUEST_PORT}}]}', 'redirect'),
   refused('VirtualService', '{hosts: a}', 'must be of type array'),
   refused('VirtualService', '{hosts: [a], http: [{directResponse: {body: {string: x}}}]}', 'directResponse.status'),
@@ -77,6 +81,7 @@ export const crdCases: readonly CrdCase[] = [
   refused('ServiceEntry', '{hosts: ["*"]}', 'a host of a ServiceEntry can’t be *'),
   refused('ServiceEntry', '{hosts: [a.com], ports: [{number: 0, name: https}]}', 'a port must be in the range 1 to 65535'),
   refused('ServiceEntry', '{hosts: [a.com], ports: [{number: 80, name: p}, {number: 81, name: p}]}', 'Duplicate value'),
+  refused('ServiceEntry', '{hosts: [a.com], ports: [{number: 80, name: p}, {number: 80, name: q}]}', 'no two ports may have one number'),
   refused('ServiceEntry', '{hosts: [a.com], resolution: STATIC, endpoints: [{address: 10.0.0.1}], workloadSelector: {labels: {a: b}}}', 'only one of workloadSelector and endpoints may be set'),
   refused('ServiceEntry', '{hosts: [a.com], addresses: [10.0.0.0/8], resolution: DNS}', 'an address range goes with resolution NONE or STATIC only'),
   refused('ServiceEntry', '{hosts: [a.com], endpoints: [{address: 10.0.0.1}]}', 'resolution NONE takes no endpoints'),
@@ -105,8 +110,15 @@ export const crdCases: readonly CrdCase[] = [
   taken('Gateway', '{selector: {istio: ingress}, servers: [{port: {number: 80, protocol: HTTP, name: http}, hosts: ["*"]}]}'),
   refused('Gateway', '{servers: [{port: {number: 80, name: http}, hosts: ["*"]}]}', 'port.protocol'),
 
+  refused('Gateway', '{servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, credentialName: a, credentialNames: [b]}}]}', 'only one of credentialName, credentialNames and tlsCertificates may be set'),
+  refused('Gateway', '{servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, credentialNames: [a, b, c]}}]}', 'must have at most 2 items'),
+
   taken('EnvoyFilter', '{workloadSelector: {labels: {a: b}}, configPatches: [{applyTo: HTTP_FILTER, match: {context: SIDECAR_INBOUND, listener: {portNumber: 80}}, patch: {operation: INSERT_BEFORE, value: {name: x, typed_config: {any: [1]}}}}]}'),
   refused('EnvoyFilter', '{workloadSelector: {labels: {a: b}}, targetRefs: [{kind: Gateway, name: g}]}', 'only one of targetRefs and workloadSelector may be set'),
+
+  refused('EnvoyFilter', '{configPatches: [{match: {context: GATEWAY, waypoint: {portNumber: 80}}}]}', 'waypoint goes with context WAYPOINT'),
+  refused('EnvoyFilter', '{configPatches: [{match: {context: WAYPOINT, waypoint: {portNumber: 0}}}]}', 'a port must be in the range 1 to 65535'),
+  refused('EnvoyFilter', '{configPatches: [{match: {listener: {portNumer: 80}}}]}', 'unknown field "spec.configPatches[0].match.listener.portNumer"'),
 
   taken('ProxyConfig', '{concurrency: 0, environmentVariables: {A: b}, image: {imageType: distroless}}'),
   refused('ProxyConfig', '{concurrency: -1}', 'must not be negative'),

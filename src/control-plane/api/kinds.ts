@@ -31,6 +31,8 @@ export interface IstioKind {
   readonly spec: SchemaNode
   /** The CRD refuses an object without `spec`. */
   readonly specRequired?: true
+  /** In which version the API server keeps objects; default: the first. */
+  readonly storage?: string
 }
 
 const all = ['v1', 'v1beta1', 'v1alpha3']
@@ -50,7 +52,7 @@ export const istioKinds: Readonly<Record<string, IstioKind>> = {
   Gateway: net(networking.gateway),
   EnvoyFilter: net(networking.envoyFilter, ['v1alpha3']),
   ProxyConfig: net(proxyConfig, ['v1beta1']),
-  Telemetry: { group: 'telemetry.istio.io', versions: ['v1', 'v1alpha1'], spec: telemetry },
+  Telemetry: { group: 'telemetry.istio.io', versions: ['v1', 'v1alpha1'], spec: telemetry, storage: 'v1alpha1' },
 }
 
 /** Istio's API groups. */

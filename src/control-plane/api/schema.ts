@@ -11,6 +11,8 @@ export interface SchemaRule {
 
 interface Shared {
   readonly doc?: string
+  /** The CRD takes null as well, which says nothing (protobuf's wrapper types). */
+  readonly nullable?: true
   readonly rules?: readonly SchemaRule[]
 }
 
@@ -50,6 +52,7 @@ export const number = (limits: NumberLimits = {}): Schema<number> => ({ type: 'n
 export const any = (): Schema<unknown> => ({ type: 'any' })
 /** `minMs`: the CRDs ask for 1 ms wherever 0 has no meaning of its own. */
 export const duration = (minMs = 1): Schema<number> => ({ type: 'duration', minMs })
+export const whole = (min: number, max: number): Schema<number> => ({ type: 'integer', min, max })
 export const uint32 = (): Schema<number> => ({ type: 'integer', min: 0, max: 2 ** 32 - 1 })
 export const int32 = (): Schema<number> => ({ type: 'integer', min: -(2 ** 31), max: 2 ** 31 - 1 })
 export const int64 = (): Schema<number> => ({ type: 'integer', min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER })
@@ -70,6 +73,11 @@ export function required<T>(schema: Schema<T>, ...fields: readonly (keyof T & st
 /** The same schema with a rule: `cel` for the CRD, `holds` for us, `message` for the user. */
 export function rule<T>(schema: Schema<T>, message: string, cel: string, holds: (value: T) => boolean): Schema<T> {
   return { ...schema, rules: [...(schema.rules ?? []), { message, cel, holds }] }
+}
+
+/** The same, or null: as if the field were left out. */
+export function nullable<T>(schema: Schema<T>): Schema<T> {
+  return { ...schema, nullable: true }
 }
 
 /** A schema that refers to itself; `make` is asked at first use. */

@@ -1,6 +1,6 @@
 // networking.istio.io, but VirtualService and the traffic policies: https://istio.io/latest/docs/reference/config/networking/
-import { any, boolean, duration, int32, list, map, object, oneOf, required, rule, string, uint32, type Infer, type Schema } from '../schema.ts'
-import { selector } from './security.ts'
+import { any, boolean, duration, int32, list, map, nullable, object, oneOf, required, rule, string, uint32, type Infer, type Schema } from '../schema.ts'
+import { selector, targetRef } from './security.ts'
 import { clientTls, connectionPool, trafficPolicy } from './traffic-policy.ts'
 
 const strings = () => list(string())
@@ -35,7 +35,7 @@ const noWildcard = rule(string({ maxLength: 63 }), 'a label to select by takes n
 const workloadSelector = object({ labels: map(noWildcard, { maxProperties: 256 }) })
 
 const serviceEntryFields = required(object({
-  hosts: list(serviceHost, { minItems: 1, maxItems: 256 }), addresses: list(string({ maxLength: 64 }), { maxItems: 256 }), ports: list(servicePort, { maxItems: 256, uniqueBy: 'name' }), location: oneOf('MESH_EXTERNAL', 'MESH_INTERNAL'),
+  hosts: list(serviceHost, { minItems: 1, maxItems: 256 }), addresses: list(string({ maxLength: 64 }), { maxItems: 256 }), ports: rule(list(servicePort, { maxItems: 256, uniqueBy: 'name' }), 'no two ports may have one number', 'self.all(l1, self.exists_one(l2, l1.number == l2.number))', (ports) => new Set(ports.map((p) => p.number)).size === ports.length), location: oneOf('MESH_EXTERNAL', 'MESH_INTERNAL'),
   resolution: oneOf('NONE', 'STATIC', 'DNS', 'DNS_ROUND_ROBIN', 'DYNAMIC_DNS'), endpoints: list(workloadEntry, { maxItems: 4096 }), exportTo: strings(), subjectAltNames: strings(), workloadSelector,
 }), 'hosts')
 export const serviceEntry = rule(rule(rule(rule(serviceEntryFields,
@@ -48,12 +48,16 @@ export const serviceEntry = rule(rule(rule(rule(serviceEntryFields,
 export type ServiceEntrySpec = Infer<typeof serviceEntry>
 
 const tlsVersion = oneOf('TLS_AUTO', 'TLSV1_0', 'TLSV1_1', 'TLSV1_2', 'TLSV1_3')
-const serverTls = object({
-  httpsRedirect: boolean(), mode: oneOf('PASSTHROUGH', 'SIMPLE', 'MUTUAL', 'AUTO_PASSTHROUGH', 'ISTIO_MUTUAL', 'OPTIONAL_MUTUAL'), serverCertificate: string(), privateKey: string(), caCertificates: string(), caCrl: string(),
-  credentialName: string(), credentialNames: strings(), caCertCredentialName: string(), subjectAltNames: strings(), verifyCertificateSpki: strings(), verifyCertificateHash: strings(),
+const oneWay = 'only one of credentialName, credentialNames and tlsCertificates may be set'
+const serverTlsFields = object({
+  httpsRedirect: boolean(), insecureSkipVerify: nullable(boolean()), mode: oneOf('PASSTHROUGH', 'SIMPLE', 'MUTUAL', 'AUTO_PASSTHROUGH', 'ISTIO_MUTUAL', 'OPTIONAL_MUTUAL'), serverCertificate: string(), privateKey: string(), caCertificates: string(), caCrl: string(),
+  credentialName: string(), credentialNames: list(string(), { minItems: 1, maxItems: 2 }), caCertCredentialName: string(), subjectAltNames: strings(), verifyCertificateSpki: strings(), verifyCertificateHash: strings(),
   minProtocolVersion: tlsVersion, maxProtocolVersion: tlsVersion, cipherSuites: strings(),
-  tlsCertificates: list(object({ serverCertificate: string(), privateKey: string(), caCertificates: string() })),
+  tlsCertificates: list(object({ serverCertificate: string(), privateKey: string(), caCertificates: string() }), { minItems: 1, maxItems: 2 }),
 })
+const serverTls = rule(rule(serverTlsFields,
+  oneWay, '(has(self.tlsCertificates) ? 1 : 0) + (has(self.credentialNames) ? 1 : 0) <= 1', (t) => t.tlsCertificates === undefined || t.credentialNames === undefined),
+  oneWay, '(has(self.credentialName) ? 1 : 0) + (has(self.credentialNames) ? 1 : 0) <= 1', (t) => t.credentialName === undefined || t.credentialNames === undefined)
 export type ServerTls = Infer<typeof serverTls>
 const sidecarPort = object({ number: uint32(), protocol: string(), name: string(), targetPort: uint32() })
 const egressProxy = required(object({ host: string(), subset: string(), port: object({ number: uint32() }) }), 'host')
@@ -75,14 +79,28 @@ export type GatewaySpec = Infer<typeof gateway>
 
 const proxyMatch = object({ proxyVersion: string(), metadata: map(string()) })
 const patchContext = oneOf('ANY', 'SIDECAR_INBOUND', 'SIDECAR_OUTBOUND', 'GATEWAY', 'WAYPOINT')
+const filterMatch = object({ name: string(), subFilter: object({ name: string() }) })
+const patchMatch = rule(object({
+  context: patchContext, proxy: proxyMatch,
+  listener: object({
+    portNumber: uint32(), portName: string(), name: string(), listenerFilter: string(),
+    filterChain: object({ name: string(), sni: string(), transportProtocol: string(), applicationProtocols: string(), destinationPort: uint32(), filter: filterMatch }),
+  }),
+  routeConfiguration: object({
+    portNumber: uint32(), portName: string(), gateway: string(), name: string(),
+    vhost: object({ name: string(), domainName: string(), route: object({ name: string(), action: oneOf('ANY', 'ROUTE', 'REDIRECT', 'DIRECT_RESPONSE') }) }),
+  }),
+  cluster: object({ portNumber: uint32(), service: string(), subset: string(), name: string() }),
+  waypoint: object({ portNumber: port65535(), filter: filterMatch, route: object({ name: string() }) }),
+}, ['listener', 'routeConfiguration', 'cluster', 'waypoint']),
+'waypoint goes with context WAYPOINT, and that with nothing else', "has(self.context) ? ((self.context == 'WAYPOINT') ? has(self.waypoint) : !has(self.waypoint)) : !has(self.waypoint)", (m) => (m.context === 'WAYPOINT') === (m.waypoint !== undefined))
 const configPatch = object({
   applyTo: oneOf('INVALID', 'LISTENER', 'FILTER_CHAIN', 'NETWORK_FILTER', 'HTTP_FILTER', 'ROUTE_CONFIGURATION', 'VIRTUAL_HOST', 'HTTP_ROUTE', 'CLUSTER', 'EXTENSION_CONFIG', 'BOOTSTRAP', 'LISTENER_FILTER'),
-  match: object({ context: patchContext, proxy: proxyMatch, listener: any(), routeConfiguration: any(), cluster: any(), waypoint: any() }, ['listener', 'routeConfiguration', 'cluster', 'waypoint']),
-  patch: object({ operation: oneOf('INVALID', 'MERGE', 'ADD', 'REMOVE', 'INSERT_BEFORE', 'INSERT_AFTER', 'INSERT_FIRST', 'REPLACE'), value: any(), filterClass: oneOf('UNSPECIFIED', 'AUTHN', 'AUTHZ', 'STATS') }),
+  match: patchMatch,
+  patch: object({ operation: oneOf('INVALID', 'MERGE', 'ADD', 'REMOVE', 'INSERT_BEFORE', 'INSERT_AFTER', 'INSERT_FIRST', 'REPLACE', 'MERGE_AND_REPLACE_LIST'), value: any(), filterClass: oneOf('UNSPECIFIED', 'AUTHN', 'AUTHZ', 'STATS') }),
 })
-const envoyTarget = required(object({ group: string({ maxLength: 253 }), kind: string({ minLength: 1, maxLength: 63 }), name: string({ minLength: 1, maxLength: 253 }), namespace: string() }), 'kind', 'name')
 export const envoyFilter = rule(
-  object({ workloadSelector, targetRefs: list(envoyTarget, { maxItems: 16 }), configPatches: list(configPatch), priority: int32() }),
+  object({ workloadSelector, targetRefs: list(targetRef, { maxItems: 16 }), configPatches: list(configPatch), priority: int32() }),
   'only one of targetRefs and workloadSelector may be set', '(has(self.workloadSelector) ? 1 : 0) + (has(self.targetRefs) ? 1 : 0) <= 1', (s) => s.workloadSelector === undefined || s.targetRefs === undefined)
 
 const count = () => rule(int32(), 'must not be negative', 'self >= 0', (n: number) => n >= 0)

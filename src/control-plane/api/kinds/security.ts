@@ -82,4 +82,4 @@ function scheme(uri: string): string {
   return URL.canParse(uri) ? new URL(uri).protocol : ''
 }
 
-export { attached, oneTarget }
+export { attached, oneTarget, targetRef }

@@ -1,5 +1,5 @@
 // telemetry.istio.io and ProxyConfig: https://istio.io/latest/docs/reference/config/telemetry/
-import { boolean, duration, int32, list, map, number, object, oneOf, required, rule, string, type Infer } from '../schema.ts'
+import { boolean, duration, int32, list, map, nullable, number, object, oneOf, required, rule, string, type Infer } from '../schema.ts'
 import { attached, oneTarget, selector } from './security.ts'
 
 const providers = list(required(object({ name: string({ minLength: 1 }) }), 'name'))
@@ -18,21 +18,21 @@ const tagOverride = rule(
 export const telemetry = oneTarget(object({
   ...attached,
   tracing: list(object({
-    match: object({ mode }), providers, randomSamplingPercentage: number({ min: 0, max: 100 }), disableSpanReporting: boolean(), customTags: map(customTag), useRequestIdForTraceSampling: boolean(), enableIstioTags: boolean(),
-    disableContextPropagation: boolean(),
+    match: object({ mode }), providers, randomSamplingPercentage: nullable(number({ min: 0, max: 100 })), disableSpanReporting: nullable(boolean()), customTags: map(customTag), useRequestIdForTraceSampling: nullable(boolean()), enableIstioTags: nullable(boolean()),
+    disableContextPropagation: nullable(boolean()),
   })),
   metrics: list(object({
     providers,
-    overrides: list(object({ match: object({ metric, customMetric: string({ minLength: 1 }), mode }, ['metric', 'customMetric']), disabled: boolean(), tagOverrides: map(tagOverride) })),
+    overrides: list(object({ match: object({ metric, customMetric: string({ minLength: 1 }), mode }, ['metric', 'customMetric']), disabled: nullable(boolean()), tagOverrides: map(tagOverride) })),
     reportingInterval: duration(),
   })),
-  accessLogging: list(object({ match: object({ mode }), providers, disabled: boolean(), filter: object({ expression: string() }) })),
+  accessLogging: list(object({ match: object({ mode }), providers, disabled: nullable(boolean()), filter: object({ expression: string() }) })),
 }))
 export type TelemetrySpec = Infer<typeof telemetry>
 
 export const proxyConfig = object({
   selector,
-  concurrency: rule(int32(), 'must not be negative', 'self >= 0', (n: number) => n >= 0),
+  concurrency: nullable(rule(int32(), 'must not be negative', 'self >= 0', (n: number) => n >= 0)),
   environmentVariables: map(string({ maxLength: 2048 })),
   image: object({ imageType: string() }),
 })

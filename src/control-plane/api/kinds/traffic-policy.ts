@@ -1,9 +1,9 @@
 // The policies of a DestinationRule: https://istio.io/latest/docs/reference/config/networking/destination-rule/
-import { any, boolean, duration, int32, int64, list, map, number, object, oneOf, required, string, uint32, type Infer } from '../schema.ts'
+import { boolean, duration, int32, int64, list, map, nullable, number, object, oneOf, required, string, uint32, whole, type Infer } from '../schema.ts'
 
 export const port = object({ number: uint32() })
 
-const warmup = required(object({ duration: duration(), minimumPercent: number({ min: 0, max: 100 }), aggression: number({ min: 1 }) }), 'duration')
+const warmup = required(object({ duration: duration(), minimumPercent: nullable(number({ min: 0, max: 100 })), aggression: nullable(number({ min: 1 })) }), 'duration')
 const unsigned = () => ({ ...int64(), min: 0 })
 const hash = object(
   {
@@ -20,9 +20,10 @@ export const loadBalancer = object(
     simple: oneOf('UNSPECIFIED', 'LEAST_CONN', 'RANDOM', 'PASSTHROUGH', 'ROUND_ROBIN', 'LEAST_REQUEST'),
     consistentHash: hash,
     localityLbSetting: object({
-      distribute: list(object({ from: string(), to: map(uint32()) })), failover: list(object({ from: string(), to: string() })), failoverPriority: list(string()), enabled: boolean(),
+      distribute: list(object({ from: string(), to: map(uint32()) })), failover: list(object({ from: string(), to: string() })), failoverPriority: list(string()), enabled: nullable(boolean()),
     }),
-    warmupDurationSecs: duration(0), warmup,
+    zoneAwareLbSetting: object({ failover: list(object({ from: string(), to: string() })), failoverPriority: list(string()), enabled: nullable(boolean()), minClusterSize: nullable(whole(1, 2 ** 32 - 1)) }),
+    warmupDurationSecs: duration(), warmup,
   },
   ['simple', 'consistentHash'],
 )
@@ -35,22 +36,22 @@ export const connectionPool = object({
   http: object({
     http1MaxPendingRequests: int32(), http2MaxRequests: int32(), maxRequestsPerConnection: int32(), maxRetries: int32(), idleTimeout: duration(),
     h2UpgradePolicy: oneOf('DEFAULT', 'DO_NOT_UPGRADE', 'UPGRADE'), useClientProtocol: boolean(), maxConcurrentStreams: int32(),
-    http2KeepAlive: object({ interval: duration(), timeout: duration(), connectionIdleInterval: duration(), intervalJitterPercent: uint32() }),
+    http2KeepAlive: object({ interval: duration(), timeout: duration() }),
   }),
 })
 
 export const outlierDetection = object({
-  consecutiveErrors: int32(), splitExternalLocalOriginErrors: boolean(), consecutiveLocalOriginFailures: uint32(), consecutiveGatewayErrors: uint32(), consecutive5xxErrors: uint32(),
-  interval: duration(), baseEjectionTime: duration(), maxEjectionPercent: int32(), minHealthPercent: int32(), outlierDetectionHttpErrorCodes: any(),
+  consecutiveErrors: int32(), splitExternalLocalOriginErrors: boolean(), consecutiveLocalOriginFailures: nullable(uint32()), consecutiveGatewayErrors: nullable(uint32()), consecutive5xxErrors: nullable(uint32()),
+  interval: duration(), baseEjectionTime: duration(), maxEjectionPercent: int32(), minHealthPercent: int32(), outlierDetectionHttpErrorCodes: list(whole(100, 599)),
 })
 
 export const clientTls = object({
   mode: oneOf('DISABLE', 'SIMPLE', 'MUTUAL', 'ISTIO_MUTUAL'),
-  clientCertificate: string(), privateKey: string(), caCertificates: string(), credentialName: string(), subjectAltNames: list(string()), sni: string(), insecureSkipVerify: boolean(), caCrl: string(),
+  clientCertificate: string(), privateKey: string(), caCertificates: string(), credentialName: string(), subjectAltNames: list(string()), sni: string(), insecureSkipVerify: nullable(boolean()), caCrl: string(),
 })
 export type ClientTls = Infer<typeof clientTls>
 
-const retryBudget = object({ percent: number(), minRetryConcurrency: uint32() })
+const retryBudget = object({ percent: nullable(number({ min: 0, max: 100 })), budgetInterval: duration(0), minRetryConcurrency: uint32() })
 const parts = { loadBalancer, connectionPool, outlierDetection, tls: clientTls }
 
 export const portTrafficPolicy = object({ port, ...parts })

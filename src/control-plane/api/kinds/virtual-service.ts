@@ -1,8 +1,9 @@
 // https://istio.io/latest/docs/reference/config/networking/virtual-service/
-import { boolean, duration, int32, list, map, number, object, oneOf, required, string, uint32, type Infer } from '../schema.ts'
+import { boolean, duration, int32, list, map, nullable, number, object, oneOf, required, string, uint32, type Infer } from '../schema.ts'
 import { port } from './traffic-policy.ts'
 
 const strings = () => list(string())
+const base64 = '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$'
 export const stringMatch = object({ exact: string(), prefix: string(), regex: string() }, ['exact', 'prefix', 'regex'])
 export type StringMatchSpec = Infer<typeof stringMatch>
 
@@ -22,24 +23,24 @@ export type HttpDestinationSpec = Infer<typeof httpDestination>
 
 const redirect = object({ uri: string(), authority: string(), port: uint32(), derivePort: oneOf('FROM_PROTOCOL_DEFAULT', 'FROM_REQUEST_PORT'), scheme: string(), redirectCode: uint32(), prefixRewrite: string() }, ['port', 'derivePort'])
 const retries = object({
-  attempts: int32(), perTryTimeout: duration(), retryOn: string(), retryRemoteLocalities: boolean(), retryIgnorePreviousHosts: boolean(), backoff: duration(),
+  attempts: int32(), perTryTimeout: duration(), retryOn: string(), retryRemoteLocalities: nullable(boolean()), retryIgnorePreviousHosts: nullable(boolean()), backoff: duration(),
 })
 export const httpRetry = retries
 export const cors = object({
-  allowOrigin: strings(), allowOrigins: list(stringMatch), allowMethods: strings(), allowHeaders: strings(), exposeHeaders: strings(), maxAge: duration(), allowCredentials: boolean(),
+  allowOrigin: strings(), allowOrigins: list(stringMatch), allowMethods: strings(), allowHeaders: strings(), exposeHeaders: strings(), maxAge: duration(), allowCredentials: nullable(boolean()),
   unmatchedPreflights: oneOf('UNSPECIFIED', 'FORWARD', 'IGNORE'),
 })
 const fault = object({
   delay: object({ percent: int32(), fixedDelay: duration(), exponentialDelay: duration(), percentage: percent }, ['fixedDelay', 'exponentialDelay']),
-  abort: object({ percent: int32(), httpStatus: int32(), grpcStatus: string(), http2Error: string(), percentage: percent }, ['httpStatus', 'grpcStatus', 'http2Error']),
+  abort: object({ httpStatus: int32(), grpcStatus: string(), http2Error: string(), percentage: percent }, ['httpStatus', 'grpcStatus', 'http2Error']),
 })
 
 export const httpRoute = object({
   name: string(), match: list(httpMatch), route: list(httpDestination), redirect,
-  directResponse: required(object({ status: uint32(), body: object({ string: string(), bytes: string() }, ['string', 'bytes']) }), 'status'),
+  directResponse: required(object({ status: uint32(), body: object({ string: string(), bytes: string({ pattern: base64 }) }, ['string', 'bytes']) }), 'status'),
   delegate: object({ name: string(), namespace: string() }),
   rewrite: object({ uri: string(), authority: string(), uriRegexRewrite: object({ match: string(), rewrite: string() }) }),
-  timeout: duration(), retries, fault, mirror: destination, mirrors: list(required(object({ destination, percentage: percent }), 'destination')), mirrorPercent: uint32(), mirror_percent: uint32(), mirrorPercentage: percent,
+  timeout: duration(), retries, fault, mirror: destination, mirrors: list(required(object({ destination, percentage: percent }), 'destination')), mirrorPercent: nullable(uint32()), mirror_percent: nullable(uint32()), mirrorPercentage: percent,
   corsPolicy: cors, headers,
 })
 export type HttpRouteSpec = Infer<typeof httpRoute>
