@@ -1,6 +1,7 @@
 // What an earlier injection left in a pod: taken out again, so that the pod is as its user wrote it, and remembered where only it still knows.
 // Law: an injected pod is injected anew as if it never had been; what others added to our containers since then stays.
 import { isRecord } from '#api'
+import { cloneJson } from './clone.ts'
 import type { Obj } from './template-types.ts'
 
 export const statusKey = 'sidecar.istio.io/status'
@@ -33,7 +34,7 @@ export function takeOutEarlier(spec: Obj, annotations: Record<string, string>): 
     // What its user had written stands where it stood; what a native sidecar took to another list goes back.
     const kept = containersOf(spec, field).flatMap((c) => (gone.has(c['name']) ? (own.has(c['name']) ? [own.get(c['name']) as Obj] : []) : all.has(c['name']) && own.has(c['name']) ? [own.get(c['name']) as Obj] : [c]))
     const list = [...kept, ...[...own.values()].filter((o) => !kept.some((c) => c['name'] === o['name']))]
-    if (list.length > 0) spec[field] = structuredClone(list)
+    if (list.length > 0) spec[field] = cloneJson(list)
     else delete spec[field]
   })
   removeNamed(spec, 'volumes', listed('volumes'))

@@ -2,6 +2,7 @@
 // Istio: pkg/kube/inject/inject.go RunTemplate, webhook.go reapplyOverwrittenContainers and postProcessPod.
 import { isRecord } from '#api'
 import { annotationFaults } from './annotations.ts'
+import { cloneJson } from './clone.ts'
 import { containersOf, keepOthers, overridesKey, statusKey, takeOutEarlier } from './earlier.ts'
 import { strategicMerge } from './merge.ts'
 import type { PodOwner } from './owner.ts'
@@ -41,8 +42,8 @@ export function injectPod(pod: PodInput, context: InjectContext): InjectedPod {
   if (typeof templates === 'string') faults.push(templates)
   if (faults.length > 0 || typeof templates === 'string') return { faults }
 
-  const metadata = structuredClone(pod.metadata) as Obj
-  const spec = structuredClone(pod.spec) as Obj
+  const metadata: Obj = { ...pod.metadata }
+  const spec = cloneJson(pod.spec) as Obj
   const earlier = takeOutEarlier(spec, annotations)
   const input = templateInput({ ...metadata, annotations }, spec, annotations, config, context)
   const rendered = renderAll(templates, input)
@@ -120,10 +121,10 @@ function addContainers(spec: Obj, rendered: PartialPod): Record<string, string> 
 }
 
 function overlay(rendered: Obj, own: Obj | undefined): Obj {
-  if (own === undefined) return structuredClone(rendered)
+  if (own === undefined) return cloneJson(rendered)
   const { image, ...rest } = own
   const handlers = Object.fromEntries(['readinessProbe', 'livenessProbe', 'startupProbe'].filter((p) => isRecord(own[p])).map((p) => [p, own[p]]))
-  return structuredClone({ ...(strategicMerge(rendered, image === undefined || image === 'auto' ? rest : own) as Obj), ...handlers })
+  return cloneJson({ ...(strategicMerge(rendered, image === undefined || image === 'auto' ? rest : own) as Obj), ...handlers })
 }
 
 /** Volumes that the user has not, and whatever else of a pod a template sets. The names of the volumes that are new. */
@@ -132,7 +133,7 @@ function addRest(spec: Obj, rendered: PartialPod): unknown[] {
   Object.assign(spec, strategicMerge(spec, rest))
   const there = Array.isArray(spec['volumes']) ? (spec['volumes'] as Obj[]) : []
   const added = (Array.isArray(volumes) ? (volumes as Obj[]) : []).filter((v) => !there.some((o) => o['name'] === v['name']))
-  if (added.length > 0 || spec['volumes'] !== undefined) spec['volumes'] = [...there, ...structuredClone(added)]
+  if (added.length > 0 || spec['volumes'] !== undefined) spec['volumes'] = [...there, ...cloneJson(added)]
   return added.map((v) => v['name'])
 }
 

@@ -18,6 +18,7 @@ export function jsonPatch(before: unknown, after: unknown): PatchOperation[] {
 }
 
 function compare(before: unknown, after: unknown, path: string, out: PatchOperation[]): void {
+  if (before === after) return
   if (isRecord(before) && isRecord(after)) return compareFields(before, after, path, out)
   const names = Array.isArray(before) && Array.isArray(after) ? [namesOf(before), namesOf(after)] : []
   if (names[0] !== undefined && names[1] !== undefined) return compareNamed(before as Obj[], after as Obj[], names[0], names[1], path, out)
