@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { fromBinary } from '@bufbuild/protobuf'
 import { FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
+import { pruneDescriptors } from './prune-descriptors.ts'
 
 const home = join(dirname(fileURLToPath(import.meta.url)), '..')
 const generated = join(home, 'generated')
@@ -19,7 +20,7 @@ function upToDate(): boolean {
   const done = join(generated, 'done')
   if (!existsSync(done)) return false
   const made = statSync(done).mtimeMs
-  return [join(own, 'roots.txt'), join(own, 'istio-ca.proto'), join(own, 'transport-socket-matching.proto'), fileURLToPath(import.meta.url), join(deps, '..', 'package.json')].every((f) => statSync(f).mtimeMs < made)
+  return [join(own, 'roots.txt'), join(own, 'istio-ca.proto'), join(own, 'transport-socket-matching.proto'), fileURLToPath(import.meta.url), join(home, 'scripts/prune-descriptors.ts'), join(deps, '..', 'package.json')].every((f) => statSync(f).mtimeMs < made)
 }
 
 interface Patch {
@@ -63,7 +64,9 @@ export function generateProto(): void {
   const run = (...args: string[]) => execFileSync(process.execPath, [protoc, ...includes.map((p) => `-I${p}`), ...args], { stdio: ['ignore', 'inherit', 'inherit'] })
   const descriptors = join(out, 'envoy.binpb')
   run('--include_imports', `--descriptor_set_out=${descriptors}`, ...roots)
-  const files = fromBinary(FileDescriptorSetSchema, readFileSync(descriptors)).file.map((f) => f.name)
+  const whole = readFileSync(descriptors)
+  const files = fromBinary(FileDescriptorSetSchema, whole).file.map((f) => f.name)
+  writeFileSync(descriptors, pruneDescriptors(whole, roots))
   run(`--plugin=protoc-gen-es=${plugin}`, `--es_out=${join(out, 'types')}`, '--es_opt=target=ts,import_extension=ts,erasable_syntax=true', ...files.filter((f) => !f.startsWith('google/protobuf/')))
   writeFileSync(join(out, 'done'), '')
   const old = `${out}-old`
