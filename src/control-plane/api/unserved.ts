@@ -2,8 +2,10 @@
 import type { Problem } from '#lib/problem.ts'
 import type { AuthorizationPolicy, RequestAuthentication } from './kinds.ts'
 import { refTo, type ApiObject } from './object.ts'
+import { unservedFields } from './served-fields.ts'
 
-export function unserved(object: ApiObject): Problem[] {
+export function unserved(object: ApiObject): readonly Problem[] {
+  if (object.apiVersion.startsWith('networking.istio.io/')) return unservedFields(object)
   if (!object.apiVersion.startsWith('security.istio.io/')) return []
   if (object.kind === 'AuthorizationPolicy') return ofPolicy(object as AuthorizationPolicy)
   return object.kind === 'RequestAuthentication' ? [ofAuthentication(object as RequestAuthentication)] : []

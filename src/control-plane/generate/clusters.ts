@@ -64,8 +64,11 @@ function service(u: Upstream, plan: ProxyPlan): Obj {
 }
 
 function balancing(u: Upstream): Obj {
-  const { warmupMs, ringSize } = u.balancing
-  const slowStart = warmupMs === undefined ? undefined : { slowStartConfig: { slowStartWindow: seconds(warmupMs) } }
+  const { warmup, ringSize } = u.balancing
+  const slowStart = warmup === undefined ? undefined : { slowStartConfig: some({
+    slowStartWindow: seconds(warmup.ms), minWeightPercent: warmup.minimumPercent === undefined ? undefined : { value: warmup.minimumPercent },
+    aggression: warmup.aggression === undefined ? undefined : { defaultValue: warmup.aggression, runtimeKey: 'kith.warmup.aggression' },
+  }) }
   switch (u.discovery === 'ORIGINAL_DST' ? 'PASSTHROUGH' : u.balancing.policy) {
     case 'PASSTHROUGH':
       return { lbPolicy: 'CLUSTER_PROVIDED' }

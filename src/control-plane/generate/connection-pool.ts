@@ -9,7 +9,9 @@ const unlimited = 4_294_967_295
 
 export function circuitBreakers(pool: ConnectionPool): Obj {
   const limits = { maxConnections: pool.maxConnections ?? unlimited, maxPendingRequests: pool.maxPendingRequests ?? unlimited, maxRequests: pool.maxRequests ?? unlimited, maxRetries: pool.maxRetries ?? unlimited }
-  return { thresholds: [{ ...limits, trackRemaining: true }] }
+  const { retryBudget: budget } = pool
+  const retryBudget = budget === undefined ? undefined : some({ budgetPercent: budget.percent === undefined ? undefined : { value: budget.percent }, minRetryConcurrency: budget.minConcurrency })
+  return { thresholds: [some({ ...limits, trackRemaining: true, retryBudget })] }
 }
 
 /** Whole seconds in Envoy. */
@@ -26,13 +28,18 @@ const optionsType = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions'
 export function httpOptions(protocol: HttpProtocol, pool: ConnectionPool, names?: Obj): Obj {
   const duration = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : seconds(ms))
   const common = some({ idleTimeout: duration(pool.idleTimeoutMs), maxConnectionDuration: duration(pool.maxConnectionDurationMs), maxRequestsPerConnection: pool.maxRequestsPerConnection })
-  const http2ProtocolOptions = some({ maxConcurrentStreams: pool.maxConcurrentStreams })
+  const http2ProtocolOptions = some({ maxConcurrentStreams: pool.maxConcurrentStreams, connectionKeepalive: pool.http2Keepalive === undefined ? undefined : keepalive(pool.http2Keepalive) })
   const how = {
     downstream: { useDownstreamProtocolConfig: { httpProtocolOptions: {}, http2ProtocolOptions } },
     http2: { explicitHttpConfig: { http2ProtocolOptions } },
     http1: { explicitHttpConfig: { httpProtocolOptions: {} } },
   }[protocol]
   return { [optionsType]: typed(optionsType, some({ ...how, commonHttpProtocolOptions: Object.keys(common).length === 0 ? undefined : common, upstreamHttpProtocolOptions: names })) }
+}
+
+/** Envoy asks for a timeout wherever it pings; Istio's is 20 s. */
+function keepalive(k: NonNullable<ConnectionPool['http2Keepalive']>): Obj {
+  return some({ interval: k.intervalMs === undefined ? undefined : seconds(k.intervalMs), timeout: seconds(k.timeoutMs ?? 20_000) })
 }
 
 /** Ejection by success rate is off, as in Istio; gateway errors count only where they are asked for. */

@@ -111,6 +111,7 @@ function retryPolicy(r: NonNullable<RouteAction['retries']>, hashed: boolean): O
     perTryTimeout: r.perTryTimeoutMs === undefined ? undefined : seconds(r.perTryTimeoutMs), retryBackOff: r.backoffMs === undefined ? undefined : { baseInterval: seconds(r.backoffMs) },
     retryHostPredicate: elsewhere ? [{ name: 'envoy.retry_host_predicates.previous_hosts', typedConfig: typed('envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate') }] : undefined,
     hostSelectionRetryMaxAttempts: elsewhere ? '5' : undefined,
+    retryPriority: r.retryRemoteLocalities === true ? { name: 'envoy.retry_priorities.previous_priorities', typedConfig: typed('envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig', { updateFrequency: 2 }) } : undefined,
   })
 }
 

@@ -1,6 +1,6 @@
 // What the owner of a workload's policies should hear of, found while planning.
 import type { Problem } from '#lib/problem.ts'
-import { refTo } from '#api'
+import { refTo, unserved, type ApiObject } from '#api'
 import { targetPortOn } from '#mesh'
 import { unservedPolicies } from './authorization.ts'
 import type { PlanContext } from './context.ts'
@@ -8,7 +8,13 @@ import { servicesSelecting } from './inbound.ts'
 import { policiesFor } from './mtls.ts'
 
 export function planProblems(context: PlanContext): Problem[] {
-  return [...servicePortsInPeerAuthentication(context), ...ignoredRootSelectors(context), ...unservedPolicies(context)]
+  return [...servicePortsInPeerAuthentication(context), ...ignoredRootSelectors(context), ...unservedPolicies(context), ...unservedRules(context)]
+}
+
+/** Rules that this client's calls go by, and what of them its sidecar does not do. */
+function unservedRules(context: PlanContext): Problem[] {
+  const rules = new Set<ApiObject>(context.scope.services.flatMap((s) => context.ruleFor(s)?.from ?? []))
+  return [...rules, ...context.scope.virtualServices].flatMap(unserved)
 }
 
 /** portLevelMtls takes container ports; a number that is only a Service's port has no effect, and the right one can be said. */

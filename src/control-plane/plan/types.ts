@@ -201,7 +201,7 @@ export interface Upstream {
   readonly pods?: readonly PodTls[]
   /** The DestinationRule whose policy applies, or null. */
   readonly destinationRule: Ref | null
-  readonly balancing: { readonly policy: 'LEAST_REQUEST' | 'ROUND_ROBIN' | 'RANDOM' | 'RING_HASH' | 'MAGLEV' | 'PASSTHROUGH'; readonly ringSize?: number; readonly warmupMs?: number; /** Localities have weights of their own. */ readonly byLocality?: boolean }
+  readonly balancing: { readonly policy: 'LEAST_REQUEST' | 'ROUND_ROBIN' | 'RANDOM' | 'RING_HASH' | 'MAGLEV' | 'PASSTHROUGH'; readonly ringSize?: number; readonly warmup?: { readonly ms: number; readonly minimumPercent?: number; readonly aggression?: number }; /** Localities have weights of their own. */ readonly byLocality?: boolean }
   /** RING_HASH and MAGLEV: what of a call decides where it goes; absent: nothing, so chance does. */
   readonly hashOn?: HashOn
   readonly connectionPool: ConnectionPool
@@ -259,6 +259,8 @@ export interface ConnectionPool {
   readonly h2Upgrade?: boolean
   readonly useClientProtocol?: boolean
   readonly maxConcurrentStreams?: number
+  readonly http2Keepalive?: { readonly intervalMs?: number; readonly timeoutMs?: number }
+  readonly retryBudget?: { readonly percent?: number; readonly minConcurrency?: number }
 }
 
 export interface OutlierDetection {

@@ -38,7 +38,7 @@ export function planUpstream(context: PlanContext, service: MeshService, port: S
     name: upstreamName(port.number, subset, service.host), host: service.host, port: port.number, subset, protocol: port.protocol, meshExternal: service.meshExternal, discovery,
     ...(discovery === 'STRICT_DNS' ? dnsEndpoints(context, service, port, subset, rule) : {}),
     tls, ...byAddress, ...hashing(policy), destinationRule: source === undefined ? null : refTo(source, source === policy.tls?.from ? policy.tls.path : 'spec'), balancing,
-    connectionPool: planPool(policy.connectionPool?.value, context), ...(policy.outlierDetection === undefined ? {} : { outlier: planOutlier(policy.outlierDetection.value) }),
+    connectionPool: { ...planPool(policy.connectionPool?.value, context), ...retryBudgetOf(rule) }, ...(policy.outlierDetection === undefined ? {} : { outlier: planOutlier(policy.outlierDetection.value) }),
   }
 }
 
@@ -55,6 +55,12 @@ function dnsEndpoints(context: PlanContext, service: MeshService, port: ServiceP
   return { dnsEndpoints: endpoints, ...(weights === undefined ? {} : { dnsLocalityWeights: weights }) }
 }
 
+/** Of the general policy alone. */
+function retryBudgetOf(rule: MergedRule | undefined): Pick<ConnectionPool, 'retryBudget'> {
+  const budget = rule?.policy?.value.retryBudget
+  return budget === undefined ? {} : { retryBudget: { ...(budget.percent === undefined ? {} : { percent: budget.percent }), ...(budget.minRetryConcurrency === undefined ? {} : { minConcurrency: budget.minRetryConcurrency }) } }
+}
+
 function externalName(host: string, port: ServicePort): NonNullable<Upstream['dnsEndpoints']>[number] {
   return { address: host, port: port.number, tls: { value: 'DISABLE', because: [{ rule: 'tls.external', source: 'default', effect: 'chosen' }] }, serverMtls: null, weight: 1, healthy: true, labels: {} }
 }
@@ -62,8 +68,9 @@ function externalName(host: string, port: ServicePort): NonNullable<Upstream['dn
 function planBalancing(context: PlanContext, policy: EffectivePolicy): Upstream['balancing'] {
   const lb = policy.loadBalancer?.value
   const locality = distributes(context, policy) ? { byLocality: true } : {}
-  const warmupMs = lb?.warmup?.duration ?? lb?.warmupDurationSecs
-  const more = { ...locality, ...(warmupMs === undefined ? {} : { warmupMs }) }
+  const ms = lb?.warmup?.duration ?? lb?.warmupDurationSecs
+  const { minimumPercent, aggression } = lb?.warmup ?? {}
+  const more = { ...locality, ...(ms === undefined ? {} : { warmup: { ms, ...(minimumPercent === undefined ? {} : { minimumPercent }), ...(aggression === undefined ? {} : { aggression }) } }) }
   const hash = lb?.consistentHash
   if (hash !== undefined) return hash.maglev === undefined ? { policy: 'RING_HASH', ringSize: hash.ringHash?.minimumRingSize ?? hash.minimumRingSize ?? 1024, ...more } : { policy: 'MAGLEV', ...(hash.maglev.tableSize === undefined ? {} : { ringSize: hash.maglev.tableSize }), ...more }
   const simple = lb?.simple
@@ -91,8 +98,14 @@ export function planPool(pool: ConnectionPoolSettings | undefined, context: Pick
     maxRetries: http?.maxRetries, maxRequestsPerConnection: http?.maxRequestsPerConnection, idleTimeoutMs: http?.idleTimeout ?? tcp?.idleTimeout, maxConnectionDurationMs: tcp?.maxConnectionDuration,
     tcpKeepalive: keepalive === undefined ? undefined : { ...(keepalive.probes === undefined ? {} : { probes: keepalive.probes }), ...(keepalive.time === undefined ? {} : { timeMs: keepalive.time }), ...(keepalive.interval === undefined ? {} : { intervalMs: keepalive.interval }) },
     h2Upgrade: http?.h2UpgradePolicy === 'UPGRADE' ? true : undefined, useClientProtocol: http?.useClientProtocol, maxConcurrentStreams: http?.maxConcurrentStreams,
+    http2Keepalive: http?.http2KeepAlive === undefined ? undefined : keepaliveOf(http.http2KeepAlive),
   }
   return Object.fromEntries(Object.entries(all).filter(([, v]) => v !== undefined && v !== 0)) as ConnectionPool
+}
+
+function keepaliveOf(k: NonNullable<NonNullable<ConnectionPoolSettings['http']>['http2KeepAlive']>): NonNullable<ConnectionPool['http2Keepalive']> {
+  const all = { intervalMs: k.interval, timeoutMs: k.timeout }
+  return Object.fromEntries(Object.entries(all).filter(([, v]) => v !== undefined))
 }
 
 function planOutlier(o: OutlierDetectionSettings): OutlierDetection {

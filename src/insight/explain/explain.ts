@@ -4,6 +4,7 @@ import { invariant, KithError } from '#lib/errors.ts'
 import { byDefault, type Decided, type Reason } from '#lib/decided.ts'
 import { formatRef, type Problem } from '#lib/problem.ts'
 import type { RuntimeCluster, RuntimeConfig } from '#engine'
+import { refTo } from '#api'
 import { endpointsOf, type Mesh } from '#mesh'
 import { planEndpoints, podTlsAt, type ProxyPlan, type Upstream } from '#plan'
 import { bytesOnTheWire, candidates, onTheWire, runtimeEndpoints, type ClusterChoice } from '../simulate/index.ts'
@@ -136,11 +137,21 @@ function unknownDestination(q: Question, plan: ProxyPlan, config: RuntimeConfig,
 /** Of the client what concerns its calls, of the servers what concerns who may come in; each once. */
 function problemsOf(q: Question, answers: readonly EndpointAnswer[]): Problem[] {
   const servers = new Set(answers.map((a) => a.server?.workload))
-  const outgoing = q.client.sidecar.value ? q.clientPlan().problems.filter((p) => !ofServers.has(p.ref.kind)) : []
+  const outgoing = q.client.sidecar.value ? concerning(q, answers).filter((p) => !ofServers.has(p.ref.kind)) : []
   const incoming = q.mesh.workloads.filter((w) => w.sidecar.value && servers.has(`${w.namespace}/${w.name}`)).flatMap((w) => q.serverPlan(w).problems.filter((p) => ofServers.has(p.ref.kind)))
   return [...new Map([...outgoing, ...incoming].map((p) => [`${p.code} ${formatRef(p.ref)} ${p.message}`, p])).values()]
 }
 const ofServers: ReadonlySet<string> = new Set(['PeerAuthentication', 'AuthorizationPolicy', 'RequestAuthentication'])
+
+/** Of fields that are not served, what this call meets: rules for its destination, and the route that it takes. */
+function concerning(q: Question, answers: readonly EndpointAnswer[]): readonly Problem[] {
+  const rules = answers.flatMap(({ client: { destination } }) => {
+    const service = destination === null ? undefined : q.context.scope.byHost.get(destination.host)
+    return service === undefined ? [] : (q.context.ruleFor(service)?.from ?? [])
+  })
+  const met = new Set([...rules.map((r) => refTo(r)), ...answers.flatMap((a) => a.client.route.because.flatMap((r) => (r.source === 'default' ? [] : [r.source])))].map((r) => `${r.kind} ${r.namespace}/${r.name}`))
+  return q.clientPlan().problems.filter((p) => p.code !== 'KITH0110' || met.has(`${p.ref.kind} ${p.ref.namespace}/${p.ref.name}`))
+}
 
 function summarize(call: Call, answers: readonly EndpointAnswer[], problems: readonly Problem[]): Explanation {
   const first = answers[0] as EndpointAnswer

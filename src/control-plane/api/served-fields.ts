@@ -1,0 +1,146 @@
+// Which fields of a VirtualService and a DestinationRule are carried out, by whom, and what happens instead. Nothing is silently ignored: a field that no list has fails a test.
+// Paths: `[]` any item of a list, `{}` any value of a map; a policy's own paths hold wherever a policy may stand (general, by port, by subset).
+import type { Problem } from '#lib/problem.ts'
+import { refTo, type ApiObject } from './object.ts'
+
+export interface Shortfall {
+  /** `envoy`: generated, and a stock Envoy serves it; `nobody`: neither does. */
+  readonly by: 'envoy' | 'nobody'
+  /** What Kith's sidecar does instead, as the end of a sentence. */
+  readonly instead: string
+  readonly help?: string
+  /** Only these values fall short; default: any. */
+  readonly when?: (value: unknown) => boolean
+}
+
+const yes = (value: unknown): boolean => value === true
+const nobody = (instead: string, help?: string, when?: Shortfall['when']): Shortfall => ({ by: 'nobody', instead, ...(help === undefined ? {} : { help }), ...(when === undefined ? {} : { when }) })
+const envoy = (instead: string, help?: string, when?: Shortfall['when']): Shortfall => ({ ...nobody(instead, help, when), by: 'envoy' })
+
+const paths = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/))
+const matchers = (...names: string[]): string => names.flatMap((n) => ['exact', 'prefix', 'regex'].map((k) => `${n}.${k}`)).join(' ')
+const operations = (...names: string[]): string => names.flatMap((n) => ['request', 'response'].flatMap((side) => ['set{}', 'add{}', 'remove[]'].map((op) => `${n}.${side}.${op}`))).join(' ')
+const destination = (...names: string[]): string => names.flatMap((n) => ['host', 'subset', 'port.number'].map((f) => `${n}.${f}`)).join(' ')
+
+const virtualServiceServed = paths(`hosts[] gateways[] exportTo[] http[].name http[].match[].name http[].match[].port http[].match[].sourceLabels{} http[].match[].gateways[] http[].match[].ignoreUriCase http[].match[].sourceNamespace
+  ${matchers('http[].match[].uri', 'http[].match[].scheme', 'http[].match[].method', 'http[].match[].authority', 'http[].match[].headers{}', 'http[].match[].queryParams{}', 'http[].match[].withoutHeaders{}')}
+  ${destination('http[].route[].destination', 'http[].mirror', 'http[].mirrors[].destination', 'tls[].route[].destination', 'tcp[].route[].destination')} http[].route[].weight ${operations('http[].route[].headers', 'http[].headers')}
+  http[].redirect.uri http[].redirect.authority http[].redirect.port http[].redirect.derivePort http[].redirect.scheme http[].redirect.redirectCode http[].redirect.prefixRewrite
+  http[].directResponse.status http[].directResponse.body.string http[].directResponse.body.bytes http[].delegate.name http[].delegate.namespace
+  http[].rewrite.uri http[].rewrite.authority http[].rewrite.uriRegexRewrite.match http[].rewrite.uriRegexRewrite.rewrite http[].timeout
+  http[].retries.attempts http[].retries.perTryTimeout http[].retries.retryOn http[].retries.retryIgnorePreviousHosts http[].retries.backoff
+  http[].fault.delay.percent http[].fault.delay.fixedDelay http[].fault.delay.percentage.value http[].fault.abort.httpStatus http[].fault.abort.grpcStatus http[].fault.abort.percentage.value
+  http[].mirrors[].percentage.value http[].mirrorPercent http[].mirror_percent http[].mirrorPercentage.value
+  http[].corsPolicy.allowOrigin[] ${matchers('http[].corsPolicy.allowOrigins[]')} http[].corsPolicy.allowMethods[] http[].corsPolicy.allowHeaders[] http[].corsPolicy.exposeHeaders[] http[].corsPolicy.maxAge
+  http[].corsPolicy.allowCredentials http[].corsPolicy.unmatchedPreflights
+  tls[].match[].sniHosts[] tls[].match[].destinationSubnets[] tls[].match[].port tls[].match[].sourceLabels{} tls[].match[].gateways[] tls[].match[].sourceNamespace tls[].route[].weight
+  tcp[].match[].destinationSubnets[] tcp[].match[].port tcp[].match[].sourceLabels{} tcp[].match[].gateways[] tcp[].match[].sourceNamespace tcp[].route[].weight`)
+
+const virtualServiceShort: Readonly<Record<string, Shortfall>> = {
+  'http[].match[].statPrefix': nobody('statistics carry no prefix'),
+  'http[].retries.retryRemoteLocalities': envoy('a retry stays in the localities that are in turn', undefined, yes),
+  'http[].fault.delay.exponentialDelay': nobody('no request is delayed', 'write fixedDelay'),
+  'http[].fault.abort.percent': nobody('every request is aborted', 'write percentage'),
+  'http[].fault.abort.http2Error': nobody('no request is aborted', 'write httpStatus or grpcStatus'),
+  'tcp[].match[].sourceSubnet': nobody('the rule matches whatever the source', 'write sourceLabels'),
+}
+
+const policyServed = paths(`loadBalancer.simple loadBalancer.consistentHash.httpHeaderName loadBalancer.consistentHash.httpCookie.name loadBalancer.consistentHash.httpCookie.path loadBalancer.consistentHash.httpCookie.ttl
+  loadBalancer.consistentHash.httpCookie.attributes[].name loadBalancer.consistentHash.httpCookie.attributes[].value loadBalancer.consistentHash.useSourceIp loadBalancer.consistentHash.httpQueryParameterName
+  loadBalancer.consistentHash.ringHash.minimumRingSize loadBalancer.consistentHash.maglev.tableSize loadBalancer.consistentHash.minimumRingSize
+  loadBalancer.localityLbSetting.distribute[].from loadBalancer.localityLbSetting.distribute[].to{} loadBalancer.localityLbSetting.failover[].from loadBalancer.localityLbSetting.failover[].to
+  loadBalancer.localityLbSetting.failoverPriority[] loadBalancer.localityLbSetting.enabled
+  connectionPool.tcp.maxConnections connectionPool.tcp.connectTimeout connectionPool.tcp.idleTimeout connectionPool.tcp.maxConnectionDuration connectionPool.tcp.tcpKeepalive.time
+  connectionPool.http.http1MaxPendingRequests connectionPool.http.http2MaxRequests connectionPool.http.maxRequestsPerConnection connectionPool.http.maxRetries connectionPool.http.idleTimeout
+  outlierDetection.splitExternalLocalOriginErrors outlierDetection.consecutiveLocalOriginFailures outlierDetection.consecutiveGatewayErrors outlierDetection.consecutive5xxErrors outlierDetection.interval
+  outlierDetection.baseEjectionTime outlierDetection.maxEjectionPercent outlierDetection.minHealthPercent
+  tls.mode tls.clientCertificate tls.privateKey tls.caCertificates tls.subjectAltNames[] tls.sni tls.insecureSkipVerify`)
+
+const noZones = 'zones are not balanced against one another'
+const zonesHelp = 'write localityLbSetting'
+const http2 = 'Kith’s sidecar speaks HTTP/1.1 to its upstreams'
+const policyShort: Readonly<Record<string, Shortfall>> = {
+  'loadBalancer.warmupDurationSecs': envoy('a new endpoint gets its whole share at once'),
+  'loadBalancer.warmup.duration': envoy('a new endpoint gets its whole share at once'),
+  'loadBalancer.warmup.minimumPercent': envoy('a new endpoint gets its whole share at once'),
+  'loadBalancer.warmup.aggression': envoy('a new endpoint gets its whole share at once'),
+  'connectionPool.tcp.tcpKeepalive.probes': envoy('the kernel’s own number of probes holds'),
+  'connectionPool.tcp.tcpKeepalive.interval': envoy('the kernel’s own interval holds'),
+  'connectionPool.http.h2UpgradePolicy': envoy(http2, undefined, (v) => v === 'UPGRADE'),
+  'connectionPool.http.useClientProtocol': envoy(http2, undefined, yes),
+  'connectionPool.http.maxConcurrentStreams': envoy(http2),
+  'connectionPool.http.http2KeepAlive.interval': envoy(http2),
+  'connectionPool.http.http2KeepAlive.timeout': envoy(http2),
+  'outlierDetection.consecutiveErrors': nobody('no endpoint is ejected by it', 'write consecutive5xxErrors or consecutiveGatewayErrors'),
+  'outlierDetection.outlierDetectionHttpErrorCodes[]': nobody('5xx answers count, and no others'),
+  'loadBalancer.zoneAwareLbSetting.failover[].from': nobody(noZones, zonesHelp),
+  'loadBalancer.zoneAwareLbSetting.failover[].to': nobody(noZones, zonesHelp),
+  'loadBalancer.zoneAwareLbSetting.failoverPriority[]': nobody(noZones, zonesHelp),
+  'loadBalancer.zoneAwareLbSetting.enabled': nobody(noZones, zonesHelp, yes),
+  'loadBalancer.zoneAwareLbSetting.minClusterSize': nobody(noZones, zonesHelp),
+  'tls.credentialName': nobody('a sidecar fetches no Secret: where the rule has no workloadSelector it is ignored as in Istio, and where it has one the connection fails', 'mount the files and name them: clientCertificate, privateKey, caCertificates'),
+  'tls.caCrl': nobody('no certificate counts as revoked'),
+}
+const policyTopShort: Readonly<Record<string, Shortfall>> = {
+  'tunnel.protocol': nobody('connections go to the service itself'),
+  'tunnel.targetHost': nobody('connections go to the service itself'),
+  'tunnel.targetPort': nobody('connections go to the service itself'),
+  'proxyProtocol.version': nobody('no PROXY header is sent'),
+  'retryBudget.percent': envoy('maxRetries alone limits retries'),
+  'retryBudget.minRetryConcurrency': envoy('maxRetries alone limits retries'),
+  'retryBudget.budgetInterval': nobody('the budget holds at every moment'),
+}
+
+const destinationRuleServed = paths('host exportTo[] workloadSelector.matchLabels{} subsets[].name subsets[].labels{}')
+const places = ['trafficPolicy.portLevelSettings[].', 'subsets[].trafficPolicy.portLevelSettings[].', 'trafficPolicy.', 'subsets[].trafficPolicy.']
+
+/** true: served; undefined: no list has it. */
+export function servingOf(kind: 'VirtualService' | 'DestinationRule', path: string): true | Shortfall | undefined {
+  if (kind === 'VirtualService') return virtualServiceServed.has(path) ? true : virtualServiceShort[path]
+  if (destinationRuleServed.has(path)) return true
+  const place = places.find((p) => path.startsWith(p))
+  if (place === undefined) return undefined
+  const own = path.slice(place.length)
+  const byPort = place.includes('portLevelSettings')
+  if (policyServed.has(own) || (byPort && own === 'port.number')) return true
+  return policyShort[own] ?? (byPort ? undefined : policyTopShort[own])
+}
+
+interface Found { readonly short: Shortfall; readonly path: string }
+const foundIn = new WeakMap<ApiObject, readonly Problem[]>()
+
+/** What an object asks for and Kith's sidecar does not do; told once for each reason. */
+export function unservedFields(object: ApiObject): readonly Problem[] {
+  const { kind } = object
+  if (kind !== 'VirtualService' && kind !== 'DestinationRule') return []
+  const known = foundIn.get(object)
+  if (known !== undefined) return known
+  const found: Found[] = []
+  walk(object.spec, '', '', (pattern, path, value) => {
+    const short = servingOf(kind, pattern)
+    if (typeof short === 'object' && short.when?.(value) !== false && !found.some((f) => f.short.instead === short.instead)) found.push({ short, path })
+  })
+  const problems = found.map(({ short, path }): Problem => ({
+    code: 'KITH0110', severity: 'warning', ref: refTo(object, `spec.${path}`), message: `${path.slice(path.lastIndexOf('.') + 1)} is not served by ${short.by === 'envoy' ? 'Kith’s own sidecar (an Envoy would)' : 'this mesh'}: ${short.instead}`, ...(short.help === undefined ? {} : { help: short.help }),
+  }))
+  foundIn.set(object, problems)
+  return problems
+}
+
+function walk(value: unknown, pattern: string, path: string, leaf: (pattern: string, path: string, value: unknown) => void): void {
+  if (value === null || typeof value !== 'object') return leaf(pattern, path, value)
+  if (Array.isArray(value)) return value.forEach((item, i) => walk(item, `${pattern}[]`, `${path}[${i}]`, leaf))
+  for (const [key, own] of Object.entries(value)) {
+    const dot = pattern === '' ? '' : '.'
+    if (isMap(pattern)) walk(own, `${pattern}{}`, `${path}${dot}${key}`, leaf)
+    else walk(own, `${pattern}${dot}${key}`, `${path}${dot}${key}`, leaf)
+  }
+}
+
+/** Whose keys are the user's own, and no fields. */
+const maps = new Set(['headers', 'withoutHeaders', 'queryParams', 'sourceLabels', 'labels', 'matchLabels', 'set', 'add', 'to'])
+/** `headers` of a match is a map; of a route it is an object with two sides. */
+function isMap(pattern: string): boolean {
+  const name = pattern.slice(pattern.lastIndexOf('.') + 1)
+  return maps.has(name) && !(name === 'headers' && !pattern.endsWith('match[].headers'))
+}
