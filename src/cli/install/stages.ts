@@ -28,12 +28,16 @@ const stages: readonly Stage[] = [
   { title: 'webhooks', holds: kinds('MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration') },
 ]
 
+/** A new control plane proves itself before sidecars of its version are injected: where it does not come up, the configuration stays as it was. */
+const upgradeStages: readonly Stage[] = ['namespace', 'resource definitions', 'account and roles', 'control plane', 'configuration', 'webhooks'].map((title) => stages.find((s) => s.title === title) as Stage)
+
 /** How many objects were created, changed, left. Throws with the object's name and the API server's sentence. */
 export async function runStages(client: KubernetesClient, plan: InstallPlan, options: StageOptions, progress: Progress): Promise<Readonly<Record<Change | 'removed', number>>> {
   const total = { created: 0, changed: 0, unchanged: 0, removed: 0 }
   const { namespace } = plan
   const namespaceThere = (await client.get({ apiVersion: 'v1', kind: 'Namespace', name: namespace })) !== undefined
-  for (const { title, holds } of stages) {
+  const upgrade = (await client.get({ apiVersion: 'apps/v1', kind: 'Deployment', namespace, name: plan.name })) !== undefined
+  for (const { title, holds } of upgrade ? upgradeStages : stages) {
     const objects = plan.objects.filter(holds)
     if (objects.length === 0) continue
     const changes: { readonly object: KubernetesObject; readonly change: Change }[] = []
