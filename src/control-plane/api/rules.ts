@@ -73,7 +73,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   'inject.always-selector': { sentence: 'alwaysInjectSelector matches the pod’s labels', link: injection },
   'inject.policy': { sentence: 'the injector’s policy', link: injection },
   'inject.by-default': { sentence: 'enableNamespacesByDefault is on', link: injection },
-  'inject.mirror-pod': { sentence: 'a static pod’s mirror must stay as its kubelet’s file has it' },
+  'inject.mirror-pod': { sentence: 'a static pod’s mirror: its kubelet runs what its file says' },
   'inject.windows': { sentence: 'a Windows pod can’t be intercepted', link: injection },
   'sidecar.present': { sentence: 'the pod has an istio-proxy container' },
   'sidecar.absent': { sentence: 'the pod has no istio-proxy container' },

@@ -92,7 +92,7 @@ const injectorRules: readonly Adjudicator[] = [
   function windows(pod) {
     if (pod.os === 'windows') return { value: false, rule: 'inject.windows', source: specRef(pod, 'os.name') }
   },
-  // Its kubelet holds it against the file that it was made from, and would make it anew for ever.
+  // Its kubelet runs what its file says: nothing would run the sidecar.
   function mirrorPod(pod) {
     if (pod.annotations['kubernetes.io/config.mirror'] !== undefined) return { value: false, rule: 'inject.mirror-pod', source: podRef(pod, 'annotations', 'kubernetes.io/config.mirror') }
   },
