@@ -1,17 +1,14 @@
 // What the control plane of a cluster weighs, and how soon it speaks: 1,000 pods behind 100 services, proxies connected, endpoints changing.
 //   node bench/control-plane-memory.ts [PODS] [SERVICES] [PROXIES]     default 1000 100 20; needs no cluster: test/kubernetes/api-server.ts
-import { Client, credentials, Metadata } from '@grpc/grpc-js'
-import 'reflect-metadata'
-import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509'
 import { spawn } from 'node:child_process'
-import { KeyObject } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
-import { createCertificateMethod, deltaMethod, typeUrls, type DeltaResponse } from '#xds'
+import { typeUrls } from '#xds'
 import { ApiServer } from '../test/kubernetes/api-server.ts'
+import { askCertificate, rootOf, SidecarClient } from '../test/kubernetes/sidecar-client.ts'
 
 const [pods = 1000, services = 100, proxies = 20] = process.argv.slice(2).map(Number)
 process.once('exit', () => child?.kill('SIGKILL'))
@@ -57,42 +54,20 @@ const rss = (): number => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${c
 const say = (what: string, value: string): void => void process.stdout.write(`${what.padEnd(62)} ${value}\n`)
 say(`ready with ${pods} pods, ${services} services`, `${Math.round(performance.now() - startedMs)} ms, ${rss().toFixed(1)} MB`)
 
-const roots = Buffer.from((api.read('/api/v1/namespaces/istio-system/secrets', 'istio-ca-secret')?.['data'] as Record<string, string>)['root-cert.pem'] as string, 'base64')
-const named = { 'grpc.ssl_target_name_override': 'istiod.istio-system.svc', 'grpc.use_local_subchannel_pool': 1, 'grpc.max_receive_message_length': 64 * 1024 * 1024 }
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
+const roots = rootOf(api.read('/api/v1/namespaces/istio-system/secrets', 'istio-ca-secret'))
+const where = { address: ready.listen, serverName: 'istiod.istio-system.svc', roots }
 let onEndpoints: () => void = () => undefined
-const clients: Client[] = []
+const clients: SidecarClient[] = []
 async function connect(p: number): Promise<void> {
-  const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
-  const csr = (await Pkcs10CertificateRequestGenerator.create({ keys, signingAlgorithm: algorithm })).toString('pem')
-  const metadata = new Metadata()
-  metadata.set('authorization', `Bearer t${p}`)
-  const ca = new Client(ready.listen, credentials.createSsl(roots), named)
-  const m = createCertificateMethod
-  const chain = await new Promise<readonly string[]>((resolve, reject) => void ca.makeUnaryRequest(m.path, m.requestSerialize, m.responseDeserialize, { csr, validitySeconds: 0 }, metadata, (e, v) => (e === null ? resolve(v ?? []) : reject(e))))
-  ca.close()
-  const client = new Client(ready.listen, credentials.createSsl(roots, Buffer.from(KeyObject.from(keys.privateKey as never).export({ type: 'pkcs8', format: 'pem' }) as string), Buffer.from(chain.slice(0, -1).join(''))), named)
+  const client = new SidecarClient(where, await askCertificate(where, `t${p}`), `sidecar~${address(p)}~${name(p)}-${p}.bench~bench.svc.cluster.local`)
   clients.push(client)
-  const stream = client.makeBidiStreamRequest(deltaMethod.path, deltaMethod.requestSerialize, deltaMethod.responseDeserialize)
-  stream.on('error', () => undefined)
-  const node = { id: `sidecar~${address(p)}~${name(p)}-${p}.bench~bench.svc.cluster.local`, cluster: '', metadata: {} }
-  const ask = (typeUrl: string, subscribe: readonly string[], nonce = ''): void => void stream.write({ typeUrl, subscribe, unsubscribe: [], initialVersions: {}, nonce, node })
-  await new Promise<void>((resolve) => {
-    const due = new Set<string>([typeUrls.cluster, typeUrls.endpoint, typeUrls.listener])
-    stream.on('data', (r: DeltaResponse) => {
-      ask(r.typeUrl, [], r.nonce)
-      if (r.typeUrl === typeUrls.cluster && due.has(r.typeUrl)) ask(typeUrls.endpoint, r.resources.map((x) => x.name).filter((n) => n.startsWith('outbound|')))
-      else if (r.typeUrl === typeUrls.endpoint && !due.has(r.typeUrl)) onEndpoints()
-      due.delete(r.typeUrl)
-      if (due.size === 0) resolve()
-    })
-    ask(typeUrls.cluster, [])
-    ask(typeUrls.listener, [])
-  })
+  while (client.names(typeUrls.endpoint).length < services || client.names(typeUrls.listener).length === 0) await pause(5)
+  client.onResponse = (r) => r.typeUrl === typeUrls.endpoint && onEndpoints()
 }
 for (let p = 0; p < proxies; p++) await connect(p)
 say(`${proxies} proxies connected`, `${rss().toFixed(1)} MB`)
 
+const changing = Math.min(7, services - 1)
 const times: number[][] = []
 for (let round = 0; round < (proxies === 0 ? 0 : 20); round++) {
   const fromMs = performance.now()
@@ -103,14 +78,16 @@ for (let round = 0; round < (proxies === 0 ? 0 : 20); round++) {
       if (seen.length === proxies) resolve()
     }
   })
-  api.put(slicesPath, sliceOf(7, round % 2 === 0 ? 7 : -1))
+  api.put(slicesPath, sliceOf(changing, round % 2 === 0 ? changing : -1))
   await all
   times.push(seen)
   await pause(150)
 }
 const middle = (values: number[]): number => values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
-say('from an EndpointSlice’s change to the first proxy’s push (middle)', `${middle(times.map((t) => Math.min(...t))).toFixed(1)} ms`)
-say('to the last proxy’s push (middle)', `${middle(times.map((t) => Math.max(...t))).toFixed(1)} ms`)
+if (proxies > 0) {
+  say('from an EndpointSlice’s change to the first proxy’s push (middle)', `${middle(times.map((t) => Math.min(...t))).toFixed(1)} ms`)
+  say('to the last proxy’s push (middle)', `${middle(times.map((t) => Math.max(...t))).toFixed(1)} ms`)
+}
 for (let i = 0; i < pods; i++) api.put(podsPath, podOf(i))
 await pause(1500)
 for (let s = 0; s < services; s++) api.put(slicesPath, sliceOf(s, s))

@@ -1,7 +1,9 @@
 // One HTTP exchange with the API server. Law: a failure is a KithError with the server's own sentence; nothing is retried here but what the server never took up.
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { isIP } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
+import { checkServerIdentity, type PeerCertificate } from 'node:tls'
 import { KithError } from '#lib/errors.ts'
 import { credentialSource, readText, type Credential } from './credentials.ts'
 import type { ClusterAccess, ClusterEntry } from './kubeconfig.ts'
@@ -82,8 +84,14 @@ export function tlsOptions(cluster: ClusterEntry, credential: Credential): { rea
   const ca = data !== undefined ? Buffer.from(data, 'base64').toString('utf8') : cluster['certificate-authority'] !== undefined ? readText(cluster['certificate-authority']) : undefined
   return {
     ...(ca === undefined ? {} : { ca }), ...(credential.cert === undefined ? {} : { cert: credential.cert, key: credential.key as string }),
-    ...(cluster['tls-server-name'] === undefined ? {} : { servername: cluster['tls-server-name'] }), rejectUnauthorized: cluster['insecure-skip-tls-verify'] !== true,
+    ...serverName(cluster['tls-server-name']), rejectUnauthorized: cluster['insecure-skip-tls-verify'] !== true,
   }
+}
+
+/** Whom the certificate must name. An address can't be asked for by SNI, but be looked for in the certificate. */
+function serverName(name: string | undefined): object {
+  if (name === undefined || name === '') return {}
+  return isIP(name) === 0 ? { servername: name } : { servername: '', checkServerIdentity: (_host: string, certificate: PeerCertificate) => checkServerIdentity(name, certificate) }
 }
 
 function head(exchange: Exchange, base: URL, secure: boolean, agent: HttpAgent, credential: Credential, again = true): Promise<IncomingMessage> {

@@ -4,7 +4,7 @@ import { decodeObjects, parseYaml } from '#sources'
 import { isChosen, objectsOf } from './discovery-selectors.ts'
 import { claim, recordOf } from './leader.ts'
 import { statusToWrite } from './status-conditions.ts'
-import { namespacesToMend } from './trust-bundles.ts'
+import { mendedAgain, namespacesToMend, restUntilMs, type Mended } from './trust-bundles.ts'
 
 test('discovery selectors: any of them, all of its parts', () => {
   const rows: readonly (readonly [readonly unknown[] | undefined, Record<string, string>, boolean])[] = [
@@ -36,6 +36,17 @@ test('a lease is taken where it is free, ours, or has stood still for its time b
 test('bundles are mended where they differ; not in the cluster’s own namespaces, nor in those that end or do not belong', () => {
   const namespaces = new Map(['a', 'b', 'c', 'kube-system', 'ending', 'other'].map((n) => [n, { ending: n === 'ending', labels: {} }]))
   assert.deepEqual(namespacesToMend(namespaces, new Map([['a', 'roots'], ['b', 'old']]), 'roots', (n) => n !== 'other'), ['b', 'c'])
+})
+
+test('who keeps losing a namespace to another rests longer each time, and begins anew after a quiet minute', () => {
+  let mended: Mended | undefined
+  const rests = Array.from({ length: 12 }, () => {
+    const nowMs = restUntilMs(mended)
+    mended = mendedAgain(mended, nowMs)
+    return restUntilMs(mended) - nowMs
+  })
+  assert.deepEqual([rests[0], rests[1], rests[2], rests.at(-1)], [250, 500, 1000, 60_000])
+  assert.equal(mendedAgain(mended, (mended?.atMs ?? 0) + 60_001).times, 1)
 })
 
 test('a status is written where it says something else, and keeps the time of its last turn', () => {

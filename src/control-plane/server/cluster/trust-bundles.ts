@@ -11,6 +11,26 @@ const ignored = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local
 /** So many writes at a time; a cluster may have thousands of namespaces. */
 const atOnce = 8
 const retryMs = 2000
+/** Where another keeps writing something else (a second mesh without discoverySelectors), nobody wins by haste. */
+const firstRestMs = 250
+const longestRestMs = 60_000
+/** What was written is seen over the watch; what is not seen for so long is looked at again. */
+const unseenMs = 5000
+
+/** How often a namespace was mended of late. */
+export interface Mended {
+  readonly atMs: number
+  readonly times: number
+}
+
+/** Pure: from when on it may be mended again. */
+export function restUntilMs(mended: Mended | undefined): number {
+  return mended === undefined ? 0 : mended.atMs + Math.min(firstRestMs * 2 ** Math.min(mended.times - 1, 16), longestRestMs)
+}
+
+export function mendedAgain(mended: Mended | undefined, nowMs: number): Mended {
+  return { atMs: nowMs, times: mended === undefined || nowMs - mended.atMs > longestRestMs ? 1 : mended.times + 1 }
+}
 
 export interface KnownNamespace {
   readonly ending: boolean
@@ -37,6 +57,10 @@ export function trustBundles(client: Pick<KubernetesClient, 'pages' | 'watch' | 
   const ending = new AbortController()
   const namespaces = new Map<string, KnownNamespace>()
   const held = new Map<string, string | undefined>()
+  const versions = new Map<string, string | undefined>()
+  /** Written, and not seen over the watch yet: what the watch still says is older. */
+  const unseen = new Map<string, { readonly version: string | undefined; readonly atMs: number }>()
+  const mended = new Map<string, Mended>()
   let roots: string | undefined
   let chosen: Parameters<TrustBundles['setChosen']>[0] = () => true
   let leads = false
@@ -59,15 +83,26 @@ export function trustBundles(client: Pick<KubernetesClient, 'pages' | 'watch' | 
       }
     })
   }
+  const wakeIn = (ms: number): void => {
+    clearTimeout(timer)
+    timer = setTimeout(wake, ms)
+    timer.unref()
+  }
   const mend = async (text: string): Promise<void> => {
-    const todo = namespacesToMend(namespaces, held, text, chosen)
+    const nowMs = Date.now()
+    for (const [namespace, { atMs }] of unseen) if (nowMs - atMs > unseenMs) unseen.delete(namespace)
+    const wanted = namespacesToMend(namespaces, held, text, chosen).filter((n) => !unseen.has(n))
+    const todo = wanted.filter((n) => restUntilMs(mended.get(n)) <= nowMs)
+    const resting = wanted.filter((n) => restUntilMs(mended.get(n)) > nowMs).map((n) => restUntilMs(mended.get(n)) - nowMs)
+    if (resting.length > 0) wakeIn(Math.min(...resting))
     let written = 0
     const failed: string[] = []
     const worker = async (): Promise<void> => {
       for (let namespace = todo.shift(); namespace !== undefined && leads && !ending.signal.aborted; namespace = todo.shift()) {
         try {
-          await client.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: bundleName, namespace, labels: { 'istio.io/config': 'true' } }, data: { [bundleKey]: text } }, { force: true })
-          held.set(namespace, text)
+          const { metadata } = await client.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: bundleName, namespace, labels: { 'istio.io/config': 'true' } }, data: { [bundleKey]: text } }, { force: true })
+          if (versions.get(namespace) !== metadata.resourceVersion) unseen.set(namespace, { version: metadata.resourceVersion, atMs: Date.now() })
+          mended.set(namespace, mendedAgain(mended.get(namespace), Date.now()))
           written++
         } catch (error) {
           failed.push(`${namespace}: ${(error as Error).message}`)
@@ -78,23 +113,29 @@ export function trustBundles(client: Pick<KubernetesClient, 'pages' | 'watch' | 
     if (written > 0) log.info({ namespaces: written }, 'trust bundle written')
     if (failed.length === 0) return
     log.warn({ namespaces: failed.length, first: failed[0] }, 'trust bundle could not be written, trying again')
-    clearTimeout(timer)
-    timer = setTimeout(wake, retryMs)
-    timer.unref()
+    wakeIn(retryMs)
   }
   const ofNamespaces = follow({ apiVersion: 'v1', kind: 'Namespace' }, {
     client, log, signal: ending.signal,
     onChange({ put, gone }) {
       for (const o of put) namespaces.set(o.metadata.name as string, { ending: o.metadata.deletionTimestamp !== undefined, labels: o.metadata.labels ?? {} })
-      for (const key of gone) namespaces.delete(nameOf(key))
+      for (const name of gone.map(nameOf)) {
+        namespaces.delete(name)
+        mended.delete(name)
+      }
       if (put.length > 0) wake()
     },
   })
   const ofBundles = follow({ apiVersion: 'v1', kind: 'ConfigMap', fieldSelector: `metadata.name=${bundleName}` }, {
     client, log, signal: ending.signal,
     onChange({ put, gone }) {
-      for (const o of put) held.set(o.metadata.namespace as string, textOf(o))
-      for (const key of gone) held.delete(key.slice(0, key.indexOf('/')))
+      const seen = (namespace: string, text: string | undefined, version: string | undefined): void => {
+        held.set(namespace, text)
+        versions.set(namespace, version)
+        if (unseen.get(namespace)?.version === version || version === undefined) unseen.delete(namespace)
+      }
+      for (const o of put) seen(o.metadata.namespace as string, textOf(o), o.metadata.resourceVersion)
+      for (const key of gone) seen(key.slice(0, key.indexOf('/')), undefined, undefined)
       if (put.length + gone.length > 0) wake()
     },
   })
