@@ -16,6 +16,8 @@ import { kubernetesClient } from '#lib/kubernetes/client.ts'
 import { clusterAccess } from '#lib/kubernetes/kubeconfig.ts'
 import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
 import { silentLogger } from '#lib/log.ts'
+import { newRootFiles } from '#ca'
+import { parseCertificates } from '#identity'
 import { followObject } from '#sources'
 import { typeUrls } from '#xds'
 import { askCertificate, rootOf, SidecarClient, type Where } from '../kubernetes/sidecar-client.ts'
@@ -210,6 +212,20 @@ test('the leader says of a policy that it was accepted, of the generation that i
   const first = await eventually('accepted', condition, (c) => c?.status === 'True', 40_000)
   await api.apply(policy('PERMISSIVE'), { force: true })
   await eventually('of the next generation', condition, (c) => (c?.observedGeneration ?? 0) > (first?.observedGeneration ?? 0), 20_000)
+})
+
+test('an authority that is plugged in takes over in steps: both roots are in the bundle before the new one signs, the old one goes last', { skip, timeout: 60_000 }, async () => {
+  const files = await newRootFiles('cluster.local', Date.now())
+  const from = bundles.length
+  await api.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'cacerts', namespace: own }, type: 'Opaque', data: Object.fromEntries(Object.entries(files).map(([k, v]) => [k, Buffer.from(v).toString('base64')])) })
+  const young = files['root-cert.pem'].trim()
+  const roots = (text: string | undefined): string => parseCertificates(text ?? '').map((c) => (c.toString().trim() === young ? 'young' : c.toString().trim() === where.roots.trim() ? 'old' : 'another')).join(' ')
+  await eventually('the young root alone', () => bundles.slice(from).filter((t) => t !== undefined).map(roots), (seen) => seen.includes('young'), 30_000)
+  const mine = bundles.slice(from).filter((t) => t !== undefined).map(roots).filter((r) => r !== 'another')
+  assert.deepEqual(mine.filter((r, i) => r !== mine[i - 1]), ['old young', 'young old', 'young'])
+  where = { ...where, roots: files['root-cert.pem'] }
+  const proof = await askCertificate(where, await tokenOf('client', 'client-1'))
+  assert.ok(new X509Certificate(proof.chain).verify(new X509Certificate(young).publicKey))
 })
 
 test('a second control plane takes over where the first ends; both have one root; streams are told to go elsewhere', { skip, timeout: 90_000 }, async (t) => {

@@ -3,13 +3,12 @@ import { createServer } from 'node:http'
 import { createServer as createHttp2, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import { createServer as createTcp } from 'node:net'
 
-const seen = { http: 0, tcp: 0, grpc: 0, started: 0, agent: '' }
+const seen = { http: 0, tcp: 0, grpc: 0, agent: '' }
 createServer((request, response) => {
   if (request.url === '/healthz') {
     seen.http++
     seen.agent = request.headers['user-agent'] ?? ''
   }
-  if (request.url === '/started') seen.started++
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(seen))
 }).listen(8080)
 createTcp((socket) => {

@@ -6,9 +6,9 @@ import { startup } from './startup.ts'
 import type { Story } from './story.ts'
 import { uninstall } from './uninstall.ts'
 import { walkthrough } from './walkthrough.ts'
-import { jobs, manualInjection, probes } from './workloads.ts'
+import { classicSidecars, jobs, manualInjection, probes, redirection } from './workloads.ts'
 
-export const stories: readonly Story[] = [install, injection, walkthrough, manualInjection, jobs, probes, outage, eviction, startup, uninstall]
+export const stories: readonly Story[] = [install, injection, walkthrough, manualInjection, jobs, classicSidecars, redirection, probes, outage, eviction, startup, uninstall]
 
 /** All that the stories make. */
 export const namespaces = ['foo', 'bar', 'legacy', 'outside', 'manual', 'plain', 'meshed']

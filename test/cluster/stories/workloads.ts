@@ -49,6 +49,71 @@ export const jobs: Story = {
   },
 }
 
+const classic = `
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: classic, namespace: foo}
+spec:
+  selector: {matchLabels: {app: classic}}
+  template:
+    metadata:
+      labels: {app: classic}
+      annotations: {sidecar.istio.io/nativeSidecar: "false", proxy.istio.io/config: "holdApplicationUntilProxyStarts: true"}${sleepPod('')}
+---
+${job('classic-once').trim().replace('metadata: {labels: {app: classic-once}}', 'metadata: {labels: {app: classic-once}, annotations: {sidecar.istio.io/nativeSidecar: "false"}}').replace('sleep 0.2; done', 'sleep 0.2; done; curl -fsS -X POST http://127.0.0.1:15020/quitquitquit')}
+`
+
+export const classicSidecars: Story = {
+  title: 'a classic sidecar where a pod asks for one: the seed’s line names it, the application waits for it, a Job ends it',
+  async run(say) {
+    apply(classic)
+    const [{ name } = { name: '' }] = await podsReady('foo', '2/2', 1, 'app=classic')
+    const names = kubectl(`get pod ${name} -n foo -o jsonpath={.spec.containers[*].name}`)
+    say(`{.spec.containers[*].name}: ${names}`)
+    assert.deepEqual(names.split(' ').sort(), ['istio-proxy', 'sleep'])
+    assert.equal(call({ from: 'classic.foo', to: 'http://httpbin.bar:8000/headers' }).outcome, 'mtls')
+    kubectl('wait --for=condition=complete job/classic-once -n foo --timeout=90s')
+    kubectl('delete deployment/classic job/classic-once -n foo')
+  },
+}
+
+const redirected = (name: string, args: string): string => `
+      - name: ${name}
+        image: kith.dev/proxyv2:0.1.0
+        args: [redirect, ${args}]
+        securityContext: {runAsUser: 0, allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL], add: [NET_ADMIN]}}`
+
+export const redirection: Story = {
+  title: 'the redirect needs NET_ADMIN alone, may be done twice, and is found to hold',
+  async run() {
+    const flags = '-p, "15001", -z, "15006", -u, "1337", -m, REDIRECT, -i, "*", -b, "*", -d, "15090,15021,15020"'
+    apply(`
+apiVersion: batch/v1
+kind: Job
+metadata: {name: redirect, namespace: legacy}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      initContainers:${redirected('first', flags)}${redirected('again', `${flags}, --run-validation`)}
+      containers:
+      - name: as-the-sidecar
+        image: kith.dev/proxyv2:0.1.0
+        args: [redirect, ${flags}, --run-validation, --skip-rule-apply]
+        securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+`)
+    await until('redirect', () => {
+      const { conditions } = JSON.parse(kubectl('get job redirect -n legacy -o jsonpath={.status}')) as { conditions?: { type: string }[] }
+      return conditions === undefined || conditions.length === 0 ? 'runs still' : undefined
+    }, 60_000)
+    const logs = (container: string): string => kubectl(`logs job/redirect -n legacy -c ${container}`)
+    assert.equal(logs('first').replace(/^rules applied.*\n/m, ''), logs('again').replace(/^(rules applied|the rules hold).*\n/gm, ''))
+    for (const container of ['again', 'as-the-sidecar']) assert.match(logs(container), /the rules hold/)
+    kubectl('delete job redirect -n legacy')
+  },
+}
+
 const probed = `
 apiVersion: apps/v1
 kind: Deployment
@@ -66,7 +131,6 @@ spec:
         ports: [{name: http, containerPort: 8080}]
         startupProbe: {tcpSocket: {port: 8081}, periodSeconds: 1}
         readinessProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 1}
-        lifecycle: {postStart: {httpGet: {path: /started, port: 8080}}}
       - name: grpc
         image: kith.dev/sleep:1
         livenessProbe: {grpc: {port: 8082}, periodSeconds: 1, failureThreshold: 1, initialDelaySeconds: 2}
