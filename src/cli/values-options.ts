@@ -7,27 +7,27 @@ import { isRecord } from '#api'
 import { ExitError } from './failure.ts'
 
 export interface ValuesOptions {
-  readonly filename: readonly string[]
-  readonly set: readonly string[]
-  readonly setString: readonly string[]
+  readonly filename?: readonly string[]
+  readonly set?: readonly string[]
+  readonly setString?: readonly string[]
   readonly revision?: string
   readonly istioNamespace?: string
 }
 
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
+const collect = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
 
 export function valuesOptions(command: Command): Command {
   return command
-    .option('-f, --filename <file>', 'values: Helm’s, or an IstioOperator; - for standard input; repeatable, later ones win', collect, [])
-    .option('--set <key=value>', 'one value, such as pilot.replicaCount=2, hub=…, tag=… or meshConfig.accessLogFile=/dev/stdout; repeatable', collect, [])
-    .option('--set-string <key=value>', 'the same, always as text', collect, [])
+    .option('-f, --filename <file>', 'values: Helm’s, or an IstioOperator; - for standard input; repeatable, later ones win', collect)
+    .option('--set <key=value>', 'one value, such as pilot.replicaCount=2, hub=…, tag=… or meshConfig.accessLogFile=/dev/stdout; repeatable', collect)
+    .option('--set-string <key=value>', 'the same, always as text', collect)
     .option('-r, --revision <name>', 'a control plane beside others, chosen by namespaces with the label istio.io/rev')
     .option('-i, --istioNamespace <namespace>', 'namespace of the control plane (istio-system)')
 }
 
 /** Whole values; warnings go to stderr, an error ends the command. */
 export function readValues(options: ValuesOptions): Values {
-  const layers: Layer[] = [...options.filename.map(readLayer), ...options.set.map((s) => setLayer('--set', s)), ...options.setString.map((s) => setLayer('--set-string', s))]
+  const layers: Layer[] = [...(options.filename ?? []).map(readLayer), ...(options.set ?? []).map((s) => setLayer('--set', s)), ...(options.setString ?? []).map((s) => setLayer('--set-string', s))]
   if (options.revision !== undefined) layers.push({ from: '--revision', value: { revision: options.revision } })
   if (options.istioNamespace !== undefined) layers.push({ from: '--istioNamespace', value: { global: { istioNamespace: options.istioNamespace } } })
   const { values, problems } = resolveValues(layers)
