@@ -45,6 +45,8 @@ export function injectPod(pod: PodInput, context: InjectContext): InjectedPod {
   const metadata: Obj = { ...pod.metadata }
   const spec = cloneJson(pod.spec) as Obj
   const earlier = takeOutEarlier(spec, annotations)
+  // Templates see the application in the same order, wherever an earlier injection had put a sidecar of the user's own.
+  for (const field of fields) if (spec[field] !== undefined) spec[field] = containersOf(spec, field).toSorted((a, b) => Number(ours.includes(String(a['name']))) - Number(ours.includes(String(b['name']))))
   const input = templateInput({ ...metadata, annotations }, spec, annotations, config, context)
   const rendered = renderAll(templates, input)
   if ('faults' in rendered) return rendered
@@ -93,10 +95,20 @@ function templateInput(metadata: Obj, spec: Obj, annotations: Record<string, str
 
 function renderAll(templates: readonly InjectionTemplate[], input: TemplateInput): PartialPod | { readonly faults: readonly string[] } {
   try {
-    return templates.reduce<PartialPod>((all, template) => strategicMerge(all, template.render(input)) as PartialPod, {})
+    return united(templates.reduce<PartialPod>((all, template) => strategicMerge(all, template.render(input)) as PartialPod, {}))
   } catch (error) {
     return { faults: [templateFault(error)] }
   }
+}
+
+/** A template that changes the sidecar among `containers` means the one that another puts among `initContainers`. */
+function united(rendered: PartialPod): PartialPod {
+  const main = containersOf(rendered.spec ?? {}, 'containers')
+  const early = containersOf(rendered.spec ?? {}, 'initContainers')
+  const both = main.filter((c) => early.some((e) => e['name'] === c['name']))
+  if (both.length === 0) return rendered
+  const initContainers = early.map((e) => both.filter((c) => c['name'] === e['name']).reduce<Obj>((all, c) => strategicMerge(all, c) as Obj, e))
+  return { ...rendered, spec: { ...rendered.spec, containers: main.filter((c) => !both.includes(c)), initContainers } }
 }
 
 /** What the user has of the same name is laid over what is rendered, wherever it stands; it is remembered in the annotation that this gives. */
