@@ -4,7 +4,6 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { KithError } from '#lib/errors.ts'
-import { kubernetesClient } from '#lib/kubernetes/client.ts'
 import type { KubernetesClient } from '#lib/kubernetes/types.ts'
 
 export interface ClusterOptions {
@@ -23,6 +22,8 @@ export function namesCluster({ kubeconfig, context }: ClusterOptions): boolean {
 
 /** Runs `use` and closes the client, whatever happens. */
 export async function withCluster<T>({ kubeconfig, context }: ClusterOptions, use: (client: KubernetesClient) => Promise<T>): Promise<T> {
+  // Loaded only here: HTTP and TLS are a tenth of the start of a command that reads files.
+  const { kubernetesClient } = await import('#lib/kubernetes/client.ts')
   const client = await kubernetesClient({ ...(kubeconfig === undefined ? {} : { kubeconfig }), ...(context === undefined ? {} : { context }) })
   try {
     return await use(client)
