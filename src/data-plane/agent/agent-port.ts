@@ -1,7 +1,7 @@
 // 15020: metrics, rewritten probes and hooks; draining and quitting are for the pod itself alone.
 import type { IncomingMessage } from 'node:http'
 import { serveAt, type Place } from './http-place.ts'
-import { probe, type Prober } from './probes.ts'
+import { patientProbe, probe, type Prober } from './probes.ts'
 import { answerReadiness, type ReadinessGate } from './readiness.ts'
 
 export interface AgentPortOptions {
@@ -21,7 +21,9 @@ export function serveAgentPort(options: AgentPortOptions): Promise<{ close(): vo
     if (asked === '/healthz/ready') return void answerReadiness(options.gate, response)
     if (asked === '/stats/prometheus' || asked === '/metrics') return void options.metrics().then((text) => response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(text), () => response.writeHead(500).end())
     const prober = options.probers.get(asked)
-    if (prober !== undefined) return void probe(prober, options.application.address, options.application.from, request.headers['user-agent']).then(({ status, body }) => response.writeHead(status).end(body))
+    // Liveness is another question: a port that has closed is to be heard of at once.
+    const ask = /\/(readyz|startupz)$/.test(asked) ? patientProbe : probe
+    if (prober !== undefined) return void ask(prober, options.application.address, options.application.from, request.headers['user-agent']).then(({ status, body }) => response.writeHead(status).end(body))
     if (asked === '/quitquitquit' || asked === '/drain') {
       if (request.method !== 'POST') return void response.writeHead(405).end()
       if (!isLoopback(request)) return void response.writeHead(403).end('only from inside the pod\n')

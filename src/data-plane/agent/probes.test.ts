@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import { createServer as createNetServer, type AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { serveAgentPort } from './agent-port.ts'
-import { parseProbers, probe, type Prober } from './probes.ts'
+import { parseProbers, patientProbe, probe, type Prober } from './probes.ts'
 import { ReadinessGate, serveReadiness } from './readiness.ts'
 
 const portOf = (server: { address(): unknown }): number => (server.address() as AddressInfo).port
@@ -109,4 +109,14 @@ test('a question that comes a little early is answered once it is so; after the 
   assert.equal(await early, true)
   gate.end()
   assert.equal(await gate.ready(), false)
+})
+
+test('an application that is just opening its port is ready when it is; one that stays closed is not', async (t) => {
+  const port = await free()
+  const web = createServer((_, response) => response.end())
+  t.after(() => web.close())
+  const early = patientProbe({ httpGet: { port } }, '127.0.0.1')
+  setTimeout(() => web.listen(port, '127.0.0.1'), 100)
+  assert.equal((await early).status, 200)
+  assert.equal((await patientProbe({ tcpSocket: { port: await free() } }, '127.0.0.1')).status, 500)
 })

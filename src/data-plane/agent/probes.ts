@@ -43,16 +43,34 @@ interface Way {
  * the probe comes from, where that decides whether it is redirected.
  */
 export async function probe(prober: Prober, host: string, from?: string, userAgent = 'kube-probe/kith'): Promise<ProbeAnswer> {
-  const timeoutMs = (prober.timeoutSeconds === undefined || prober.timeoutSeconds === 0 ? 1 : prober.timeoutSeconds) * 1000
-  const way: Way = { host, localAddress: from, timeoutMs }
   try {
-    if (prober.httpGet !== undefined) return await probeHttp(prober.httpGet, way, userAgent)
-    if (prober.tcpSocket !== undefined) return await probeTcp(Number(prober.tcpSocket.port), way)
-    if (prober.grpc !== undefined) return await probeGrpc(prober.grpc, way, userAgent)
-    return { status: 500, body: 'the prober says neither httpGet, tcpSocket nor grpc\n' }
+    return await probeOnce(prober, { host, localAddress: from, timeoutMs: timeoutMsOf(prober) }, userAgent)
   } catch (error) {
     return { status: 500, body: `${(error as Error).message}\n` }
   }
+}
+
+/**
+ * For an application that is starting: where its port is not open yet, the question is put again while the kubelet waits for the answer,
+ * so that it counts as ready when it is, not a period later.
+ */
+export async function patientProbe(prober: Prober, host: string, from?: string, userAgent?: string): Promise<ProbeAnswer> {
+  for (const endMs = performance.now() + timeoutMsOf(prober) * patience; ; await new Promise((resolve) => setTimeout(resolve, againMs))) {
+    const answer = await probe(prober, host, from, userAgent)
+    if (!/ECONNREFUSED/.test(answer.body) || performance.now() > endMs) return answer
+  }
+}
+
+/** Of the probe's own time-out: the rest is for the answer's way back. */
+const patience = 0.7
+const againMs = 50
+const timeoutMsOf = (prober: Prober): number => (prober.timeoutSeconds === undefined || prober.timeoutSeconds === 0 ? 1 : prober.timeoutSeconds) * 1000
+
+async function probeOnce(prober: Prober, way: Way, userAgent: string): Promise<ProbeAnswer> {
+  if (prober.httpGet !== undefined) return probeHttp(prober.httpGet, way, userAgent)
+  if (prober.tcpSocket !== undefined) return probeTcp(Number(prober.tcpSocket.port), way)
+  if (prober.grpc !== undefined) return probeGrpc(prober.grpc, way, userAgent)
+  return { status: 500, body: 'the prober says neither httpGet, tcpSocket nor grpc\n' }
 }
 
 function probeHttp(spec: NonNullable<Prober['httpGet']>, way: Way, userAgent: string): Promise<ProbeAnswer> {
