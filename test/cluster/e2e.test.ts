@@ -29,11 +29,13 @@ after(() => {
 })
 
 test('the mesh on a real cluster', { skip: missing === undefined ? false : `needs a cluster: ${missing}`, timeout: barMinutes * 60_000 }, async (t) => {
+  // Before the cluster is up: it takes them in while its API server starts.
+  loadImages()
+  say(`images are made: ${seconds()}`)
   ours = labUp().ours
   // A cluster that was there may hold what an earlier run that was cut off has left.
   if (!ours) tryKubectl(['delete', 'namespace', ...namespaces, '--ignore-not-found'])
-  loadImages()
-  say(`the cluster is up, images are loaded: ${seconds()}`)
+  say(`the cluster is up: ${seconds()}`)
   for (const story of stories) {
     let passed = false
     await t.test(story.title, async () => {
