@@ -1,6 +1,7 @@
 // Which fields of a VirtualService and a DestinationRule are carried out, by whom, and what happens instead. Nothing is silently ignored: a field that no list has fails a test.
 // Paths: `[]` any item of a list, `{}` any value of a map; a policy's own paths hold wherever a policy may stand (general, by port, by subset).
 import type { Problem } from '#lib/problem.ts'
+import type { Sidecar } from './kinds.ts'
 import { refTo, type ApiObject } from './object.ts'
 
 export interface Shortfall {
@@ -112,6 +113,7 @@ const foundIn = new WeakMap<ApiObject, readonly Problem[]>()
 /** What an object asks for and Kith's sidecar does not do; told once for each reason. */
 export function unservedFields(object: ApiObject): readonly Problem[] {
   const { kind } = object
+  if (kind === 'Sidecar') return unservedListeners(object as Sidecar)
   if (kind !== 'VirtualService' && kind !== 'DestinationRule') return []
   const known = foundIn.get(object)
   if (known !== undefined) return known
@@ -125,6 +127,24 @@ export function unservedFields(object: ApiObject): readonly Problem[] {
   }))
   foundIn.set(object, problems)
   return problems
+}
+
+/** A Sidecar's listeners are reached by redirection, and by nothing else. */
+function unservedListeners(sidecar: Sidecar): readonly Problem[] {
+  const say = (path: string, what: string, help: string): Problem => ({ code: 'KITH0110', severity: 'warning', ref: refTo(sidecar, path), message: `${what} is not served by this mesh`, help })
+  const { ingress = [], egress = [], outboundTrafficPolicy } = sidecar.spec
+  const listeners = [...ingress.map((l, i) => ({ l, path: `spec.ingress[${i}]` })), ...egress.map((l, i) => ({ l, path: `spec.egress[${i}]` }))]
+  return [
+    ...listeners.flatMap(({ l, path }) => [
+      ...(l.captureMode === 'NONE' ? [say(`${path}.captureMode`, 'captureMode NONE: no port is opened, and what is redirected still arrives', 'leave the redirection to the pod’s rules, or use explicit mode')] : []),
+      ...(l.bind !== undefined && l.bind !== '' && l.bind !== '0.0.0.0' && l.bind !== '::' ? [say(`${path}.bind`, 'bind: the listener takes what is redirected, whatever its address', 'leave it out')] : []),
+    ]),
+    ...ingress.flatMap((l, i) => [
+      ...((l.defaultEndpoint ?? '').startsWith('unix://') ? [say(`spec.ingress[${i}].defaultEndpoint`, 'a unix socket: the call goes to the pod’s own address', 'let the application listen on 127.0.0.1')] : []),
+      ...(l.tls !== undefined && (l.tls.serverCertificate === undefined || l.tls.privateKey === undefined) ? [say(`spec.ingress[${i}].tls`, 'TLS without files', 'name serverCertificate and privateKey')] : []),
+    ]),
+    ...(outboundTrafficPolicy?.egressProxy === undefined ? [] : [say('spec.outboundTrafficPolicy.egressProxy', 'egressProxy: what the mesh does not know goes straight to where it was meant for', 'call the proxy itself')]),
+  ]
 }
 
 function walk(value: unknown, pattern: string, path: string, leaf: (pattern: string, path: string, value: unknown) => void): void {

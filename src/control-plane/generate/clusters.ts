@@ -131,8 +131,10 @@ export function fixedClusters(plan: ProxyPlan): Obj[] {
 /** The application on the pod's own address. Of a DestinationRule only the pool counts here. */
 function inboundCluster(plan: ProxyPlan, port: InboundPort): Obj {
   const pool = port.connectionPool ?? {}
-  const { service } = port
+  const { service, endpoint } = port
+  const at = endpoint === undefined ? undefined : { endpoints: [{ lbEndpoints: [{ endpoint: { address: { socketAddress: { address: endpoint.address, portValue: endpoint.port } } } }] }], clusterName: port.cluster }
   return originalDst(plan, port.cluster, some({
+    type: at === undefined ? undefined : 'STATIC', lbPolicy: at === undefined ? undefined : 'ROUND_ROBIN', loadAssignment: at,
     connectTimeout: pool.connectTimeoutMs === undefined ? undefined : seconds(pool.connectTimeoutMs), upstreamBindConfig: fromSidecar, circuitBreakers: circuitBreakers(pool), upstreamConnectionOptions: tcpKeepalive(pool),
     typedExtensionProtocolOptions: httpOptions(isTcp(port) ? 'downstream' : httpProtocolOf({ protocol: port.protocol, connectionPool: { ...pool, h2Upgrade: false } }), pool),
     metadata: { filterMetadata: { istio: { services: service === undefined ? [] : [{ host: service.host, name: service.name, namespace: service.namespace }] } } },

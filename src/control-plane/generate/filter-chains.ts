@@ -8,7 +8,7 @@ import { seconds, some, type Obj } from './json.ts'
 import { rbacFilters } from './rbac.ts'
 import { metadata } from './reasons.ts'
 import { inboundRoutes } from './routes.ts'
-import { downstreamMtls } from './tls.ts'
+import { downstreamMtls, downstreamUserTls } from './tls.ts'
 
 /** What Istio's clients offer for HTTP over mesh mTLS. */
 const istioHttp = ['istio-http/1.0', 'istio-http/1.1', 'istio-h2']
@@ -38,6 +38,7 @@ function kindOf(port: InboundPort): 'http' | 'tcp' | 'auto' {
 /** The chains of one port, by mode and by what the port carries. No chain matches: the connection is closed. */
 export function chainsOf(port: InboundPort): Chain[] {
   const kind = kindOf(port)
+  if (port.tls !== undefined) return [{ kind: kind === 'http' ? 'http' : 'tcp', mtls: true, match: overTls() }]
   switch (port.mtls.value) {
     case 'STRICT':
       if (kind !== 'auto') return [{ kind, mtls: true, match: overTls() }]
@@ -65,12 +66,12 @@ export function inboundChains(plan: ProxyPlan): Obj[] {
 
 function inboundChain(plan: ProxyPlan, port: InboundPort, chain: Chain): Obj {
   const match = { ...(port.port === null ? {} : { destinationPort: port.port }), ...chain.match }
-  const transport = chain.mtls ? 'mtls' : chain.match['transportProtocol'] === 'tls' ? 'foreign-tls' : 'plaintext'
+  const transport = port.tls !== undefined ? 'own-tls' : chain.mtls ? 'mtls' : chain.match['transportProtocol'] === 'tls' ? 'foreign-tls' : 'plaintext'
   return some({
     name: `${port.port === null ? 'virtualInbound-passthrough' : `inbound_${port.port}`}-${transport}-${chain.kind}`,
     filterChainMatch: Object.keys(match).length === 0 ? undefined : match,
     // Never one of Istio's own names: whoever negotiated istio-peer-exchange would wait for a header that we don't send.
-    transportSocket: chain.mtls ? downstreamMtls(plan.mesh, ['h2', 'http/1.1']) : undefined,
+    transportSocket: !chain.mtls ? undefined : port.tls === undefined ? downstreamMtls(plan.mesh, ['h2', 'http/1.1']) : downstreamUserTls(port.tls, chain.kind === 'http' ? ['h2', 'http/1.1'] : []),
     filters: chain.kind === 'http'
       ? [connectionManager(plan.mesh, 'inbound', statPrefix(port), { routeConfig: inboundRoutes(port) }, rbacFilters(plan.authorization, 'http'))]
       : [...rbacFilters(plan.authorization, 'tcp'), tcpProxy(plan.mesh, port.cluster, { cluster: port.cluster })],

@@ -1,5 +1,5 @@
 // Both sides' TLS contexts. Certificates come by SDS from the agent beside the proxy, never from the control plane.
-import type { MeshSettings, UpstreamTls } from '#plan'
+import type { MeshSettings, ServerTls, UpstreamTls } from '#plan'
 import { some, typed, type Obj } from './json.ts'
 
 const tlsType = 'envoy.extensions.transport_sockets.tls.v3'
@@ -46,6 +46,17 @@ export function downstreamMtls(mesh: MeshSettings, alpn: readonly string[]): Obj
 export function upstreamMtls(tls: { readonly sni: string; readonly sans: readonly string[] }, alpn: readonly string[]): Obj {
   const context = meshContext(uriSans(tls.sans.map((exact) => ({ exact }))), alpn, { tlsMinimumProtocolVersion: 'TLSv1_2', tlsMaximumProtocolVersion: 'TLSv1_3' })
   return { name: 'envoy.transport_sockets.tls', typedConfig: typed(`${tlsType}.UpstreamTlsContext`, some({ commonTlsContext: context, sni: tls.sni.length > 255 ? undefined : tls.sni })) }
+}
+
+/** Server side, a Sidecar's own certificate from files. */
+export function downstreamUserTls(tls: ServerTls, alpn: readonly string[]): Obj {
+  const matchers = (tls.sans ?? []).map((exact) => (exact.includes('://') ? { sanType: 'URI', matcher: { exact } } : { sanType: 'DNS', matcher: { exact } }))
+  const validation = { defaultValidationContext: matchers.length === 0 ? {} : { matchTypedSubjectAltNames: matchers }, validationContextSdsSecretConfig: sdsSecret(`file-root:${tls.caCertificates ?? 'system'}`) }
+  const commonTlsContext = some({
+    tlsParams: { tlsMinimumProtocolVersion: 'TLSv1_2', tlsMaximumProtocolVersion: 'TLSv1_3' }, alpnProtocols: alpn.length === 0 ? undefined : [...alpn],
+    tlsCertificateSdsSecretConfigs: [sdsSecret(`file-cert:${tls.certificate}~${tls.privateKey}`)], combinedValidationContext: tls.mode === 'SIMPLE' ? undefined : validation,
+  })
+  return { name: 'envoy.transport_sockets.tls', typedConfig: typed(`${tlsType}.DownstreamTlsContext`, { commonTlsContext, requireClientCertificate: tls.mode === 'MUTUAL' }) }
 }
 
 type UserTls = Extract<UpstreamTls, { mode: 'SIMPLE' | 'MUTUAL' }>

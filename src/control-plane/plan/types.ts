@@ -65,9 +65,22 @@ export interface InboundPort {
   /** The Service that exposes it, oldest first; absent for ports without one. */
   readonly service?: { readonly host: string; readonly name: string; readonly namespace: string; readonly port: number }
   readonly mtls: Decided<MtlsMode>
+  /** A Sidecar's own TLS for this port, in place of the mesh's; only where mesh mTLS is off. */
+  readonly tls?: ServerTls
+  /** Where a Sidecar says that the application listens; absent: at the pod's own address. */
+  readonly endpoint?: { readonly address: string; readonly port: number }
   /** Cluster name: `inbound|80||` or `InboundPassthroughCluster`. */
   readonly cluster: string
   readonly connectionPool?: ConnectionPool
+}
+
+export interface ServerTls {
+  /** MUTUAL asks the client for a certificate, OPTIONAL_MUTUAL looks at one that it shows. */
+  readonly mode: 'SIMPLE' | 'MUTUAL' | 'OPTIONAL_MUTUAL'
+  readonly certificate: string
+  readonly privateKey: string
+  readonly caCertificates?: string
+  readonly sans?: readonly string[]
 }
 
 /** One outbound listener; reached by original destination. */

@@ -48,7 +48,8 @@ export function inboundVerdict(decision: InboundDecision, w: Words, { mtls, port
   const ownTls = w.applicationTls && w.tls.value === 'DISABLE'
   switch (decision.kind) {
     case 'taken':
-      return through(decision.chain.tls !== null ? 'mtls' : w.tls.value === 'DISABLE' ? 'plaintext' : 'tls')
+      // A Sidecar's own TLS asks for no certificate of the mesh.
+      return through(decision.chain.tls === null ? (w.tls.value === 'DISABLE' ? 'plaintext' : 'tls') : w.identity !== '' ? 'mtls' : 'tls')
     case 'no-certificate':
       return block(w, 'server', `${where} is ${mtls.value}, and the ${ownTls ? 'application’s own' : 'client’s'} TLS shows no certificate of the mesh`, source, ownTls ? callPlainly(w, true) : changeTls(w.tls))
     case 'foreign-name':

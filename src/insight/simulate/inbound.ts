@@ -28,8 +28,8 @@ export function decideInbound(config: RuntimeConfig, call: InboundCall, mesh: bo
   if (chain.tls === null) {
     if (call.bytes.tls !== undefined && (mesh || chain.terminal.kind === 'http')) return { kind: 'tls-unended', chain }
   } else if (call.bytes.tls === undefined) return { kind: 'no-chain' }
-  else if (call.principal === '') return { kind: 'no-certificate', chain }
-  else if (!vouched(chain.tls.validation, call.principal)) return { kind: 'foreign-name', chain }
+  else if (call.principal === '' && chain.tls.requireClientCertificate) return { kind: 'no-certificate', chain }
+  else if (call.principal !== '' && !vouched(chain.tls.validation, call.principal)) return { kind: 'foreign-name', chain }
   const access = decidePolicy(chain, call)
   return { kind: access.every((v) => v.allowed) ? 'taken' : 'denied', chain, access }
 }
