@@ -137,6 +137,7 @@ export class ApiServer {
       const version = body?.metadata.resourceVersion
       return version === undefined || version === before.metadata.resourceVersion ? json(response, 200, this.put(path, body as KubernetesObject)) : fail(response, 409, 'the object has been modified')
     }
+    if (request.method === 'PATCH' && request.headers['content-type'] === 'application/strategic-merge-patch+json') return json(response, 200, this.put(path, mergeNamed(before, body) as KubernetesObject))
     if (request.method === 'PATCH') {
       const { metadata: _metadata, ...fields } = body ?? {}
       return json(response, 200, this.put(path, { ...before, ...(subresource === 'status' ? { status: { ...(before['status'] as object), ...(fields as { status?: object }).status } } : fields) }))
@@ -169,6 +170,13 @@ export class ApiServer {
 
 export function clientOf(api: ApiServer): KubernetesClient {
   return clientOver(transport({ server: api.url, namespace: 'default', cluster: { server: api.url }, user: {} }), api.url, 'default')
+}
+
+/** Strategic merge, as far as lists of things with names go. */
+function mergeNamed(before: unknown, patch: unknown): unknown {
+  if (Array.isArray(before) && Array.isArray(patch)) return before.map((b: { name?: string }) => mergeNamed(b, patch.find((p: { name?: string }) => p.name === b.name) ?? {}))
+  if (typeof before !== 'object' || typeof patch !== 'object' || before === null || patch === null) return patch
+  return { ...before, ...Object.fromEntries(Object.entries(patch).map(([k, v]) => [k, mergeNamed((before as Record<string, unknown>)[k], v)])) }
 }
 
 function keyOf(collection: string, namespace: string, name: string): string {

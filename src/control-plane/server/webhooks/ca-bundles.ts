@@ -90,7 +90,7 @@ export function keepCaBundles(options: CaBundlesOptions): CaBundles {
     follow({ apiVersion: 'admissionregistration.k8s.io/v1', kind, labelSelector: `istio.io/rev=${revision}` }, {
       client, log, signal: ending.signal,
       onChange({ put, gone }) {
-        for (const object of put) if (belongs(object, options.namespace)) held.set(`${kind} ${object.metadata.name ?? ''}`, object)
+        for (const object of put) if (belongs(object, options)) held.set(`${kind} ${object.metadata.name ?? ''}`, object)
         for (const key of gone) held.delete(`${kind} ${key.slice(key.indexOf('/') + 1)}`)
         wake()
       },
@@ -137,7 +137,8 @@ function certificates(pem: string): string[] {
 }
 
 /** A configuration may be labelled with our revision and send to another mesh's namespace. */
-function belongs(object: KubernetesObject, namespace: string): boolean {
+function belongs(object: KubernetesObject, { revision, namespace }: Pick<CaBundlesOptions, 'revision' | 'namespace'>): boolean {
+  if (object.metadata.labels?.['istio.io/rev'] !== revision) return false
   return webhooksOf(object).some((w) => ours.test(w.name) && (w.clientConfig.service === undefined || w.clientConfig.service.namespace === namespace))
 }
 

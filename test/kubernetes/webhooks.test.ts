@@ -1,0 +1,142 @@
+// The webhooks of a cluster's control plane against a small API server: caBundle, the injector's ConfigMap, kubelets, events.
+import assert from 'node:assert/strict'
+import { request } from 'node:https'
+import { test, type TestContext } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { Registry } from 'prom-client'
+import { silentLogger } from '#lib/log.ts'
+import { selfSignedAuthority } from '#ca'
+import { webhookConfigurations, type AdmissionResponse } from '#inject'
+import { ServingCertificate } from '../../src/control-plane/server/serving-certificate.ts'
+import { clusterWebhooks } from '../../src/control-plane/server/webhooks/index.ts'
+import { eventually, remember, type Line } from '../scenario/fixtures/trust-mesh.ts'
+import { ApiServer, clientOf } from './api-server.ts'
+
+const system = 'istio-system'
+const admission = '/apis/admissionregistration.k8s.io/v1'
+const configMaps = `/api/v1/namespaces/${system}/configmaps`
+type Config = { webhooks: { name: string; failurePolicy: string; clientConfig: { caBundle?: string } }[] }
+const plural = (kind: string): string => `${admission}/${kind.toLowerCase()}s`
+
+interface Options {
+  readonly config?: object
+  readonly kubelets?: readonly string[]
+  readonly leads?: boolean
+}
+
+async function started(t: TestContext, { config, kubelets = ['v1.33.0'], leads = true }: Options = {}) {
+  const api = await ApiServer.start()
+  const injector = (data: object): void => void api.put(configMaps, { kind: 'ConfigMap', metadata: { name: 'istio-sidecar-injector' }, data })
+  if (config !== undefined) injector(config)
+  kubelets.forEach((kubeletVersion, i) => api.put('/api/v1/nodes', { kind: 'Node', metadata: { name: `n${i}` }, status: { nodeInfo: { kubeletVersion } } }))
+  for (const o of webhookConfigurations({ revision: 'default', namespace: system })) api.put(plural(o.kind), o)
+  for (const o of webhookConfigurations({ revision: 'canary', namespace: system })) api.put(plural(o.kind), o)
+  let authority = await selfSignedAuthority('cluster.local', Date.now())
+  const serving = new ServingCertificate(() => authority, ['istiod.istio-system.svc'], Date.now, silentLogger)
+  await serving.renew()
+  const listeners: ((roots: string) => void)[] = []
+  const client = clientOf(api)
+  const lines: Line[] = []
+  const registry = new Registry()
+  const running = await clusterWebhooks({
+    client, namespace: system, revision: 'default', host: '127.0.0.1', port: 0, serving, registry, log: remember(lines), snapshot: () => undefined, meshConfig: () => ({}),
+    leadership: { isLeader: () => leads, watch: (l) => l(leads), release: async () => undefined },
+    onRoots(listener) {
+      listeners.push(listener)
+      listener(authority.roots)
+    },
+  })
+  t.after(async () => {
+    await running.close()
+    serving.close()
+    client.close()
+    await api.down().catch(() => undefined)
+  })
+  const port = lines.find((l) => l.message === 'webhooks are served')?.fields['port'] as number
+  const bundle = (name = 'istio-sidecar-injector', kind = 'MutatingWebhookConfiguration'): (string | undefined)[] => ((api.read(plural(kind), name) as unknown as Config).webhooks).map((w) => w.clientConfig.caBundle)
+  const review = (object: object, more: object = {}): Promise<AdmissionResponse> => {
+    const body = JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: { uid: 'u', operation: 'CREATE', namespace: 'shop', object, ...more } })
+    return new Promise((resolve, reject) => {
+      const call = request({ host: '127.0.0.1', port, servername: 'istiod.istio-system.svc', ca: authority.roots, method: 'POST', path: '/inject', agent: false, headers: { 'content-type': 'application/json' } }, (response) => {
+        const chunks: Buffer[] = []
+        response.on('data', (c: Buffer) => chunks.push(c)).on('end', () => resolve((JSON.parse(Buffer.concat(chunks).toString()) as { response: AdmissionResponse }).response))
+      })
+      call.on('error', reject).end(body)
+    })
+  }
+  return {
+    api, injector, bundle, review, registry, lines, roots: () => Buffer.from(authority.roots).toString('base64'),
+    async replaceRoot() {
+      authority = await selfSignedAuthority('cluster.local', Date.now())
+      await serving.renew()
+      for (const listener of listeners) listener(authority.roots)
+    },
+  }
+}
+
+const pod = (spec: object = {}, metadata: object = {}): object => ({ apiVersion: 'v1', kind: 'Pod', metadata: { generateName: 'web-1-', ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web-1', uid: 'rs', controller: true }], ...metadata }, spec: { containers: [{ name: 'web', image: 'x' }], ...spec } })
+const patchOf = (response: AdmissionResponse): string => Buffer.from(response.patch ?? '', 'base64').toString()
+const isNative = (response: AdmissionResponse): boolean => patchOf(response).includes('"restartPolicy":"Always"')
+
+test('caBundle is written into this revision’s webhooks, mended, and follows a new root; then validation fails closed', async (t) => {
+  const { api, bundle, roots, replaceRoot, registry } = await started(t)
+  const all = (values: readonly (string | undefined)[]): boolean => values.every((b) => b === roots())
+  await eventually('the bundle', () => [...bundle(), ...bundle('istio-validator-istio-system', 'ValidatingWebhookConfiguration')], all)
+  assert.deepEqual((api.read(plural('ValidatingWebhookConfiguration'), 'istio-validator-istio-system') as unknown as Config).webhooks.map((w) => w.failurePolicy), ['Fail', 'Fail'])
+  assert.deepEqual(bundle('istio-sidecar-injector-canary'), [undefined, undefined])
+  const [fresh] = webhookConfigurations({ revision: 'default', namespace: system, caBundle: 'somebody else’s' })
+  api.put(plural('MutatingWebhookConfiguration'), fresh as never)
+  await eventually('mended', bundle, all)
+  await replaceRoot()
+  await eventually('the new root', bundle, all)
+  assert.match(await registry.metrics(), /webhook_patch_attempts_total\{name="istio-sidecar-injector"\} [3-9]/)
+})
+
+test('another replica writes only where the API server could not reach any', async (t) => {
+  const { api, bundle, roots } = await started(t, { leads: false })
+  await eventually('the empty one', bundle, (values) => values.every((b) => b === roots()))
+  const [fresh] = webhookConfigurations({ revision: 'default', namespace: system, caBundle: Buffer.from(roots(), 'base64').toString() + '-----BEGIN CERTIFICATE-----\nMore\n-----END CERTIFICATE-----\n' })
+  api.put(plural('MutatingWebhookConfiguration'), fresh as never)
+  const before = bundle()
+  await pause(300)
+  assert.deepEqual(bundle(), before)
+  assert.equal(api.requests.filter((r) => r.startsWith('PATCH')).length, 2)
+})
+
+test('the injector’s ConfigMap is followed; one that can’t be read leaves the last one in force', async (t) => {
+  const { injector, review, lines } = await started(t, { config: { config: 'policy: enabled', values: '{"global": {"hub": "h1", "tag": "t", "proxy": {"image": "p"}}}' } })
+  assert.match(patchOf(await review(pod())), /"image":"h1\/p:t"/)
+  injector({ config: 'policy: enabled', values: '{"global": {"hub": "h2", "tag": "t", "proxy": {"image": "p"}}}' })
+  await eventually('the new image', async () => patchOf(await review(pod())), (p) => p.includes('"image":"h2/p:t"'))
+  injector({ config: 'templates: {sidecar: "{{ if }}"}', values: '{}' })
+  await eventually('the complaint', () => lines.some((l) => String(l.fields['reason']).includes('template sidecar:1:')), (said) => said)
+  assert.match(patchOf(await review(pod())), /"image":"h2\/p:t"/)
+})
+
+test('with a configuration that can’t be read from the start, no pod is let in by guess', async (t) => {
+  const { injector, review } = await started(t, { config: { config: 'templates: {x: "{{ nosuch }}"}' } })
+  const refused = await review(pod())
+  assert.equal(refused.allowed, false)
+  assert.match(refused.status?.message ?? '', /istio-sidecar-injector can’t be read: template x:1:4: there is no function nosuch/)
+  injector({ config: 'policy: enabled' })
+  await eventually('mended', async () => (await review(pod())).allowed, (allowed) => allowed)
+})
+
+test('native sidecars where every kubelet knows them, or the pod’s own', async (t) => {
+  const { api, review } = await started(t, { kubelets: ['v1.33.1', 'v1.32.9'] })
+  assert.equal(isNative(await review(pod())), false)
+  assert.equal(isNative(await review(pod({ nodeName: 'n0' }))), true)
+  assert.equal(isNative(await review(pod({}, { annotations: { 'sidecar.istio.io/nativeSidecar': 'true' } }))), true)
+  api.remove('/api/v1/nodes', 'n1')
+  await eventually('the old one gone', async () => isNative(await review(pod())), (native) => native)
+})
+
+test('an owner hears once why its pods got no sidecar; not of a dry run', async (t) => {
+  const { api, review } = await started(t)
+  const events = (): Record<string, unknown>[] => api.requests.filter((r) => r === 'POST /api/v1/namespaces/shop/events').map(() => ({}))
+  await review(pod({ hostNetwork: true }), { dryRun: true })
+  await review(pod())
+  assert.equal(events().length, 0)
+  for (let i = 0; i < 3; i++) assert.equal((await review(pod({ hostNetwork: true }))).allowed, true)
+  await eventually('the event', events, (e) => e.length === 1)
+})
