@@ -4,6 +4,7 @@ import { istioKinds, type IstioKind } from '#api'
 import { invariant } from '#lib/errors.ts'
 import { knownResource } from '#lib/kubernetes/kinds.ts'
 import type { KubernetesObject } from '#lib/kubernetes/types.ts'
+import { fieldDoc } from './field-docs.ts'
 import { openApi } from './openapi.ts'
 
 interface Column { readonly name: string; readonly description: string; readonly jsonPath: string; readonly type: string }
@@ -59,7 +60,7 @@ function customResourceDefinition(kind: string, { group, versions, spec, specReq
           openAPIV3Schema: {
             type: 'object', description: `${kind}: ${show.about}. See ${link}`,
             ...(specRequired === true ? { required: ['spec'] } : {}),
-            properties: { spec: { description: `What is asked for. See ${link}`, ...openApi(spec) }, status: { type: 'object', description: 'What the control plane made of it.', 'x-kubernetes-preserve-unknown-fields': true } },
+            properties: { spec: { description: `What is asked for. See ${link}`, ...openApi(spec, kind, fieldDoc) }, status: { type: 'object', description: 'What the control plane made of it.', 'x-kubernetes-preserve-unknown-fields': true } },
           },
         },
       })),

@@ -4,19 +4,21 @@ import type { SchemaNode } from '#api'
 
 export type OpenApi = Readonly<Record<string, unknown>>
 
-export function openApi(node: SchemaNode): OpenApi {
+/** `docs`: what a field is for, by its path; lists and maps are no steps of it. */
+export function openApi(node: SchemaNode, path = '', docs: (path: string) => string | undefined = () => undefined): OpenApi {
   const rules = node.rules?.map(({ cel, message }) => ({ message, rule: cel })) ?? []
-  const shape = shapeOf(node)
+  const shape = shapeOf(node, path, docs)
+  const doc = node.doc ?? docs(path)
   const own = node.type === 'duration' && node.minMs > 0 ? [durationRule(node.minMs)] : []
   const validations = [...own, ...rules]
   return {
-    ...(node.doc === undefined ? {} : { description: node.doc }),
+    ...(doc === undefined ? {} : { description: doc }),
     ...shape, ...(node.nullable === true ? { nullable: true } : {}),
     ...(validations.length === 0 ? {} : { 'x-kubernetes-validations': validations }),
   }
 }
 
-function shapeOf(node: SchemaNode): OpenApi {
+function shapeOf(node: SchemaNode, path: string, docs: (path: string) => string | undefined): OpenApi {
   switch (node.type) {
     case 'any':
       return { 'x-kubernetes-preserve-unknown-fields': true }
@@ -34,21 +36,26 @@ function shapeOf(node: SchemaNode): OpenApi {
       return { type: 'string', enum: node.values }
     case 'list':
       return {
-        type: 'array', items: openApi(node.item), ...given({ minItems: node.minItems, maxItems: node.maxItems }),
+        type: 'array', items: openApi(node.item, path, noDocAt(path, docs)), ...given({ minItems: node.minItems, maxItems: node.maxItems }),
         ...(node.uniqueBy === undefined ? {} : { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': [node.uniqueBy] }),
       }
     case 'map':
-      return { type: 'object', additionalProperties: openApi(node.value), ...given({ minProperties: node.minProperties, maxProperties: node.maxProperties }) }
+      return { type: 'object', additionalProperties: openApi(node.value, path, noDocAt(path, docs)), ...given({ minProperties: node.minProperties, maxProperties: node.maxProperties }) }
     case 'object': {
       const [first, ...others] = node.oneOf.map(atMostOne)
       return {
         type: 'object',
-        properties: Object.fromEntries(Object.keys(node.fields).sort().map((name) => [name, openApi(node.fields[name] as SchemaNode)])),
+        properties: Object.fromEntries(Object.keys(node.fields).sort().map((name) => [name, openApi(node.fields[name] as SchemaNode, path === '' ? name : `${path}.${name}`, docs)])),
         ...(node.required === undefined || node.required.length === 0 ? {} : { required: node.required }),
         ...first, ...(others.length === 0 ? {} : { allOf: others }),
       }
     }
   }
+}
+
+/** An item has its list's path, not its sentence. */
+function noDocAt(own: string, docs: (path: string) => string | undefined): (path: string) => string | undefined {
+  return (path) => (path === own ? undefined : docs(path))
 }
 
 /** protobuf's oneof, as Istio's CRDs say it: none of them, or exactly one. */
