@@ -47,7 +47,7 @@ export function serverNames(namespace: string, revision: string): readonly strin
 export async function startInCluster(options: InClusterOptions): Promise<ClusterControlPlane> {
   const { client, namespace, revision, me, log } = options
   const leadership = campaign({ client, namespace, name: 'istio-leader', me, log })
-  const bundles = trustBundles(client, log)
+  const bundles = trustBundles(client, namespace, log)
   const reviewer = tokenReviewer(client, Date.now)
   const listeners: ((roots: string) => void)[] = []
   let watch: KubernetesWatch | undefined
@@ -75,7 +75,7 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
       return source
     },
     authority: (trustDomain: string, onChange: (authority: Authority) => void) => {
-      const held = bundles.held(namespace)
+      const held = bundles.former()
       return clusterAuthority({ client, namespace, trustDomain, now: Date.now, log, onChange, ...(held === undefined ? {} : { held }) })
     },
     kinds: () => watch?.status() ?? [], clusterStatus: () => ({ me, revision, namespace, leads: leadership.isLeader(), roots: plane.authority.trust().step, bundle: bundleName }),

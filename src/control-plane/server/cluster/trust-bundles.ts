@@ -5,6 +5,8 @@ import { isRecord } from '#api'
 import { follow } from '#sources'
 
 export const bundleName = 'istio-ca-root-cert'
+/** The control plane's namespace: a bundle of another mesh says nothing of this one's roots. */
+const writtenBy = 'kith.dev/written-by'
 const bundleKey = 'root-cert.pem'
 /** Istio: IgnoredNamespaces of the namespace controller. */
 const ignored = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage'])
@@ -47,13 +49,13 @@ export interface TrustBundles {
   setLeading(leads: boolean): void
   /** Which namespaces belong to the mesh. Default: all. */
   setChosen(chosen: (name: string, labels: KnownNamespace['labels']) => boolean): void
-  /** What stands in the ConfigMap of a namespace. */
-  held(namespace: string): string | undefined
+  /** What a former life of this mesh's control plane wrote into its own namespace. */
+  former(): string | undefined
   readonly settled: Promise<unknown>
   close(): void
 }
 
-export function trustBundles(client: Pick<KubernetesClient, 'pages' | 'watch' | 'apply'>, log: Logger): TrustBundles {
+export function trustBundles(client: Pick<KubernetesClient, 'pages' | 'watch' | 'apply'>, own: string, log: Logger): TrustBundles {
   const ending = new AbortController()
   const namespaces = new Map<string, KnownNamespace>()
   const held = new Map<string, string | undefined>()
@@ -63,6 +65,7 @@ export function trustBundles(client: Pick<KubernetesClient, 'pages' | 'watch' | 
   const mended = new Map<string, Mended>()
   let roots: string | undefined
   let chosen: Parameters<TrustBundles['setChosen']>[0] = () => true
+  let former: string | undefined
   let leads = false
   let settled = false
   let running = false
@@ -100,8 +103,8 @@ export function trustBundles(client: Pick<KubernetesClient, 'pages' | 'watch' | 
     const worker = async (): Promise<void> => {
       for (let namespace = todo.shift(); namespace !== undefined && leads && !ending.signal.aborted; namespace = todo.shift()) {
         try {
-          const { metadata } = await client.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: bundleName, namespace, labels: { 'istio.io/config': 'true' } }, data: { [bundleKey]: text } }, { force: true })
-          if (versions.get(namespace) !== metadata.resourceVersion) unseen.set(namespace, { version: metadata.resourceVersion, atMs: Date.now() })
+          const { metadata } = await client.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: bundleName, namespace, labels: { 'istio.io/config': 'true' }, annotations: { [writtenBy]: own } }, data: { [bundleKey]: text } }, { force: true })
+          if (isOlder(versions.get(namespace), metadata.resourceVersion)) unseen.set(namespace, { version: metadata.resourceVersion, atMs: Date.now() })
           mended.set(namespace, mendedAgain(mended.get(namespace), Date.now()))
           written++
         } catch (error) {
@@ -132,16 +135,19 @@ export function trustBundles(client: Pick<KubernetesClient, 'pages' | 'watch' | 
       const seen = (namespace: string, text: string | undefined, version: string | undefined): void => {
         held.set(namespace, text)
         versions.set(namespace, version)
-        if (unseen.get(namespace)?.version === version || version === undefined) unseen.delete(namespace)
+        if (!isOlder(version, unseen.get(namespace)?.version)) unseen.delete(namespace)
       }
+      for (const o of put) if (o.metadata.namespace === own) former = o.metadata.annotations?.[writtenBy] === own ? textOf(o) : undefined
       for (const o of put) seen(o.metadata.namespace as string, textOf(o), o.metadata.resourceVersion)
-      for (const key of gone) seen(key.slice(0, key.indexOf('/')), undefined, undefined)
+      for (const key of gone) seen(key.slice(0, key.indexOf('/')), undefined, String(Number.MAX_SAFE_INTEGER))
       if (put.length + gone.length > 0) wake()
     },
   })
   return {
     setRoots(text) {
       roots = text
+      // New roots wait for nobody: what is to sign must be known first.
+      mended.clear()
       wake()
     },
     setLeading(now) {
@@ -152,7 +158,7 @@ export function trustBundles(client: Pick<KubernetesClient, 'pages' | 'watch' | 
       chosen = now
       wake()
     },
-    held: (namespace) => held.get(namespace),
+    former: () => former,
     settled: Promise.all([ofNamespaces.settled, ofBundles.settled]).then(() => {
       settled = true
       wake()
@@ -162,6 +168,11 @@ export function trustBundles(client: Pick<KubernetesClient, 'pages' | 'watch' | 
       ending.abort()
     },
   }
+}
+
+/** Versions of one kind count upwards (KEP-5504).. */
+function isOlder(seen: string | undefined, written: string | undefined): boolean {
+  return written !== undefined && (seen === undefined || Number(seen) < Number(written))
 }
 
 function nameOf(key: string): string {
