@@ -60,6 +60,9 @@ Examples:
     })
 }
 
+/** istioctl has a second name for it. */
+export const buildUpgrade = (): Command => build().name('upgrade')
+
 const next = (revision: string): string => `
 Next: name the namespaces whose pods shall be in the mesh, and restart what runs there already:
   kubectl label namespace default ${revision === 'default' ? 'istio-injection=enabled' : `istio.io/rev=${revision}`}

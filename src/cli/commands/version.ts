@@ -1,11 +1,11 @@
 // kith version: of this command, of the control planes in the cluster, and of the sidecars. istioctl's text and JSON.
 import { Command } from 'commander'
-import { isRecord } from '#api'
 import { KithError } from '#lib/errors.ts'
-import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
+import type { KubernetesClient } from '#lib/kubernetes/types.ts'
 import { version } from '#lib/version.ts'
 import { clusterOptions, namesCluster, withCluster, type ClusterOptions } from '../cluster.ts'
 import { ExitError } from '../failure.ts'
+import { podImage, tagOf } from '../images.ts'
 
 interface Options extends ClusterOptions {
   readonly short: string | boolean
@@ -59,24 +59,12 @@ async function remoteVersions(client: KubernetesClient, namespace: string): Prom
     client.list({ apiVersion: 'v1', kind: 'Pod', labelSelector: 'security.istio.io/tlsMode=istio', fieldSelector: 'status.phase=Running' }),
   ])
   return {
-    controlPlanes: control.items.map((pod) => ({ pod: pod.metadata.name ?? '', revision: pod.metadata.labels?.['istio.io/rev'] ?? 'default', version: pod.metadata.labels?.['app.kubernetes.io/version'] ?? tagOf(imageOf(pod, 'discovery')) })),
+    controlPlanes: control.items.map((pod) => ({ pod: pod.metadata.name ?? '', revision: pod.metadata.labels?.['istio.io/rev'] ?? 'default', version: pod.metadata.labels?.['app.kubernetes.io/version'] ?? tagOf(podImage(pod, 'discovery')) })),
     proxies: meshed.items.flatMap((pod) => {
-      const image = imageOf(pod, 'istio-proxy')
+      const image = podImage(pod, 'istio-proxy')
       return image === undefined ? [] : [{ pod: `${pod.metadata.name ?? ''}.${pod.metadata.namespace ?? ''}`, version: tagOf(image) }]
     }),
   }
-}
-
-function imageOf(pod: KubernetesObject, name: string): string | undefined {
-  const spec = isRecord(pod['spec']) ? pod['spec'] : {}
-  const containers = [spec['containers'], spec['initContainers']].flatMap((c) => (Array.isArray(c) ? c.filter(isRecord) : []))
-  const image = containers.find((c) => c['name'] === name)?.['image']
-  return typeof image === 'string' ? image : undefined
-}
-
-/** `hub/proxyv2:1.2.3@sha256:…` → `1.2.3` */
-function tagOf(image = ''): string {
-  return /:([^:/@]+)(?:@|$)/.exec(image)?.[1] ?? 'unknown'
 }
 
 function text(remote: Remote | undefined, short: boolean, namespace: string): string {
