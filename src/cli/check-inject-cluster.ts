@@ -1,9 +1,9 @@
 // check-inject of a cluster: the pod as it is there (or as its workload would make it), its namespace, the webhooks, their injectors' settings.
 import { KithError } from '#lib/errors.ts'
-import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
+import type { KubernetesClient } from '#lib/kubernetes/types.ts'
 import { isRecord } from '#api'
-import { checkWebhooks, createInjector, type InjectionCandidate, type InjectionSettings, type WebhookCheck } from '#inject'
-import { parseYaml } from '#sources'
+import { checkWebhooks, type InjectionCandidate, type InjectionSettings, type WebhookCheck } from '#inject'
+import { clusterInjector } from './cluster-injector.ts'
 import { ExitError } from './failure.ts'
 
 const kinds: Readonly<Record<string, { readonly apiVersion: string; readonly kind: string; readonly template: readonly string[] }>> = {
@@ -54,16 +54,12 @@ function labelsOf(text: string): Record<string, string> {
   return Object.fromEntries(text.split(',').filter((p) => p !== '').map((p) => (p.includes('=') ? [p.slice(0, p.indexOf('=')), p.slice(p.indexOf('=') + 1)] : [p, ''])))
 }
 
-/** Where it may not be read, the defaults. */
+/** Where they may not be read, or are not there, the defaults. */
 async function settingsOf(client: KubernetesClient, revision: string): Promise<InjectionSettings> {
-  let map: KubernetesObject | undefined
   try {
-    map = await client.get({ apiVersion: 'v1', kind: 'ConfigMap', namespace: 'istio-system', name: revision === 'default' ? 'istio-sidecar-injector' : `istio-sidecar-injector-${revision}` })
+    return (await clusterInjector(client, { revision, istioNamespace: 'istio-system' })).injection
   } catch (error) {
-    if (!(error instanceof KithError) || error.code !== 'K8S_FORBIDDEN') throw error
+    if (error instanceof KithError && ['K8S_FORBIDDEN', 'K8S_NOT_FOUND', 'YAML_INVALID'].includes(error.code)) return {}
+    throw error
   }
-  const data = isRecord(map?.['data']) ? map['data'] : {}
-  const parse = (text: string): unknown => parseYaml(text, 'istio-sidecar-injector').documents[0]?.value ?? {}
-  const { injection } = createInjector({ config: parse(String(data['config'] ?? '')), values: parse(String(data['values'] ?? '')), meshConfig: {}, revision, yaml: { parse, print: JSON.stringify } })
-  return injection
 }

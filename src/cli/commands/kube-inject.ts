@@ -4,15 +4,19 @@ import { Command } from 'commander'
 import { parse, stringify } from 'yaml'
 import { createInjector, injectObject, type Injector } from '#inject'
 import { isRecord } from '#api'
+import type { ClusterOptions } from '../cluster.ts'
 import { ExitError } from '../failure.ts'
 import { joinDocuments, parseParts, splitDocuments, writeBack } from '../yaml-documents.ts'
 
-interface Options {
+interface Options extends ClusterOptions {
   readonly filename?: string
   readonly output?: string
   readonly injectConfigFile?: string
   readonly meshConfigFile?: string
   readonly valuesFile?: string
+  readonly injectConfigMapName?: string
+  readonly meshConfigMapName?: string
+  readonly istioNamespace: string
   readonly revision: string
 }
 
@@ -25,20 +29,24 @@ export function build(): Command {
     .option('--injectConfigFile <file>', 'injection configuration')
     .option('--meshConfigFile <file>', 'mesh configuration')
     .option('--valuesFile <file>', 'injection values (JSON or YAML)')
-    .option('--meshConfigMapName <name>', 'accepted, not used: this command needs no cluster')
-    .option('--injectConfigMapName <name>', 'accepted, not used: this command needs no cluster')
-    .option('--webhookConfig <name>', 'accepted, not used: this command needs no cluster')
+    .option('-c, --kubeconfig <file>', 'go by what the injector of this cluster goes by; without it no cluster is asked')
+    .option('--context <name>', 'the same, by a context of the kubeconfig')
+    .option('--injectConfigMapName <name>', 'of the cluster: where its injection configuration and values are (istio-sidecar-injector)')
+    .option('--meshConfigMapName <name>', 'of the cluster: where its mesh configuration is (istio)')
+    .option('-i, --istioNamespace <name>', 'of the cluster: namespace of its control plane', 'istio-system')
+    .option('--webhookConfig <name>', 'accepted, not used')
     .option('--operatorFileName <file>', 'accepted, not used')
     .option('-n, --namespace <name>', 'accepted, not used')
     .option('-r, --revision <name>', 'control plane revision', 'default')
     .addHelpText('after', `
 Examples:
   kith kube-inject -f deployment.yaml | kubectl apply -f -
+  kith kube-inject -f deployment.yaml --context prod -r canary
   cat deployment.yaml | kith kube-inject -f - -o injected.yaml`)
-    .action((options: Options) => {
+    .action(async (options: Options) => {
       if (options.filename === undefined) throw new ExitError(2, 'kith kube-inject: filename not specified (see --filename or -f)')
       const text = readInput(options.filename)
-      const { output, warnings } = injectText(text, options.filename, contextOf(options))
+      const { output, warnings } = injectText(text, options.filename, await injectorFor(options))
       for (const w of warnings) process.stderr.write(w + '\n')
       if (options.output === undefined) process.stdout.write(output)
       else writeFileSync(options.output, output)
@@ -77,11 +85,24 @@ function readInput(file: string): string {
   }
 }
 
-function contextOf(options: Options): Injector {
-  const read = (file: string | undefined): unknown => (file === undefined ? {} : yaml.parse(readInput(file)))
-  const injector = createInjector({ config: configOf(options.injectConfigFile), values: read(options.valuesFile), meshConfig: read(options.meshConfigFile), revision: options.revision, yaml })
-  if (injector.faults.length > 0) throw new ExitError(1, injector.faults.map((f) => `Error: ${options.injectConfigFile ?? ''}: ${f}`).join('\n'))
+/** By files and defaults, unless a cluster is named: where KUBECONFIG happens to point shall not change what comes out. */
+async function injectorFor(options: Options): Promise<Injector> {
+  const { injectConfigFile, valuesFile, meshConfigFile, kubeconfig, context, injectConfigMapName, meshConfigMapName } = options
+  const named = [kubeconfig, context, injectConfigMapName, meshConfigMapName].some((o) => o !== undefined)
+  if (!named) return injectorOf(options)
+  if ([injectConfigFile, valuesFile, meshConfigFile].some((o) => o !== undefined)) throw new ExitError(2, 'kith kube-inject: either files (--injectConfigFile, --valuesFile, --meshConfigFile) or a cluster, not both')
+  const [{ withCluster }, { clusterInjector }] = await Promise.all([import('../cluster.ts'), import('../cluster-injector.ts')])
+  return sound(await withCluster(options, (client) => clusterInjector(client, options)), 'the cluster’s configuration')
+}
+
+function sound(injector: Injector & { readonly faults: readonly string[] }, from: string): Injector {
+  if (injector.faults.length > 0) throw new ExitError(1, injector.faults.map((f) => `Error: ${from}: ${f}`).join('\n'))
   return injector
+}
+
+function injectorOf(options: Options): Injector {
+  const read = (file: string | undefined): unknown => (file === undefined ? {} : yaml.parse(readInput(file)))
+  return sound(createInjector({ config: configOf(options.injectConfigFile), values: read(options.valuesFile), meshConfig: read(options.meshConfigFile), revision: options.revision, yaml }), options.injectConfigFile ?? '')
 }
 
 const yaml = { parse: (text: string): unknown => parse(text, { version: '1.1' }) as unknown, print: (value: unknown): string => stringify(value, { lineWidth: 0, version: '1.1', aliasDuplicateObjects: false }) }
