@@ -1,5 +1,5 @@
 // Where a call ends before any server of the mesh: outside it, at an answer of the proxy's own, at a cluster without endpoints, at a name or port that nobody has.
-import { mapDecided } from '#lib/decided.ts'
+import { byDefault, mapDecided } from '#lib/decided.ts'
 import { nearest } from '#lib/nearest.ts'
 import { isIP } from 'node:net'
 import type { Upstream } from '#plan'
@@ -14,7 +14,13 @@ type Clusters = Extract<Routed, { kind: 'clusters' }>
 /** A host whose address only the application knows: nothing of the mesh is at the other end. */
 export function outside(q: Question, client: ClientSide): EndpointAnswer {
   const wire = client.tls?.value ?? 'DISABLE'
-  return { address: `${q.target.host}:${q.target.port}`, weight: 1, outcome: wire === 'DISABLE' ? 'plaintext' : wire === 'ISTIO_MUTUAL' ? 'mtls' : 'tls', client, server: null, blocked: null }
+  return { address: `${q.target.host.includes(':') ? `[${q.target.host}]` : q.target.host}:${q.target.port}`, weight: 1, outcome: wire === 'DISABLE' ? 'plaintext' : wire === 'ISTIO_MUTUAL' ? 'mtls' : 'tls', client, server: null, blocked: null }
+}
+
+/** `localhost`: what listens in the caller's own pod. */
+export function ownPod(q: Question): EndpointAnswer {
+  const route = byDefault({ rule: 'the caller’s own pod' }, 'route.loopback')
+  return outside(q, { ...clientSide(q, route), tls: byDefault<WireTls>('DISABLE', 'tls.loopback') })
 }
 
 /** The service is known, and nobody answers at this port of it. */

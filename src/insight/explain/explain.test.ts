@@ -187,7 +187,16 @@ test('a name that leads nowhere is an error with the nearest one', () => {
   const both = mesh('{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: web, namespace: foo}, spec: {template: {spec: {containers: [{name: web}]}}}}')
   assert.throws(() => explain(both, { from: 'web.foo', to: 'http://web.bar:8000/' }), { code: 'AMBIGUOUS_WORKLOAD' })
   assert.equal(explain(both, { from: 'sts/web.foo', to: 'http://web.bar:8000/' }).outcome, 'mtls')
-  assert.throws(() => explain(mesh(), { from: 'web.foo', to: 'not a target' }), { code: 'WRONG_TARGET' })
+  for (const to of ['not a target', 'http://*/', 'http://user@web.bar/', 'http://web.bar:0/', 'http://web.bar:99999/', 'tcp://web.bar', 'ftp://web.bar']) assert.throws(() => explain(mesh(), { from: 'web.foo', to }), { code: 'WRONG_TARGET' })
+})
+
+test('calls of a pod to itself meet no sidecar, whatever the mesh forbids', () => {
+  const closed = mesh('{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: default, namespace: foo}, spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}}')
+  for (const host of ['localhost', '127.0.0.1', '127.1.2.3', '[::1]']) {
+    const answer = explain(closed, { from: 'web.foo', to: `http://${host}:8000/` })
+    assert.deepEqual([answer.outcome, answer.server, answer.client.route.because[0]?.rule, answer.client.tls?.value], ['plaintext', null, 'route.loopback', 'DISABLE'], host)
+  }
+  assert.equal(explain(closed, { from: 'web.foo', to: 'http://128.0.0.1:8000/' }).outcome, 'blocked')
 })
 
 test('what was observed: the latest handshake of any of the caller’s pods with the place that the call reaches', () => {

@@ -10,11 +10,11 @@ import { planEndpoints, podTlsAt, type ProxyPlan, type Upstream } from '#plan'
 import { bytesOnTheWire, candidates, onTheWire, runtimeEndpoints, type ClusterChoice } from '../simulate/index.ts'
 import { routeCall, type Routed } from './client-path.ts'
 import { clientSide, rewritten } from './client-side.ts'
-import { didYouMean, localAnswer, noUpstream, nowhere, outside } from './dead-ends.ts'
+import { didYouMean, localAnswer, noUpstream, nowhere, outside, ownPod } from './dead-ends.ts'
 import { findWorkload } from './find-workload.ts'
 import { askAbout, type Question } from './question.ts'
 import { arrive, type Sent } from './server-side.ts'
-import { parseTarget } from './target.ts'
+import { isLoopback, parseTarget } from './target.ts'
 import type { Blocked, Call, ClientSide, EndpointAnswer, Explanation, WireTls } from './types.ts'
 
 type Clusters = Extract<Routed, { kind: 'clusters' }>
@@ -25,7 +25,7 @@ export function explain(mesh: Mesh, call: Call, namespace = 'default'): Explanat
   if (target === undefined) throw new KithError('WRONG_TARGET', `"${call.to}" is no target: write http://host:port/path, tcp://host:port or address:port`)
   const client = findWorkload(mesh, call.from, namespace)
   const q = askAbout(mesh, client, target, call)
-  const answers = client.sidecar.value ? withSidecar(q) : withoutSidecar(q)
+  const answers = isLoopback(target.host) ? [ownPod(q)] : client.sidecar.value ? withSidecar(q) : withoutSidecar(q)
   return summarize(call, answers, problemsOf(q, answers))
 }
 

@@ -18,7 +18,7 @@ const defaultPorts: Readonly<Record<string, number>> = { http: 80, https: 443, g
 
 /** undefined where the text is no target. */
 export function parseTarget(text: string): Target | undefined {
-  const match = /^(?:(https?|tcp|grpc):\/\/)?(\[[0-9a-fA-F:.]+\]|[^:/?#\s]+)(?::(\d{1,5}))?([/?].*)?$/.exec(text)
+  const match = /^(?:(https?|tcp|grpc):\/\/)?(\[[0-9a-fA-F:.]+\]|[^:/?#\s*@%[\]]+)(?::(\d{1,5}))?([/?].*)?$/.exec(text)
   if (match === null) return undefined
   const scheme = (match[1] ?? 'tcp') as Target['scheme']
   const port = match[3] === undefined ? defaultPorts[scheme] : Number(match[3])
@@ -27,6 +27,11 @@ export function parseTarget(text: string): Target | undefined {
   const plain = host.startsWith('[') ? host.slice(1, -1) : host
   const path = match[4] ?? '/'
   return { scheme, host: plain, port, path: path.startsWith('/') ? path : `/${path}`, authority: match[3] === undefined ? host : `${host}:${port}`, written: match[1] !== undefined }
+}
+
+/** The caller's own pod, whose calls to itself no sidecar sees. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host.endsWith('.localhost') || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }
 
 export interface Resolved {
