@@ -2,6 +2,7 @@
 import type { InboundPort, ProxyPlan, Upstream } from '#plan'
 import { circuitBreakers, httpOptions, outlierDetection, tcpKeepalive, type HttpProtocol } from './connection-pool.ts'
 import { localityEndpoints } from './endpoints.ts'
+import { dnsFamily, fromSidecar } from './families.ts'
 import { seconds, some, type Obj } from './json.ts'
 import { metadata } from './reasons.ts'
 import { byAddress } from './pod-tls.ts'
@@ -34,7 +35,7 @@ export function upstreamsOf(plan: ProxyPlan): ReadonlyMap<string, Upstream> {
 export function upstreamCluster(plan: ProxyPlan, u: Upstream): Obj {
   const pool = u.connectionPool
   return some({
-    name: u.name, ...discovery(u), connectTimeout: seconds(pool.connectTimeoutMs ?? plan.mesh.connectTimeoutMs), ...balancing(u), ...transport(u),
+    name: u.name, ...discovery(plan, u), connectTimeout: seconds(pool.connectTimeoutMs ?? plan.mesh.connectTimeoutMs), ...balancing(u), ...transport(u),
     circuitBreakers: circuitBreakers(pool), outlierDetection: u.outlier === undefined ? undefined : outlierDetection(u.outlier), upstreamConnectionOptions: tcpKeepalive(pool),
     // Endpoints that are not ready are told, and never used for want of others.
     commonLbConfig: { healthyPanicThreshold: { value: u.outlier?.minHealthPercent ?? 0 }, ...(u.balancing.byLocality === true ? { localityWeightedLbConfig: {} } : {}) },
@@ -43,13 +44,13 @@ export function upstreamCluster(plan: ProxyPlan, u: Upstream): Obj {
   })
 }
 
-function discovery(u: Upstream): Obj {
+function discovery(plan: ProxyPlan, u: Upstream): Obj {
   const loadAssignment = { clusterName: u.name, endpoints: localityEndpoints(u.dnsEndpoints ?? [], u.dnsLocalityWeights) }
   switch (u.discovery) {
     case 'EDS':
       return { type: 'EDS', edsClusterConfig: { edsConfig: { ads: {}, initialFetchTimeout: '0s', resourceApiVersion: 'V3' }, serviceName: u.name } }
     case 'STRICT_DNS':
-      return { type: 'STRICT_DNS', dnsLookupFamily: 'V4_ONLY', loadAssignment }
+      return { type: 'STRICT_DNS', dnsLookupFamily: dnsFamily(plan), loadAssignment }
     case 'STATIC':
       return { type: 'STATIC', loadAssignment }
     case 'ORIGINAL_DST':
@@ -115,14 +116,11 @@ function upstreamNames(u: Upstream): Obj | undefined {
   return some({ autoSni: true, autoSanValidation: tls.sans === undefined && tls.insecureSkipVerify !== true ? true : undefined })
 }
 
-/** Istio's own source address: what comes from it is the sidecar talking to its application. */
-const fromSidecar: Obj = { sourceAddress: { address: '127.0.0.6', portValue: 0 } }
-
 export function fixedClusters(plan: ProxyPlan): Obj[] {
   const own = plan.inbound.filter((p) => p.cluster !== 'InboundPassthroughCluster').map((p) => inboundCluster(plan, p))
   return [
     ...own,
-    originalDst(plan, 'InboundPassthroughCluster', { upstreamBindConfig: fromSidecar }),
+    originalDst(plan, 'InboundPassthroughCluster', { upstreamBindConfig: fromSidecar(plan) }),
     originalDst(plan, 'PassthroughCluster', byAddress(plan.passthrough, '', ['istio'], plan.mesh.sidecarPorts)),
     { name: 'BlackHoleCluster', type: 'STATIC', connectTimeout: seconds(plan.mesh.connectTimeoutMs) },
   ]
@@ -135,7 +133,7 @@ function inboundCluster(plan: ProxyPlan, port: InboundPort): Obj {
   const at = endpoint === undefined ? undefined : { endpoints: [{ lbEndpoints: [{ endpoint: { address: { socketAddress: { address: endpoint.address, portValue: endpoint.port } } } }] }], clusterName: port.cluster }
   return originalDst(plan, port.cluster, some({
     type: at === undefined ? undefined : 'STATIC', lbPolicy: at === undefined ? undefined : 'ROUND_ROBIN', loadAssignment: at,
-    connectTimeout: pool.connectTimeoutMs === undefined ? undefined : seconds(pool.connectTimeoutMs), upstreamBindConfig: fromSidecar, circuitBreakers: circuitBreakers(pool), upstreamConnectionOptions: tcpKeepalive(pool),
+    connectTimeout: pool.connectTimeoutMs === undefined ? undefined : seconds(pool.connectTimeoutMs), upstreamBindConfig: fromSidecar(plan), circuitBreakers: circuitBreakers(pool), upstreamConnectionOptions: tcpKeepalive(pool),
     typedExtensionProtocolOptions: httpOptions(isTcp(port) ? 'downstream' : httpProtocolOf({ protocol: port.protocol, connectionPool: { ...pool, h2Upgrade: false } }), pool),
     metadata: { filterMetadata: { istio: { services: service === undefined ? [] : [{ host: service.host, name: service.name, namespace: service.namespace }] } } },
   }))

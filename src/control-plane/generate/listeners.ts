@@ -2,6 +2,7 @@
 import type { InboundPort, OutboundListener, ProxyPlan } from '#plan'
 import { listenerAccessLogs } from './access-log.ts'
 import { blackhole, chainsOf, inboundChains, outboundTcpChains, passthrough, type Chain } from './filter-chains.ts'
+import { wildcards } from './families.ts'
 import { connectionManager } from './http-filters.ts'
 import { destinationState } from './pod-tls.ts'
 import { seconds, some, typed, type Obj } from './json.ts'
@@ -15,6 +16,12 @@ function socketAddress(address: string, portValue: number): Obj {
   return { socketAddress: { address, portValue } }
 }
 
+/** Every address of the families that the pod has. */
+function everywhere(plan: ProxyPlan, port: number): Obj {
+  const [first, second] = wildcards(plan)
+  return some({ address: socketAddress(first, port), additionalAddresses: second === undefined ? undefined : [{ address: socketAddress(second, port) }] })
+}
+
 /** Istio's meshConfig.protocolDetectionTimeout: 0 waits for ever; when it has passed, the connection goes on with what is known. */
 function inspecting(plan: ProxyPlan): Obj {
   return { listenerFiltersTimeout: seconds(plan.mesh.protocolDetectionTimeoutMs), continueOnListenerFiltersTimeout: true }
@@ -23,7 +30,7 @@ function inspecting(plan: ProxyPlan): Obj {
 /** Where intercepted inbound connections arrive: a set of chains for each port, one for all others. */
 export function virtualInbound(plan: ProxyPlan): Obj {
   return some({
-    name: 'virtualInbound', trafficDirection: 'INBOUND', address: socketAddress('0.0.0.0', 15006),
+    name: 'virtualInbound', trafficDirection: 'INBOUND', ...everywhere(plan, 15006),
     filterChains: [blackhole(plan, 'virtualInbound', 15006), ...inboundChains(plan)],
     listenerFilters: inboundListenerFilters(plan.inbound), ...inspecting(plan), accessLog: listenerAccessLogs(plan.mesh),
   })
@@ -32,7 +39,7 @@ export function virtualInbound(plan: ProxyPlan): Obj {
 /** What no listener knows is passed on or refused, as `egress` says; what was sent to 15001 itself is refused. */
 export function virtualOutbound(plan: ProxyPlan): Obj {
   return some({
-    name: 'virtualOutbound', trafficDirection: 'OUTBOUND', address: socketAddress('0.0.0.0', 15001), useOriginalDst: true, listenerFilters: [originalDst],
+    name: 'virtualOutbound', trafficDirection: 'OUTBOUND', ...everywhere(plan, 15001), useOriginalDst: true, listenerFilters: [originalDst],
     filterChains: [blackhole(plan, 'virtualOutbound', 15001), passthrough(plan, 'virtualOutbound-catchall-tcp')],
   })
 }
@@ -42,7 +49,7 @@ export function virtualOutbound(plan: ProxyPlan): Obj {
  * What matches everything is the default chain: Envoy goes criterion by criterion and never back, and takes the default where that leads nowhere.
  */
 export function outboundListener(plan: ProxyPlan, listener: OutboundListener): Obj {
-  const head = { name: listener.name, trafficDirection: 'OUTBOUND', address: socketAddress(listener.address, listener.port), bindToPort: false }
+  const head = { name: listener.name, trafficDirection: 'OUTBOUND', ...(listener.address === '0.0.0.0' ? everywhere(plan, listener.port) : { address: socketAddress(listener.address, listener.port) }), bindToPort: false }
   if (listener.protocol === 'http') return { ...head, filterChains: [{ filters: routed(plan, listener) }] }
   const chains = outboundTcpChains(plan, listener.tcpRoutes)
   const specific = chains.filter((c) => c['filterChainMatch'] !== undefined)

@@ -1,5 +1,6 @@
 // Who answers for a service: pods by selector, workload entries, slices, a ServiceEntry's own list.
 import type { ApiObject, EndpointSliceBody, ServiceEntry, WorkloadEntry, WorkloadEntrySpec } from '#api'
+import { canonicalAddress } from './addresses.ts'
 import { selectorCovers, selectWorkloads } from './select.ts'
 import type { Mesh, MeshEndpoint, MeshService, ServicePort, Workload } from './types.ts'
 
@@ -63,7 +64,8 @@ function slicesOf(mesh: Mesh, service: MeshService): readonly ApiObject[] {
 }
 
 function fromWorkload(w: Workload, port: number, ready: boolean): MeshEndpoint[] {
-  return w.addresses.map((address) => withWorkload({ address, port, ready, weight: 1 }, w))
+  const [address] = w.addresses
+  return address === undefined ? [] : [withWorkload({ address, port, ready, weight: 1 }, w)]
 }
 
 function withWorkload(at: Pick<MeshEndpoint, 'address' | 'port' | 'ready' | 'weight'>, w: Workload): MeshEndpoint {
@@ -82,7 +84,7 @@ function sliceEndpoints(mesh: Mesh, slices: readonly ApiObject[], service: MeshS
       const ready = (e.conditions?.ready ?? true) || service.publishNotReadyAddresses
       // Pods on the host's network share an address: the slice says which one is meant.
       const named = e.targetRef?.kind === 'Pod' ? sliceIndex(mesh).workloadById.get(`${e.targetRef.name}.${e.targetRef.namespace ?? slice.metadata.namespace}`) : undefined
-      for (const address of e.addresses ?? []) {
+      for (const address of (e.addresses ?? []).map(canonicalAddress)) {
         const workload = named ?? mesh.workloadByAddress.get(address)
         const plain: MeshEndpoint = { address, port: target, labels: {}, weight: 1, ready, takesMtls: false, namespace: service.namespace }
         const key = `${address}:${target}`
@@ -112,7 +114,7 @@ function fromEntry(mesh: Mesh, spec: WorkloadEntrySpec, port: ServicePort, servi
   const serviceAccount = spec.serviceAccount
   const workload = spec.address === undefined ? undefined : mesh.workloadByAddress.get(spec.address)
   return {
-    address: spec.address ?? '', port: spec.ports?.[port.name] ?? (typeof port.targetPort === 'number' ? port.targetPort : port.number), labels, weight: spec.weight ?? 1, ready: true,
+    address: canonicalAddress(spec.address ?? ''), port: spec.ports?.[port.name] ?? (typeof port.targetPort === 'number' ? port.targetPort : port.number), labels, weight: spec.weight ?? 1, ready: true,
     takesMtls: labels['security.istio.io/tlsMode'] === 'istio', namespace,
     ...(spec.locality === undefined ? {} : { locality: spec.locality }),
     ...(serviceAccount === undefined || serviceAccount === '' ? {} : { serviceAccount, identity: `spiffe://${mesh.options.trustDomain}/ns/${namespace}/sa/${serviceAccount}` }),

@@ -1,6 +1,7 @@
 // In: objects (#api) and meshConfig. Out: Mesh, the immutable snapshot that everything is planned from.
 // Law: pure; permuting the input changes nothing. What users wrote is indexed here, decided in #plan.
 // Read first: types.ts, build.ts.
+export { canonicalAddress, familiesOf, familyOf, type Family } from './addresses.ts'
 export { buildMesh, type BuildOptions } from './build.ts'
 export { endpointsOf, targetPortOn, workloadsOf } from './endpoints.ts'
 export { selectorCovers, selectWorkloads } from './select.ts'

@@ -1,6 +1,6 @@
 // Services of Kubernetes and hosts of ServiceEntries, in one shape.
 import type { ApiObject, Service, ServiceEntry, ServiceSpec } from '#api'
-import { assignAddresses, servicePrefix } from './addresses.ts'
+import { assignAddresses, canonicalAddress, servicePrefix } from './addresses.ts'
 import { declaredProtocol, portProtocol } from './protocol.ts'
 import type { MeshOptions, MeshService } from './types.ts'
 
@@ -20,7 +20,7 @@ const wantsAddress = (s: Service): boolean => (s.spec.clusterIP === undefined ||
 function fromService(service: Service, given: string | undefined, options: MeshOptions): MeshService {
   const spec: ServiceSpec = service.spec
   const { name, namespace, annotations } = service.metadata
-  const own = (spec.clusterIPs ?? (spec.clusterIP === undefined || spec.clusterIP === '' ? [] : [spec.clusterIP])).filter((ip) => ip !== 'None')
+  const own = (spec.clusterIPs ?? (spec.clusterIP === undefined || spec.clusterIP === '' ? [] : [spec.clusterIP])).filter((ip) => ip !== 'None').map(canonicalAddress)
   const exportTo = annotations['networking.istio.io/exportTo']
   return {
     host: `${name}.${namespace}.svc.${options.domain}`, name, namespace, origin: 'kubernetes',
@@ -39,7 +39,7 @@ function fromEntry(entry: ServiceEntry): MeshService[] {
   const resolution = spec.resolution === undefined || spec.resolution === 'NONE' ? 'none' : spec.resolution === 'STATIC' ? 'static' : 'dns'
   return (spec.hosts ?? []).map((host) => ({
     host: host.toLowerCase(), name: entry.metadata.name, namespace: entry.metadata.namespace, origin: 'entry' as const,
-    addresses: (spec.addresses ?? []).filter((a) => a !== ''),
+    addresses: (spec.addresses ?? []).filter((a) => a !== '').map(canonicalAddress),
     ports: (spec.ports ?? []).map((p) => ({ number: p.number ?? 0, name: p.name ?? '', protocol: declaredProtocol(p.protocol), targetPort: p.targetPort === undefined || p.targetPort === 0 ? (p.number ?? 0) : p.targetPort })),
     ...(spec.workloadSelector?.labels === undefined ? {} : { selector: spec.workloadSelector.labels }),
     headless: false, resolution, meshExternal: spec.location !== 'MESH_INTERNAL', exportTo: spec.exportTo ?? [], subjectAltNames: spec.subjectAltNames ?? [], publishNotReadyAddresses: false,

@@ -65,6 +65,7 @@ export interface MeshService {
 }
 
 export interface MeshEndpoint {
+  /** The first; the workload may have one of the other family too. */
   readonly address: string
   readonly port: number
   readonly labels: Labels

@@ -2,7 +2,7 @@
 import type { Decided } from '#lib/decided.ts'
 import { decideInjection, type InjectionSettings } from '#inject'
 import { refTo, type ApiObject, type CronJobSpec, type PodSpec, type PodStatus, type PodTemplate, type WorkloadSpec } from '#api'
-import { assignAddresses, podPrefix } from './addresses.ts'
+import { assignAddresses, canonicalAddress, podPrefix } from './addresses.ts'
 import type { Labels, MeshOptions, Workload } from './types.ts'
 
 const templateKinds = new Set(['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'ReplicationController', 'Job', 'CronJob'])
@@ -110,7 +110,7 @@ function podAddresses(object: ApiObject): string[] {
   if (object.kind !== 'Pod') return []
   const status = (object.raw['status'] ?? {}) as PodStatus
   const all = [status.podIP, ...(status.podIPs ?? []).map((p) => p.ip)].filter((ip): ip is string => typeof ip === 'string' && ip !== '')
-  return [...new Set(all)]
+  return [...new Set(all.map(canonicalAddress))]
 }
 
 /** A cluster has admitted it: what it lacks it will not get by injection, and its address is for the cluster to give. */

@@ -1,5 +1,5 @@
 // The endpoints of one upstream, as one client sees them: a small plan of its own, so that a scale-up touches EDS alone.
-import type { MeshService, ServicePort } from '#mesh'
+import { familiesOf, familyOf, type MeshEndpoint, type MeshService, type ServicePort } from '#mesh'
 import type { PlanContext } from './context.ts'
 import type { MergedRule } from './destination-rules.ts'
 import { placeByLocality, type Placed } from './locality.ts'
@@ -14,11 +14,18 @@ export function endpointsFor(context: PlanContext, service: MeshService, port: S
     .endpoints(service, port)
     .filter((e) => subsetCovers(rule, subset, e.labels))
     .map((e): Endpoint => ({
-      address: e.address, port: e.port, tls: decideEndpointTls(context, e, policy), serverMtls: serverMtls(context, e), weight: e.weight, healthy: e.ready, labels: e.labels,
+      address: reachable(context, e), port: e.port, tls: decideEndpointTls(context, e, policy), serverMtls: serverMtls(context, e), weight: e.weight, healthy: e.ready, labels: e.labels,
       ...(e.workload === undefined ? {} : { workload: { namespace: e.workload.namespace, name: e.workload.name, pod: e.workload.pod } }), ...(e.serviceAccount === undefined ? {} : { serviceAccount: e.serviceAccount }),
       ...(e.identity === undefined ? {} : { identity: e.identity }), ...(e.locality === undefined ? {} : { locality: e.locality }),
     }))
   return placeByLocality(context, policy, all)
+}
+
+/** Of a pod with two addresses the one that the client can speak to, IPv4 first. */
+function reachable({ client }: PlanContext, { address, workload }: MeshEndpoint): string {
+  const families = familiesOf(client.addresses)
+  if (workload === undefined || families.includes(familyOf(address))) return address
+  return workload.addresses.find((a) => families.includes(familyOf(a))) ?? address
 }
 
 /** Endpoints of the plan's EDS upstreams; `names` narrows them. */

@@ -1,6 +1,7 @@
 // Where outbound connections land: one listener for all HTTP services of a port, one for each address of the others.
 // Istio: buildSidecarOutboundListeners.
 import type { MeshService, ServicePort } from '#mesh'
+import { allAddresses } from './pod-tls.ts'
 import type { PlanContext } from './context.ts'
 import { tcpRoutesOf, tlsRoutesOf } from './l4-routes.ts'
 import { planRouteTable } from './route-tables.ts'
@@ -46,7 +47,7 @@ function l4Listeners(context: PlanContext, service: MeshService, port: ServicePo
   const auto = port.protocol === 'auto'
   const routes = port.protocol === 'tls' ? tlsRoutesOf(context, service, port) : tcpRoutesOf(context, service, port)
   // Clients of a headless service connect to its pods' own addresses.
-  const own = service.headless ? context.endpoints(service, port).map((e) => e.address) : service.addresses
+  const own = service.headless ? context.endpoints(service, port).flatMap((e) => allAddresses(e)) : service.addresses
   const addresses = [...new Set(own.filter((a) => !a.includes('/')))]
   const subnets = service.addresses.filter((a) => a.includes('/'))
   const table = auto ? `${service.host}:${port.number}` : undefined

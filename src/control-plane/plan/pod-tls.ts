@@ -63,10 +63,15 @@ function endpointOf(w: Workload, port: number | null): Parameters<typeof decideE
   return { port, labels: w.labels, takesMtls: w.takesMtls, namespace: w.namespace, workload: w }
 }
 
+/** A pod that a client may choose has all of its addresses. */
+export function allAddresses({ address, workload }: MeshEndpoint): readonly string[] {
+  return workload === undefined || !workload.addresses.includes(address) ? [address] : workload.addresses
+}
+
 /** Of one service's port: nothing translates it on the way to a pod's own address, so it is the pod's port too. */
 export function podsBehind(context: PlanContext, service: MeshService, port: ServicePort): PodTls[] {
   const { mesh } = context
-  return context.endpoints(service, port).map((e: MeshEndpoint) => ({
-    address: e.address, sans: e.identity === undefined ? [] : withAliases(mesh, [e.identity]), tls: decideEndpointTls(context, { ...e, port: port.number }, {}), except: [],
-  }))
+  return context.endpoints(service, port).flatMap((e) => allAddresses(e).map((address) => ({
+    address, sans: e.identity === undefined ? [] : withAliases(mesh, [e.identity]), tls: decideEndpointTls(context, { ...e, port: port.number }, {}), except: [],
+  })))
 }

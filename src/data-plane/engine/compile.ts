@@ -74,7 +74,7 @@ export function compile(resources: Iterable<CompileInput>): Compiled {
       case listenerUrl: {
         const listener = piece.value as RuntimeListener
         listeners.set(resource.name, listener)
-        byAddress.set(formatAddress(listener.address), listener)
+        for (const address of [listener.address, ...listener.additional]) byAddress.set(formatAddress(address), listener)
         break
       }
       case clusterUrl:

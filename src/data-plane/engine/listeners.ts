@@ -29,6 +29,8 @@ export interface RuntimeChain {
 export interface RuntimeListener {
   readonly name: string
   readonly address: SocketAddress
+  /** Those of the other family. */
+  readonly additional: readonly SocketAddress[]
   readonly direction: 'inbound' | 'outbound' | 'unspecified'
   readonly useOriginalDst: boolean
   readonly bindToPort: boolean
@@ -43,7 +45,7 @@ export interface RuntimeListener {
   readonly accessLogs: readonly AccessLog[]
 }
 
-const served = fields(`name address filter_chains default_filter_chain use_original_dst traffic_direction listener_filters listener_filters_timeout continue_on_listener_filters_timeout bind_to_port
+const served = fields(`name address additional_addresses filter_chains default_filter_chain use_original_dst traffic_direction listener_filters listener_filters_timeout continue_on_listener_filters_timeout bind_to_port
   access_log metadata stat_prefix enable_reuse_port per_connection_buffer_limit_bytes drain_type connection_balance_config socket_options max_connections_to_accept_per_socket_event`)
 const servedChain = fields('filter_chain_match filters metadata transport_socket name')
 const builtIn = fields('istio.metadata_exchange istio.stats')
@@ -64,6 +66,7 @@ export function compileListener(listener: Listener, notes: Notes): RuntimeListen
   return {
     name: listener.name,
     address,
+    additional: listener.additionalAddresses.flatMap((a) => compileAddress(a.address, notes) ?? []),
     direction: listener.trafficDirection === 1 ? 'inbound' : listener.trafficDirection === 2 ? 'outbound' : 'unspecified',
     useOriginalDst: listener.useOriginalDst ?? false,
     bindToPort: listener.bindToPort ?? true,

@@ -34,7 +34,8 @@ export function createDialler(dialMap: DialMap | undefined, mark: number | undef
       const key = formatAddress(request.to)
       const to = (request.inbound ? apps.get(key) : undefined) ?? table.get(key) ?? request.to
       const family = to.address.includes(':') ? 6 : 4
-      const bind = request.bindAddress !== undefined && request.bindAddress.includes(':') === (family === 6) ? request.bindAddress : undefined
+      // ::6 belongs to no interface: over IPv6 what the proxy sends is told by its mark or its owner alone.
+      const bind = family === 4 && request.bindAddress !== undefined && !request.bindAddress.includes(':') ? request.bindAddress : undefined
       const options = { host: to.address, port: to.port, ...(bind === undefined ? {} : { localAddress: bind }) }
       const shape = { allowHalfOpen: true, noDelay: true }
       const socket = mark !== undefined && marked !== undefined ? marked(mark, family).connect({ ...options, ...shape }) : connect({ ...options, ...shape })

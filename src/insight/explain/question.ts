@@ -1,7 +1,7 @@
 // A call in the terms of the engine: who calls, where to, what the first bytes look like; and the plans that it is asked of.
 import { isIP } from 'node:net'
 import type { RouteRequest } from '#engine'
-import type { Mesh, Workload } from '#mesh'
+import { familiesOf, familyOf, type Mesh, type Workload } from '#mesh'
 import { planContext, planFrom, planServer, type PlanContext, type ProxyPlan } from '#plan'
 import type { FirstBytes } from '../simulate/index.ts'
 import { resolveTarget, type Resolved, type Target } from './target.ts'
@@ -28,7 +28,7 @@ const somewhereElse = '192.0.2.1'
 
 export function askAbout(mesh: Mesh, client: Workload, written: Target, call: Call): Question {
   const context = planContext(mesh, client)
-  const resolved = resolveTarget(mesh, client, written.host)
+  const resolved = ofFamily(client, resolveTarget(mesh, client, written.host))
   const target = withScheme(written, resolved)
   const servers = new Map<Workload, ProxyPlan>()
   let whole: ProxyPlan | undefined
@@ -54,6 +54,13 @@ function requestOf(target: Target, call: Call): RouteRequest {
 function bytesOf({ scheme, host }: Target): FirstBytes {
   if (scheme === 'https') return { tls: { serverName: isIP(host) === 0 ? host : '', alpn: ['h2', 'http/1.1'] } }
   return scheme === 'http' ? { http: 'http/1.1' } : scheme === 'grpc' ? { http: 'h2c' } : {}
+}
+
+/** A resolver's answers that the caller has no address for lead nowhere. */
+function ofFamily(client: Workload, resolved: Resolved): Resolved {
+  const families = familiesOf(client.addresses)
+  const addresses = resolved.addresses.filter((a) => families.includes(familyOf(a)))
+  return addresses.length === 0 ? resolved : { ...resolved, addresses }
 }
 
 /** Where the application's connection goes: an address that a listener is for before any other. A network stands for its first address. */
