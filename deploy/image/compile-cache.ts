@@ -3,35 +3,46 @@
 import { spawnSync } from 'node:child_process'
 import { globSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import type { TarEntry } from './tar.ts'
 
 const folder = 'opt/kith/cache'
 /** What is loaded: the control plane, the commands, the agent's bundles. Entry points would start something; they are ways in. */
 const modules = ['src/control-plane/server/**/!(main|*.test).ts', 'src/lib/kubernetes/!(*.test).ts', 'src/cli/failure.ts', 'src/cli/commands/!(*.test).ts', 'src/data-plane/agent/{sidecar,kith-data-plane,validate}-*.js']
 /** Ways in, with words that end them at once: their own files are compiled too. */
-const ways = [['opt/kith/entry.js', 'redirect', '--dry-run'], ['opt/kith/entry.js', 'proxy', 'sidecar'], ['opt/kith/entry.js', 'discovery'], ['opt/kith/entry.js', 'version', '--help'], ['usr/local/bin/kith-agent']]
+const ways = [['entry.js', 'redirect', '--dry-run'], ['entry.js', 'proxy', 'sidecar'], ['entry.js', 'discovery'], ['entry.js', 'version', '--help'], ['src/data-plane/agent/command.js']]
 /** None of these is part of what V8 compares when it reads the cache. */
 const flags = ['--random-seed=1', '--v8-pool-size=0', '--min-semi-space-size=128', '--max-semi-space-size=128', '--disable-warning=ExperimentalWarning']
 const timeoutMs = 60_000
+const headBytes = 20
 
-/** Staged files are found again wherever they stand, but compiled code names the folder it was made in: always this one, one build at a time. */
-const stage = '/tmp/kith-image-stage'
+/** Compiled code names the folder it was made in, for stack traces: always this one (one build at a time), and as long as its name in the image, so that one can take the other's place. */
+const stage = '/tmp/kith'
+const inImage = '/opt/kith'
 
 /** `layers` are staged, loaded and thrown away. */
 export async function compileCache(layers: readonly (readonly TarEntry[])[], node: string): Promise<TarEntry[]> {
   await takeStage()
   try {
-    writeTree(layers.flat(), stage)
-    const loaded = modules.flatMap((pattern) => globSync(pattern, { cwd: join(stage, 'opt/kith') }).sort())
+    writeTree(layers.flat().filter((e) => e.path.startsWith('opt/kith/')).map((e) => ({ ...e, path: e.path.slice('opt/kith/'.length) })), stage)
+    const loaded = modules.flatMap((pattern) => globSync(pattern, { cwd: stage }).sort())
     const program = [...loaded.map((m) => `await import(${JSON.stringify(`./${m}`)})`), 'process.exit(0)'].join('\n')
-    const env = { NODE_COMPILE_CACHE: join(stage, folder), NODE_COMPILE_CACHE_PORTABLE: '1' }
-    const run = spawnSync(node, [...flags, '--input-type=module', '--eval', program], { cwd: join(stage, 'opt/kith'), env, encoding: 'utf8', timeout: timeoutMs })
+    const env = { NODE_COMPILE_CACHE: join(stage, 'cache'), NODE_COMPILE_CACHE_PORTABLE: '1' }
+    const run = spawnSync(node, [...flags, '--input-type=module', '--eval', program], { cwd: stage, env, encoding: 'utf8', timeout: timeoutMs })
     if (run.status !== 0) throw new Error(`the image’s code does not load: ${run.stderr}`)
     for (const way of ways) spawnSync(node, [...flags, ...way], { cwd: stage, env, stdio: 'ignore', timeout: timeoutMs })
-    return globSync('*/*', { cwd: join(stage, folder) }).map((f) => ({ path: `${folder}/${f}`, kind: 'file', content: readFileSync(join(stage, folder, f)) }))
+    return globSync('*/*', { cwd: join(stage, 'cache') }).map((f) => ({ path: `${folder}/${f}`, kind: 'file', content: renamed(readFileSync(join(stage, 'cache', f))) }))
   } finally {
     rmSync(stage, { recursive: true, force: true })
   }
+}
+
+/** Node's entry: five numbers, the last of them a checksum of what follows (src/compile_cache.cc). */
+function renamed(entry: Buffer): Buffer {
+  const [from, to] = [Buffer.from(`${stage}/`), Buffer.from(`${inImage}/`)]
+  for (let at = entry.indexOf(from); at !== -1; at = entry.indexOf(from, at)) to.copy(entry, at)
+  entry.writeUInt32LE(crc32(entry.subarray(headBytes)), headBytes - 4)
+  return entry
 }
 
 async function takeStage(): Promise<void> {

@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http'
 import { serveAt, type Place } from './http-place.ts'
 
 /** Shorter than the probe's own patience (3 s). */
-const longestHoldMs = 2000
+const longestHoldMs = 1500
 const lookMs = 20
 
 export class ReadinessGate {
