@@ -37,6 +37,8 @@ export class ApiServer {
   broken: number | undefined
   /** token → TokenReview status. */
   readonly tokens = new Map<string, object>()
+  /** What SelfSubjectAccessReviews are answered with. */
+  allowed = true
   readonly requests: string[] = []
 
   private constructor() {
@@ -125,6 +127,7 @@ export class ApiServer {
     const path = `${collection.slice(0, collection.lastIndexOf('/'))}${namespace === '' ? '' : `/namespaces/${namespace}`}/${collection.slice(collection.lastIndexOf('/') + 1)}`
     if (request.method === 'GET' && name === '') return url.searchParams.get('watch') === null ? this.#list(collection, namespace, url, response) : this.#watch(collection, namespace, url, response)
     if (collection.endsWith('/tokenreviews')) return json(response, 201, { ...body, status: this.tokens.get((body as unknown as { spec: { token: string } }).spec.token) ?? { authenticated: false } })
+    if (collection.endsWith('accessreviews')) return json(response, 201, { ...body, status: { allowed: this.allowed } })
     if (request.method === 'POST') {
       const its = body as KubernetesObject
       return this.read(path, its.metadata.name ?? '') === undefined ? json(response, 201, this.put(path, its)) : fail(response, 409, `"${its.metadata.name}" already exists`)
