@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { stringify } from 'yaml'
-import { customResourceDefinitions, defaultValues, manifests, resolveValues, settingsOf, tagObjects } from '#deploy'
+import { customResourceDefinitions, defaultValues, manifests, resolveValues, settingsOf, tagObjects, valuesSchema } from '#deploy'
 import type { KubernetesObject } from '#lib/kubernetes/types.ts'
 import { version } from '#lib/version.ts'
 
@@ -49,6 +49,8 @@ const file = (path: string, content: string): void => writeFileSync(join(out, pa
 const { revision: _revision, ...rest } = defaultValues
 file('Chart.yaml', yaml({ apiVersion: 'v2', name: 'kith', description: 'The control plane of Kith, a service mesh that speaks Istio’s API.', type: 'application', version, appVersion: version, kubeVersion: '>=1.29.0-0', keywords: ['istio', 'service mesh', 'mtls'] }))
 file('values.yaml', yaml({ revision: '', ...rest }))
+// global comes from a chart above where this one is a part; --set of what nobody reads is refused by Helm itself.
+file('values.schema.json', JSON.stringify(valuesSchema(), null, 2) + '\n')
 for (const crd of customResourceDefinitions()) file(`crds/${crd.metadata.name}.yaml`, yaml(crd))
 const enabled = (content: string): string => `{{- if .Values.pilot.enabled }}\n${head}${content}{{- end }}\n`
 file('templates/roles.yaml', enabled(either(isDefault, generated(roles, ''), generated(roles, revision))))
