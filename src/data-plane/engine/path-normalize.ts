@@ -1,5 +1,5 @@
 // One normalisation of a request's path, before policy and before forwarding. Law: what cannot be normalised is refused; both see the same path.
-// Source: Envoy's normalize_path, merge_slashes and path_with_escaped_slashes_action (RFC 3986 6.2.2, and `\` as `/`).
+// Source: Envoy's normalize_path, merge_slashes, path_with_escaped_slashes_action and http_reject_path_with_fragment (RFC 3986 6.2.2, and `\` as `/`).
 import { pathOnly } from './route-match.ts'
 
 export interface PathRules {
@@ -15,6 +15,8 @@ const unreserved = /[A-Za-z0-9\-._~]/
 
 /** `path` with its query, which stays as it is. */
 export function normalizePath(path: string, rules: PathRules): NormalPath {
+  // Whatever else is asked for: policy would read another path than the application does.
+  if (path.includes('#')) return { kind: 'reject' }
   if (!suspicious.test(path) || !path.startsWith('/')) return { kind: 'path', path }
   let plain = pathOnly(path)
   const query = path.slice(plain.length)

@@ -94,10 +94,11 @@ test('redirects', () => {
 
 test('one normalisation of paths', () => {
   const rules = { normalizePath: true, mergeSlashes: true, escapedSlashes: 'KEEP' } as const
-  for (const [path, want] of [['/a/../b', '/b'], ['/a//b', '/a/b'], ['/%61/%2e%2e/b', '/b'], ['/a%2fb', '/a%2Fb'], ['/a\\b', '/a/b'], ['/..', undefined], ['/a/..', '/'], ['/a/.', '/a/'], ['/a?x=/../y', '/a?x=/../y'], ['/%zz', undefined], ['/%00', undefined]] as const) {
+  for (const [path, want] of [['/a/../b', '/b'], ['/a//b', '/a/b'], ['/%61/%2e%2e/b', '/b'], ['/a%2fb', '/a%2Fb'], ['/a\\b', '/a/b'], ['/..', undefined], ['/a/..', '/'], ['/a/.', '/a/'], ['/a?x=/../y', '/a?x=/../y'], ['/%zz', undefined], ['/%00', undefined], ['/a#b', undefined], ['/a?b#c', undefined], ['*#', undefined]] as const) {
     const got = normalizePath(path, rules)
     assert.equal(got.kind === 'path' ? got.path : undefined, want, path)
   }
+  assert.equal(normalizePath('/a#b', { normalizePath: false, mergeSlashes: false, escapedSlashes: 'KEEP' }).kind, 'reject')
   assert.equal(normalizePath('/a%2Fb', { ...rules, escapedSlashes: 'REJECT' }).kind, 'reject')
   assert.deepEqual(normalizePath('/a%5c..%2Fb', { ...rules, escapedSlashes: 'FORWARD' }), { kind: 'path', path: '/b' })
 })

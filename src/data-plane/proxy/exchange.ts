@@ -86,12 +86,10 @@ export class Exchange {
     if (facts.inbound) readPeer(facts, head)
     if (http.generateRequestId && head.byId(H.xRequestId) < 0) this.requestId = crypto.randomUUID()
     if (head.upgrade && !this.#mayUpgrade()) return this.fail(failures.upgradeRefused)
-    if (http.normalizePath || http.mergeSlashes || http.escapedSlashes !== 'KEEP') {
-      const normal = normalizePath(this.view.path, http)
-      if (normal.kind === 'reject') return this.fail(failures.missingPath)
-      if (normal.kind === 'redirect') return this.answer(307, '', [['location', normal.path]], 'path_normalization')
-      if (normal.path !== this.view.path) this.view.path = this.path = normal.path
-    }
+    const normal = normalizePath(this.view.path, http)
+    if (normal.kind === 'reject') return this.fail(failures.missingPath)
+    if (normal.kind === 'redirect') return this.answer(307, '', [['location', normal.path]], 'path_normalization')
+    if (normal.path !== this.view.path) this.view.path = this.path = normal.path
     const routes: RuntimeRoutes | undefined = 'inline' in http.routes ? http.routes.inline : core.config.routes.get(http.routes.rds)
     this.matched = routes === undefined ? undefined : matchRoute(routes, this.view, Math.random())
     const denied = this.#denied()

@@ -18,7 +18,7 @@ const defaultPorts: Readonly<Record<string, number>> = { http: 80, https: 443, g
 
 /** undefined where the text is no target. */
 export function parseTarget(text: string): Target | undefined {
-  const match = /^(?:(https?|tcp|grpc):\/\/)?(\[[0-9a-fA-F:.]+\]|[^:/?#\s*@%[\]]+)(?::(\d{1,5}))?([/?].*)?$/.exec(text)
+  const match = /^(?:(https?|tcp|grpc):\/\/)?(\[[0-9a-fA-F:.]+\]|[^:/?#\s*@%[\]]+)(?::(\d{1,5}))?([/?][^#]*)?(?:#.*)?$/.exec(text)
   if (match === null) return undefined
   const scheme = (match[1] ?? 'tcp') as Target['scheme']
   const port = match[3] === undefined ? defaultPorts[scheme] : Number(match[3])
