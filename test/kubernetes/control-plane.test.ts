@@ -44,6 +44,8 @@ test('three control planes that start at once have one root and one leader; the 
   await eventually('edited', () => bundle(api, 'foo'), (b) => b === roots)
   api.remove(configMaps('foo'), 'istio-ca-root-cert')
   await eventually('deleted', () => bundle(api, 'foo'), (b) => b === roots)
+  const metrics = await (await fetch(`http://127.0.0.1:${planes[0]?.statusPort}/metrics`)).text()
+  for (const line of [/^pilot_xds 0$/m, /^pilot_leader [01]$/m, /^pilot_k8s_objects\{kind="Namespace",state="watching"\} 5$/m, /^citadel_server_root_cert_expiry_timestamp \d{10}/m]) assert.match(metrics, line)
   // The leader goes: another one leads soon, and mends.
   const leader = planes.find((p) => p.leadership.isLeader()) as ClusterControlPlane
   await leader.stop()

@@ -3,17 +3,19 @@ import { Server, experimental } from '@grpc/grpc-js'
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { Counter, Gauge, Registry } from 'prom-client'
+import { Registry } from 'prom-client'
 import { KithError } from '#lib/errors.ts'
 import type { Logger } from '#lib/log.ts'
 import { formatRef, type Problem } from '#lib/problem.ts'
 import { unserved, type ApiObject, type MeshConfigSpec } from '#api'
 import { createCertificateHandler, type Authority, type Caller, type TokenReviewer } from '#ca'
+import { parseCertificates } from '#identity'
 import { watchFiles, type KindStatus, type Objects } from '#sources'
 import { createCertificateMethod, deltaMethod, sotwMethod } from '#xds'
 import { authoritySource, type AuthoritySource } from './authority-source.ts'
 import { Discovery } from './discovery.ts'
 import { fixedMeshConfig, type MeshConfigSource } from './mesh-config-source.ts'
+import { controlPlaneMetrics } from './metrics.ts'
 import { ServingCertificate } from './serving-certificate.ts'
 import { nextSnapshot, type Snapshot } from './snapshot.ts'
 import { stagedAuthority, type StagedAuthority, type StagedAuthorityOptions, type Trust } from './staged-authority.ts'
@@ -51,6 +53,7 @@ export interface ControlPlaneOptions {
   readonly scope?: (objects: readonly ApiObject[], config: MeshConfigSpec) => readonly ApiObject[]
   readonly kinds?: () => readonly KindStatus[]
   readonly clusterStatus?: () => object
+  readonly leads?: () => boolean
   readonly mayDebug?: (token: string) => Promise<boolean>
   readonly onTrust?: (trust: Trust) => void
   readonly onSnapshot?: (snapshot: Snapshot, problems: readonly Problem[]) => void
@@ -77,9 +80,10 @@ const maxLifetimeMs = 90 * 86_400_000
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { log, stateDir } = options
   const registry = new Registry()
-  const pushes = new Counter({ name: 'pilot_xds_events_total', help: 'Pushes, ACKs, NACKs and refusals of proxies.', labelNames: ['event'], registers: [registry] })
-  const issued = new Counter({ name: 'citadel_server_csr_count', help: 'Certificate requests by outcome.', labelNames: ['outcome'], registers: [registry] })
-  const rootExpiry = new Gauge({ name: 'citadel_server_root_cert_expiry_timestamp', help: 'Unix time at which the signing certificate ends.', registers: [registry] })
+  const metrics = controlPlaneMetrics(registry, {
+    proxies: () => discovery.status().length, objects: () => snapshot?.mesh.objects.length ?? 0, kinds: () => options.kinds?.() ?? [], leads: () => options.leads?.(),
+    rootEndsMs: () => Math.min(...parseCertificates(authority.trust().roots).map((c) => Date.parse(c.validTo))), signerEndsMs: () => authority.current().certificate.notAfter.getTime(),
+  })
   if (stateDir !== undefined) mkdirSync(stateDir, { recursive: true })
 
   let ending = false
@@ -105,13 +109,12 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const trustDomain = (): string => config.current().trustDomain ?? 'cluster.local'
 
   const discovery = new Discovery({
-    trustDomains: () => [trustDomain(), ...(config.current().trustDomainAliases ?? [])], trust: () => trustResource(authority.trust()), now: Date.now, log, count: (event) => pushes.inc({ event }),
+    trustDomains: () => [trustDomain(), ...(config.current().trustDomainAliases ?? [])], trust: () => trustResource(authority.trust()), now: Date.now, log, count: metrics.push, converged: metrics.converged,
   })
   const offer = (next: Authority): void => authority.offer(next)
   const source = await (options.authority?.(trustDomain(), offer) ?? authoritySource({ stateDir: needed(stateDir), keepRoot: options.keepRoot === true, trustDomain: trustDomain(), now: Date.now, log, onChange: offer }))
   const announce = (trust: Trust): void => {
     if (stateDir !== undefined) writeWhole(join(stateDir, 'root-cert.pem'), trust.roots)
-    rootExpiry.set(authority.current().certificate.notAfter.getTime() / 1000)
     discovery.publishTrust()
     options.onTrust?.(trust)
   }
@@ -137,7 +140,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   server.addService({ delta: deltaMethod, sotw: sotwMethod }, { delta: discovery.handle, sotw: discovery.handleSotw })
   server.addService({ create: createCertificateMethod }, {
     create: createCertificateHandler({
-      authority: authority.current, reviewer: options.reviewer, trustDomain, defaultLifetimeMs: options.certificateLifetimeMs ?? 86_400_000, maxLifetimeMs, now: Date.now, log, count: (outcome) => issued.inc({ outcome }),
+      authority: authority.current, reviewer: options.reviewer, trustDomain, defaultLifetimeMs: options.certificateLifetimeMs ?? 86_400_000, maxLifetimeMs, now: Date.now, log, count: metrics.csr,
       ...(options.onlyKnownPods === true ? { knows } : {}),
     }),
   })

@@ -36,6 +36,8 @@ export interface DiscoveryOptions {
   readonly trust?: () => Resource
   readonly now: () => number
   readonly log: Logger
+  /** Everybody has been sent what a change means. */
+  readonly converged?: (ms: number) => void
   readonly count: (event: 'push' | 'ack' | 'nack' | 'refused') => void
 }
 
@@ -84,7 +86,7 @@ export class Discovery {
 
   constructor(options: DiscoveryOptions) {
     this.#options = options
-    this.#round = new Round(options.log)
+    this.#round = new Round(options.log, options.converged)
   }
 
   /** The handler of DeltaAggregatedResources. */

@@ -8,13 +8,15 @@ const mostProxies = 50
 
 export class Round {
   readonly #log: Logger
+  readonly #converged: (ms: number) => void
   #changed = new Set<string>()
   #told = new Map<string, readonly string[]>()
   #number = 0
   #fromMs: number | undefined
 
-  constructor(log: Logger) {
+  constructor(log: Logger, converged: (ms: number) => void = () => undefined) {
     this.#log = log
+    this.#converged = converged
   }
 
   begin(snapshot: Snapshot, fromMs: number): void {
@@ -31,6 +33,7 @@ export class Round {
   end(): void {
     const fromMs = this.#fromMs
     if (fromMs === undefined) return
+    this.#converged(performance.now() - fromMs)
     if (this.#changed.size > 0 || this.#told.size > 0) {
       const sent = Object.fromEntries([...this.#told].slice(0, mostProxies).map(([proxy, names]) => [proxy, shortened(names, mostSent)]))
       this.#log.info({ snapshot: this.#number, changed: shortened([...this.#changed], mostChanged), proxies: this.#told.size, sent, ms: Math.round(performance.now() - fromMs) }, 'change pushed')

@@ -79,6 +79,7 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
       return clusterAuthority({ client, namespace, trustDomain, now: Date.now, log, onChange, ...(held === undefined ? {} : { held }) })
     },
     kinds: () => watch?.status() ?? [], clusterStatus: () => ({ me, revision, namespace, leads: leadership.isLeader(), roots: plane.authority.trust().step, bundle: bundleName }),
+    leads: () => leadership.isLeader(),
     mayDebug: async (token) => {
       const caller = await reviewer.authenticate(token)
       return 'namespace' in caller && caller.namespace === namespace
