@@ -1,4 +1,5 @@
 // What the injector goes by: Istio's values and meshConfig, with their defaults.
+import { version } from '#lib/version.ts'
 import { isRecord } from '#api'
 
 export interface InjectSettings {
@@ -40,7 +41,7 @@ export interface InjectSettings {
   readonly meshConfig: Readonly<Record<string, unknown>>
 }
 
-const image = 'kith.dev/proxyv2:0.1.0'
+const image = `kith.dev/proxyv2:${version}`
 
 /** `values`: Helm's, as in the ConfigMap istio-sidecar-injector; `meshConfig`: as in the ConfigMap istio. */
 export function injectSettings(values: unknown = {}, meshConfig: unknown = {}, revision = 'default'): InjectSettings {

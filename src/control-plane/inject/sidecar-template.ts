@@ -135,9 +135,9 @@ export function proxyVolumes(i: TemplateInput): Obj[] {
 export function labelsFor({ labels, owner, settings }: TemplateInput): Record<string, string> {
   const name = labels['service.istio.io/canonical-name'] ?? labels['app.kubernetes.io/name'] ?? labels['app'] ?? owner.name
   const revision = labels['service.istio.io/canonical-revision'] ?? labels['app.kubernetes.io/version'] ?? labels['version'] ?? 'latest'
-  const cut = (text: string): string => text.slice(0, 63).replace(/-$/, '')
+  const cut = (text: string): string => text.slice(0, 63).replace(/^[-_.]+|[-_.]+$/g, '')
   return {
-    'security.istio.io/tlsMode': labels['security.istio.io/tlsMode'] ?? 'istio', ...(name === '' ? {} : { 'service.istio.io/canonical-name': cut(name) }), 'service.istio.io/canonical-revision': cut(revision),
+    'security.istio.io/tlsMode': labels['security.istio.io/tlsMode'] ?? 'istio', ...(name === '' ? {} : { 'service.istio.io/canonical-name': cut(name) }), 'service.istio.io/canonical-revision': revision,
     ...(settings.network === '' || labels['topology.istio.io/network'] !== undefined ? {} : { 'topology.istio.io/network': settings.network }),
   }
 }

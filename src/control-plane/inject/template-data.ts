@@ -1,8 +1,7 @@
 // What a configured template reads: Istio's SidecarTemplateData. `.Values` and meshConfig as they were given, a ProxyConfig with Istio's defaults.
+import { proxyDefaults } from './go-template/index.ts'
 import { imageOf } from './sidecar-template.ts'
 import type { Obj, TemplateInput } from './template-types.ts'
-
-const proxyDefaults: Obj = { configPath: './etc/istio/proxy', binaryPath: '/usr/local/bin/envoy', statusPort: 15020, proxyAdminPort: 15000, statNameLength: 189, drainDuration: '45s', terminationDrainDuration: '5s', interceptionMode: 'REDIRECT', controlPlaneAuthPolicy: 'MUTUAL_TLS' }
 
 export function templateData(input: TemplateInput): Obj {
   const { settings, owner, namespace } = input
@@ -13,7 +12,7 @@ export function templateData(input: TemplateInput): Obj {
     ObjectMeta: { ...input.metadata, labels: input.labels, annotations: input.annotations }, Spec: { ...input.spec, containers: input.spec['containers'] ?? [] },
     ProxyConfig: { ...proxyDefaults, interceptionMode: settings.interceptionMode, statusPort: settings.statusPort, ...input.proxyConfig }, MeshConfig: { trustDomain: settings.trustDomain, ...mesh },
     // A template may change what it is given (`set`): the next pod must not see it.
-    Values: structuredClone(settings.values), Revision: settings.revision, ProxyImage: imageOf(input), ProxyUID: input.proxyUid, ProxyGID: input.proxyGid, NativeSidecars: input.native,
+    Values: structuredClone(settings.values), Revision: settings.revision, ProxyImage: imageOf(input), ProxyInitImage: settings.initImage, ProxyUID: input.proxyUid, ProxyGID: input.proxyGid, NativeSidecars: input.native,
     InboundTrafficPolicyMode: traffic === 'LOCALHOST' ? 'localhost' : 'passthrough', CompliancePolicy: '',
   }
 }

@@ -97,7 +97,7 @@ test('mistakes name the template and the place', () => {
   assert.match(injectorOf({ templates: { bad: 'spec:\n  x: {{ if }}' } }).faults.join(), /^template bad:2:\d+: a value is missing$/)
   assert.match(faultsOf({}, { 'inject.istio.io/templates': 'nope' }), /there is no template "nope"; there are sidecar, gateway/)
   assert.match(faultsOf({}, { 'inject.istio.io/templates': 'grpc-agent' }), /proxyless gRPC is not offered/)
-  assert.match(faultsOf({ templates: { sidecar: 'a: {{ .Values.none.deeper }}' } }), /template sidecar:1:7: \.Values\.none is not set/)
+  assert.match(faultsOf({ templates: { sidecar: 'a: {{ .Values.none.deeper }}' } }), /template sidecar:1:7: \.Values\.none\.deeper is not set/)
   assert.match(faultsOf({ templates: { sidecar: 'a: [' } }), /template sidecar: what it renders is no YAML/)
 })
 

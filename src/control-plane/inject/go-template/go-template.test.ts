@@ -18,6 +18,7 @@ test('what templates do, by Go’s rules', () => {
     ['a {{- 1 -}} b', 'a1b'], ['a {{/* no {{ }} */}} b', 'a  b'], ['a {{- /* x */ -}} b', 'ab'], ['{{"}}"}}', '}}'], ['{{`"`}}{{"\\t\\u0041"}}', '"\tA'],
     // fields: structs by their Go names, maps by their keys
     ['{{.Values.global.hub}}:{{.Values.global.tag}}', 'h:1.5'], ['{{.Spec.ServiceAccountName}}{{.Spec.HostPID}}', 'satrue'], ['{{(index .Spec.Containers 0).Name}}', 'web'], ['{{.ProxyConfig.GetTracing.GetTlsSettings.GetCaCertificates | directory}}', '/etc/x/'], ['{{.ProxyConfig.InterceptionMode.String}}', 'REDIRECT'], ['{{.Spec.NodeName}}', ''],
+    ['{{if (.Values.none).deeper}}y{{else}}n{{end}}{{eq (.Values.none).env "true"}}', 'nfalse'],
     // branches
     ['{{if .Values.global.on}}y{{else}}n{{end}}', 'y'], ['{{if .Values.global.nothing}}y{{else if eq 1 1}}two{{else}}n{{end}}', 'two'], ['{{with .Values.global.hub}}{{.}}{{else}}-{{end}}', 'h'], ['{{if and .Values.global.on (not .Values.global.nothing)}}y{{end}}', 'y'], ['{{or .Values.global.nothing "z"}}', 'z'],
     // loops and variables
@@ -38,7 +39,7 @@ test('what templates do, by Go’s rules', () => {
 test('a mistake is named with its line and column', () => {
   const cases: readonly (readonly [string, string])[] = [
     ['a\n  {{ nosuch 1 }}', 't:2:6: there is no function nosuch'], ['{{ anotation .ObjectMeta "a" "b" }}', 'did you mean annotation?'], ['{{if .X}}', 't:1:3: this has no {{end}}'], ['{{end}}', 'with nothing open'], ['x {{ .A', 't:1:3: this action has no end'], ['{{ "a }}', 'this string has no end'], ['{{ $x }}', '$x is not declared'],
-    ['{{/* x', 'this comment has no end'], ['{{.Values.global.none}}', 't:1:3: .Values.global.none is not set; valueOrDefault'], ['\n{{.Values.nope.deeper}}', 't:2:3: .Values.nope is not set, so it has no deeper'], ['{{range 1.5 | printf "%s"}}{{end}}', 'range needs a list'], ['{{template "no"}}', 'there is no template "no"'],
+    ['{{/* x', 'this comment has no end'], ['{{.Values.global.none}}', 't:1:3: .Values.global.none is not set; valueOrDefault'], ['\n{{.Values.nope.deeper}}', 't:2:3: .Values.nope.deeper is not set'], ['{{.Values.global.hub.deeper}}', '.Values.global.hub is h, which has no deeper'], ['{{range 1.5 | printf "%s"}}{{end}}', 'range needs a list'], ['{{template "no"}}', 'there is no template "no"'],
     ['{{define "x"}}{{template "x"}}{{end}}{{template "x"}}', 'too deeply'], ['{{range until 10000}}{{range until 10000}}{{end}}x{{end}}', 'too many steps'], ['{{fail "no way"}}', 'fail: no way'], ['{{index .Values.global.list 5}}', 'there is no item 5'], ['{{break}}', 'outside of {{range}}'], ['{{.A | .B}}', 'only a function'], ['{{div 1 0}}', 'division by zero'], ['{{ ( 1 }}', 'this ( has no )'], ['{{}}', 'a value is missing'],
   ]
   for (const [text, expected] of cases) assert.throws(() => render(text), (e: unknown) => e instanceof TemplateError && e.message.includes(expected), `${text} → ${expected}`)

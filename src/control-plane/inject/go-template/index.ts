@@ -5,6 +5,7 @@ import { parseTemplate, type ParsedTemplate } from './parse.ts'
 import { runTemplate } from './run.ts'
 import type { Yaml } from './functions.ts'
 
+export { proxyDefaults } from './proxy-defaults.ts'
 export { TemplateError } from './source.ts'
 export { Struct, structs } from './values.ts'
 export type { Yaml } from './functions.ts'

@@ -1,6 +1,7 @@
 // The functions that Istio adds for its injection templates. Istio: pkg/kube/inject/template.go, CreateInjectionFuncmap.
 import { isRecord } from '#api'
 import { goFunctions, type Yaml } from './functions.ts'
+import { proxyDefaults } from './proxy-defaults.ts'
 import type { TemplateFunctions } from './run.ts'
 import { printed, Struct, unwrap } from './values.ts'
 
@@ -15,8 +16,8 @@ export function injectionFunctions(yaml: Yaml): TemplateFunctions {
     valueOrDefault: (value, otherwise) => (isSet(value) ? value : otherwise),
     annotation: (meta, name, otherwise) => annotationsOf(meta)[text(name)] ?? text(otherwise),
     isset: (map, key) => isRecord(unwrap(map)) && Object.hasOwn(unwrap(map) as object, text(key)),
-    toJSON: json, toJsonMap: (...maps) => JSON.stringify(Object.assign({}, ...maps.map((m) => unwrap(m) ?? {}))), fromJSON: (v) => JSON.parse(text(v)) as unknown, structToJSON: json, protoToJSON: (v) => JSON.stringify(withoutEmpty(unwrap(v) ?? {})),
-    mergeMaps: (...maps) => Object.assign({}, ...maps.map((m) => unwrap(m) ?? {})) as unknown, omitNil: (map) => withoutEmpty(unwrap(map)), strdict: (...v) => Object.fromEntries(Array.from({ length: Math.ceil(v.length / 2) }, (_, i) => [text(v[2 * i]), text(v[2 * i + 1])])),
+    toJSON: json, toJsonMap: (...maps) => JSON.stringify(Object.assign({}, ...maps.map((m) => unwrap(m) ?? {}))), fromJSON: (v) => JSON.parse(text(v)) as unknown, structToJSON: json, protoToJSON: (v) => JSON.stringify(withoutDefaults(unwrap(v))),
+    mergeMaps: (...maps) => Object.assign({}, ...maps.map((m) => unwrap(m) ?? {})) as unknown, omitNil: (v) => withoutNil(unwrap(v)), otelResourceAttributes, strdict: (...v) => Object.fromEntries(Array.from({ length: Math.ceil(v.length / 2) }, (_, i) => [text(v[2 * i]), text(v[2 * i + 1])])),
     // The first line stays where it is, unlike sprig's.
     indent: (spaces, value) => text(value).split('\n').map((l, i) => (i === 0 ? l : ' '.repeat(Math.min(Number(spaces), 200)) + l)).join('\n'),
     directory: (path) => text(path).slice(0, text(path).lastIndexOf('/') + 1), contains: (needle, hay) => text(hay).includes(text(needle)), toLower: (v) => text(v).toLowerCase(), formatDuration: text,
@@ -53,7 +54,34 @@ function appendMultusNetwork(existing: unknown, network: unknown): string {
   return networks.some((n) => n.name === name) ? before : `${before.slice(0, end)}, {"name": ${JSON.stringify(name)}}${before.slice(end)}`
 }
 
-function withoutEmpty(value: unknown): unknown {
-  return isRecord(value) ? Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined && v !== null && v !== '' && !(isRecord(v) && Object.keys(v).length === 0))) : value
+function withoutNil(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNil).filter((v) => v !== null && v !== undefined)
+  if (!isRecord(value)) return value ?? undefined
+  const kept = Object.entries(value).map(([k, v]) => [k, withoutNil(v)] as const).filter(([, v]) => v !== null && v !== undefined)
+  return kept.length === 0 && Object.keys(value).length > 0 ? undefined : Object.fromEntries(kept)
 }
 
+/** OTEL_RESOURCE_ATTRIBUTES where a provider of meshConfig asks for OpenTelemetry's names; else nothing. */
+function otelResourceAttributes(mesh: unknown, annotations: unknown, labels: unknown, namespace: unknown, containers: unknown): string {
+  const config = unwrap(mesh)
+  const providers = isRecord(config) && Array.isArray(config['extensionProviders']) ? (config['extensionProviders'] as unknown[]) : []
+  if (!providers.some((p) => isRecord(p) && isRecord(p['opentelemetry']) && p['opentelemetry']['serviceAttributeEnrichment'] === 'OTEL_SEMANTIC_CONVENTIONS')) return ''
+  const list = unwrap(containers)
+  const [first, ...others] = Array.isArray(list) ? (list as Record<string, unknown>[]) : []
+  const asked = (name: string): string => text((annotations as Record<string, unknown> | undefined)?.[`resource.opentelemetry.io/${name}`])
+  const image = text(first?.['image'])
+  const digest = image.includes('@') ? image.slice(image.indexOf('@') + 1) : ''
+  const tag = /:([^:/@]+)(@|$)/.exec(image)?.[1] ?? ''
+  const ofImage = others.length === 0 ? [tag, digest].filter((p) => p !== '').join('@') : ''
+  const attributes = {
+    'service.namespace': asked('service.namespace') || text(namespace), 'service.version': asked('service.version') || text((labels as Record<string, unknown> | undefined)?.['app.kubernetes.io/version']) || ofImage,
+    'service.instance.id': asked('service.instance.id') || (first === undefined ? '' : `${text(namespace)}.$(POD_NAME).${text(first['name'])}`),
+  }
+  return Object.entries(attributes).filter(([, v]) => v !== '').map(([k, v]) => `${k}=${v}`).join(',')
+}
+
+/** Of a ProxyConfig, what differs from the defaults. */
+function withoutDefaults(value: unknown): unknown {
+  const empty = (v: unknown): boolean => v === undefined || v === null || v === '' || (isRecord(v) && Object.keys(v).length === 0)
+  return isRecord(value) ? Object.fromEntries(Object.entries(value).filter(([k, v]) => !empty(v) && v !== proxyDefaults[k])) : {}
+}

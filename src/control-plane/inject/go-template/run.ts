@@ -164,10 +164,10 @@ class Run {
   #field(value: unknown, name: string, path: string, at: number): unknown {
     if (value instanceof Struct) return value.field(name)
     if (isRecord(value)) return Object.hasOwn(value, name) ? value[name] : undefined
-    // Getters of what is not set, and what Go's enums and wrappers offer of themselves.
-    if ((value === undefined || value === null) && name.startsWith('Get')) return undefined
+    // What is not set has fields that are not set, as in Go; what comes of it must not be written, see #shown.
+    if (value === undefined || value === null) return undefined
+    // What Go's enums and wrappers offer of themselves.
     if (name === 'String' || name === 'GetValue' || name === 'Value') return value
-    if (value === undefined || value === null) throw this.#error(at, `${path === '' ? 'the value' : path} is not set, so it has no ${name}`)
     throw this.#error(at, `${path === '' ? 'the value' : path} is ${printed(value).slice(0, 40)}, which has no ${name}`)
   }
 
@@ -175,7 +175,7 @@ class Run {
   #shown(value: unknown, node: Extract<Node, { readonly kind: 'print' }>): string {
     if (value !== undefined && value !== null) return printed(value)
     const term = node.pipe.commands.length === 1 && node.pipe.commands[0]?.terms.length === 1 ? node.pipe.commands[0].terms[0] : undefined
-    if (term !== undefined && (term.kind === 'dot' || term.kind === 'variable') && term.fields[0] === 'Values') throw this.#error(node.at, `.${term.fields.join('.')} is not set; valueOrDefault gives it another value`)
+    if (term !== undefined && (term.kind === 'dot' || term.kind === 'variable') && term.fields[0] === 'Values') throw this.#error(term.at, `.${term.fields.join('.')} is not set; valueOrDefault gives it another value`)
     return ''
   }
 
