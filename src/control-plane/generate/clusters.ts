@@ -116,10 +116,13 @@ function upstreamNames(u: Upstream): Obj | undefined {
   return some({ autoSni: true, autoSanValidation: tls.sans === undefined && tls.insecureSkipVerify !== true ? true : undefined })
 }
 
+/** The workload's own ports. */
+export function inboundClusters(plan: ProxyPlan): Obj[] {
+  return plan.inbound.filter((p) => p.cluster !== 'InboundPassthroughCluster').map((p) => inboundCluster(plan, p))
+}
+
 export function fixedClusters(plan: ProxyPlan): Obj[] {
-  const own = plan.inbound.filter((p) => p.cluster !== 'InboundPassthroughCluster').map((p) => inboundCluster(plan, p))
   return [
-    ...own,
     originalDst(plan, 'InboundPassthroughCluster', { upstreamBindConfig: fromSidecar(plan) }),
     originalDst(plan, 'PassthroughCluster', byAddress(plan.passthrough, '', ['istio'], plan.mesh.sidecarPorts)),
     { name: 'BlackHoleCluster', type: 'STATIC', connectTimeout: seconds(plan.mesh.connectTimeoutMs) },

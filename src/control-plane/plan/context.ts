@@ -1,4 +1,5 @@
 // What planning one proxy needs over and over, worked out once a snapshot.
+import { onceAClass } from './client-class.ts'
 import { scopeOf, type Scope } from './scope.ts'
 import { destinationRuleFor, indexDestinationRules, type DestinationRuleIndex, type MergedRule } from './destination-rules.ts'
 import { endpointsOf, type Mesh, type MeshEndpoint, type MeshService, type ServicePort, type Workload } from '#mesh'
@@ -30,16 +31,18 @@ export function serviceEndpoints(mesh: Mesh, service: MeshService, port: Service
   return known
 }
 
-export function planContext(mesh: Mesh, client: Workload): PlanContext {
+/** What clients of one class see, and the rules that their calls go by. */
+const viewOf = onceAClass((mesh, client): Pick<PlanContext, 'scope' | 'ruleFor'> => {
   const rules = new Map<MeshService, MergedRule | undefined>()
   return {
-    mesh,
-    client,
     scope: scopeOf(mesh, client),
     ruleFor(service) {
       if (!rules.has(service)) rules.set(service, destinationRuleFor(mesh, indexOf(mesh), client, service))
       return rules.get(service)
     },
-    endpoints: (service, port) => serviceEndpoints(mesh, service, port),
   }
+})
+
+export function planContext(mesh: Mesh, client: Workload): PlanContext {
+  return { mesh, client, ...viewOf(mesh, client), endpoints: (service, port) => serviceEndpoints(mesh, service, port) }
 }

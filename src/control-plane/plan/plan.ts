@@ -1,6 +1,7 @@
 // Snapshot and workload → what its proxy should do, and why.
 import { sidecarPorts, type Mesh, type Workload } from '#mesh'
 import { authorized } from './authorization.ts'
+import { onceAClass } from './client-class.ts'
 import { planContext, type PlanContext } from './context.ts'
 import { planInbound } from './inbound.ts'
 import { planOutbound } from './listeners.ts'
@@ -16,12 +17,16 @@ export function planProxy(mesh: Mesh, workload: Workload): ProxyPlan {
 
 export function planFrom(context: PlanContext): ProxyPlan {
   const { mesh, client } = context
-  const outbound = planOutbound(context)
-  return {
-    proxy: proxyRef(client), mesh: meshSettings(mesh), inbound: planInbound(context), outbound: outbound.listeners, routeTables: outbound.routeTables, upstreams: planUpstreams(context), egress: context.scope.egress,
-    passthrough: context.scope.egress.value === 'ALLOW_ANY' ? visiblePods(context) : [], ...authorized(context), problems: planProblems(context),
-  }
+  return { proxy: proxyRef(client), mesh: meshSettings(mesh), inbound: planInbound(context), ...outboundOf(mesh, client), ...authorized(context), problems: planProblems(context) }
 }
+
+/** The same object for all clients of a class: what is made from it need not be made again. */
+const outboundOf = onceAClass((mesh, client): Pick<ProxyPlan, 'outbound' | 'routeTables' | 'upstreams' | 'egress' | 'passthrough'> => {
+  const context = planContext(mesh, client)
+  const { egress } = context.scope
+  const { listeners: outbound, routeTables } = planOutbound(context)
+  return { outbound, routeTables, upstreams: planUpstreams(context), egress, passthrough: egress.value === 'ALLOW_ANY' ? visiblePods(context) : [] }
+})
 
 /** What comes in alone: enough to say what a server does with a call, at a fraction of the cost. */
 export function planServer(context: PlanContext): ProxyPlan {
