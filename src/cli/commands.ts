@@ -16,6 +16,7 @@ export const commands: readonly CommandEntry[] = [
   { name: 'check-inject', summary: 'which pods get a sidecar, and why or why not', load: () => import('./commands/check-inject.ts') },
   { name: 'analyze', summary: 'what is wrong with a mesh: that of files, or a cluster', load: () => import('./commands/analyze.ts') },
   { name: 'describe', summary: 'what bears on a pod or a Service, and why', load: () => import('./commands/describe.ts') },
+  { name: 'proxy-config', summary: 'what a sidecar holds: clusters, listeners, routes, endpoints, secrets', load: () => import('./commands/proxy-config.ts') },
   { name: 'proxy-status', summary: 'which sidecars are connected, and whether they took what they were sent', load: () => import('./commands/proxy-status.ts') },
   { name: 'install', summary: 'brings the control plane into a cluster, or up to date', load: () => import('./commands/install.ts') },
   { name: 'upgrade', summary: 'the same as install', hidden: true, load: async () => ({ build: (await import('./commands/install.ts')).buildUpgrade }) },

@@ -6,6 +6,7 @@ import { forwardPort } from '#lib/kubernetes/port-forward.ts'
 import type { KubernetesClient } from '#lib/kubernetes/types.ts'
 import { clusterOptions, withCluster, type ClusterOptions } from '../cluster.ts'
 import { ExitError } from '../failure.ts'
+import { findClusterPod } from '../find-cluster-pod.ts'
 
 interface Options extends ClusterOptions {
   readonly address: string
@@ -43,7 +44,7 @@ Examples:
 }
 
 async function show(page: Page, options: Options, given?: string): Promise<void> {
-  const target = await withCluster(options, (client) => (given === undefined ? podOf(client, page, options.istioNamespace) : namedPod(client, given, options.namespace)))
+  const target = await withCluster(options, (client) => (given === undefined ? podOf(client, page, options.istioNamespace) : findClusterPod(client, given, options.namespace)))
   const address = options.address === 'localhost' ? '127.0.0.1' : options.address
   if (options.port !== undefined && !/^\d{1,5}$/.test(options.port)) throw new ExitError(2, `kith dashboard: --port takes a number, not ${options.port}`)
   const open = (localPort: number) => forwardPort({ ...target, port: page.port }, {
@@ -64,17 +65,6 @@ async function podOf(client: KubernetesClient, page: Page, namespace: string): P
   const pod = items.find((p) => p.metadata.deletionTimestamp === undefined)?.metadata.name
   if (pod === undefined) throw new KithError('NO_SUCH_WORKLOAD', `no running ${page.name} pod (${page.labelSelector}) in namespace ${namespace}`)
   return { namespace, pod }
-}
-
-/** A pod, or the first of a workload. */
-async function namedPod(client: KubernetesClient, given: string, otherwise: string): Promise<{ namespace: string; pod: string }> {
-  const name = given.includes('/') ? given.slice(given.indexOf('/') + 1) : given
-  const dot = name.lastIndexOf('.')
-  const [wanted, namespace] = dot === -1 ? [name, otherwise] : [name.slice(0, dot), name.slice(dot + 1)]
-  const { items } = await client.list({ apiVersion: 'v1', kind: 'Pod', namespace, fieldSelector: 'status.phase=Running' })
-  const found = items.find((p) => p.metadata.name === wanted) ?? items.find((p) => p.metadata.name?.replace(/-[a-z0-9]+-[a-z0-9]{5}$|-\d+$/, '') === wanted)
-  if (found?.metadata.name === undefined) throw new KithError('NO_SUCH_WORKLOAD', `no running pod "${wanted}" in namespace "${namespace}"`)
-  return { namespace, pod: found.metadata.name }
 }
 
 function openBrowser(url: string): void {

@@ -2,8 +2,8 @@
 import { Command } from 'commander'
 import { isRecord } from '#api'
 import { KithError } from '#lib/errors.ts'
-import { forwardPort } from '#lib/kubernetes/port-forward.ts'
 import type { KubernetesClient } from '#lib/kubernetes/types.ts'
+import { adminPages } from '../admin-page.ts'
 import { clusterOptions, withCluster, type ClusterOptions } from '../cluster.ts'
 import { formatTable } from '../demo/table.ts'
 import { ExitError } from '../failure.ts'
@@ -63,17 +63,9 @@ async function proxiesOf(client: KubernetesClient, { istioNamespace, kubeconfig,
   const pods = (await client.list({ apiVersion: 'v1', kind: 'Pod', namespace: istioNamespace, labelSelector: 'app=istiod', fieldSelector: 'status.phase=Running' })).items.filter((p) => p.metadata.deletionTimestamp === undefined)
   if (pods.length === 0) throw new KithError('NO_CONTROL_PLANE', `no running control plane in namespace ${istioNamespace}; kith install brings one`)
   const answers = await Promise.all(pods.map(async ({ metadata: { name = '', labels } }) => {
-    let failure = ''
-    const forward = await forwardPort({ namespace: istioNamespace, pod: name, port: debugPort }, { ...(kubeconfig === undefined ? {} : { kubeconfig }), ...(context === undefined ? {} : { context }), onFailure: (message) => (failure = message) })
-    try {
-      const answer: unknown = await (await fetch(`http://127.0.0.1:${forward.port}/debug/syncz`, { signal: AbortSignal.timeout(10_000), headers: { connection: 'close' } })).json()
-      const found = isRecord(answer) && Array.isArray(answer['proxies']) ? (answer['proxies'] as Omit<Proxy, 'istiod' | 'revision'>[]) : []
-      return found.map((p) => ({ ...p, istiod: name, revision: labels?.['istio.io/rev'] ?? 'default' }))
-    } catch (cause) {
-      throw new KithError('CONTROL_PLANE_SILENT', `pod ${istioNamespace}/${name} does not say who is connected: ${failure === '' ? (cause as Error).message : failure}`, { cause })
-    } finally {
-      forward.close()
-    }
+    const [answer] = await adminPages({ namespace: istioNamespace, pod: name, port: debugPort }, ['/debug/syncz'], { ...(kubeconfig === undefined ? {} : { kubeconfig }), ...(context === undefined ? {} : { context }) })
+    const found = isRecord(answer) && Array.isArray(answer['proxies']) ? (answer['proxies'] as Omit<Proxy, 'istiod' | 'revision'>[]) : []
+    return found.map((p) => ({ ...p, istiod: name, revision: labels?.['istio.io/rev'] ?? 'default' }))
   }))
   return answers.flat()
 }
