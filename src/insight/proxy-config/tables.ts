@@ -34,14 +34,15 @@ function writtenBy(resource: unknown, kind: string): string {
 }
 
 const dash = (value: string): string => (value === '' ? '-' : value)
-const byNumber = (a: string, b: string): number => Number(a) - Number(b)
+const byNumber = (a: string, b: string): number => (Number(a) || 0) - (Number(b) || 0)
+const compare = (a = '', b = ''): number => (a === b ? 0 : a < b ? -1 : 1)
 
 export function clusterTable(dump: unknown, filter: Filter = {}): Table {
   const rows = resourcesOf(dump, 'Cluster').filter((c) => wanted(text(c['name']), filter)).map((c) => {
     const { fqdn, port, subset, direction } = partsOf(text(c['name']))
     return [fqdn, dash(port), dash(subset), dash(direction), text(c['type']) || text(at(c, 'clusterType.name')) || 'STATIC', writtenBy(c, 'DestinationRule')]
   })
-  return { header: ['SERVICE FQDN', 'PORT', 'SUBSET', 'DIRECTION', 'TYPE', 'DESTINATION RULE'], rows: rows.sort((a, b) => (a[0] === b[0] ? byNumber(a[1] as string, b[1] as string) : (a[0] as string) < (b[0] as string) ? -1 : 1)) }
+  return { header: ['SERVICE FQDN', 'PORT', 'SUBSET', 'DIRECTION', 'TYPE', 'DESTINATION RULE'], rows: rows.sort((a, b) => compare(a[0], b[0]) || byNumber(a[1] as string, b[1] as string) || compare(a[2], b[2])) }
 }
 
 export function listenerTable(dump: unknown, filter: Filter = {}): Table {
