@@ -27,7 +27,8 @@ export async function waitForRollout(client: KubernetesClient, namespace: string
     const hopeless = reasons.some((r) => r.hopeless)
     if (hopeless || Date.now() > endMs) {
       const said = await lastWords(client, pods)
-      throw new KithError('INSTALL_NOT_READY', `Deployment ${namespace}/${name} is not ready${hopeless ? '' : ` after ${timeoutMs / 1000} s`}: ${state.text}${last === '' ? '' : `; ${last}`}${said}`)
+      const advice = /Image/.test(last) ? '\nIs the image where the nodes can pull it? npm run image builds it; --set hub=REGISTRY/PATH --set tag=TAG say where it is.' : ''
+      throw new KithError('INSTALL_NOT_READY', `Deployment ${namespace}/${name} is not ready${hopeless ? '' : ` after ${timeoutMs / 1000} s`}: ${state.text}${last === '' ? '' : `; ${last}`}${said}${advice}`)
     }
     await pause(pollMs)
   }
