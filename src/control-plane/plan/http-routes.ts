@@ -98,8 +98,9 @@ function target(context: PlanContext, owner: VirtualService, d: HttpDestinationS
 /** The cluster that a destination names; where the mesh knows no such one, calls to it end with 503. */
 export function destinationUpstream(context: PlanContext, owner: VirtualService, d: { readonly host?: string; readonly subset?: string; readonly port?: { readonly number?: number } }, listenPort: number): string {
   if (d.host === undefined || d.host === '') return 'BlackHoleCluster'
-  const host = resolveHost(d.host, owner.metadata.namespace, context.mesh.options.domain).toLowerCase()
-  const service = context.scope.byHost.get(host)
+  const named = resolveHost(d.host, owner.metadata.namespace, context.mesh.options.domain).toLowerCase()
+  const service = context.scope.byHost.get(named) ?? context.scope.aliases.find((a) => a.service.host === named)?.of
+  const host = service?.host ?? named
   const only = service?.ports.length === 1 ? service.ports[0]?.number : undefined
   const port = d.port?.number ?? only ?? listenPort
   return upstreamName(port, d.subset === undefined || d.subset === '' ? null : d.subset, host)

@@ -9,8 +9,10 @@ import { planRetries } from './http-features.ts'
 import type { HttpRoute, RouteTable, VirtualHost } from './types.ts'
 import { upstreamName } from './upstreams.ts'
 
-/** `services`: those that this table may name (all with the port, or the one behind an auto-detected port). */
-export function planRouteTable(context: PlanContext, name: string, port: number, services: readonly MeshService[]): RouteTable {
+/** `named`: those that this table may name (all with the port, or the one behind an auto-detected port). */
+export function planRouteTable(context: PlanContext, name: string, port: number, named: readonly MeshService[]): RouteTable {
+  const standing = new Map(context.scope.aliases.filter((a) => named.includes(a.of)).map((a) => [a.service, a.of]))
+  const services = [...named, ...standing.keys()]
   const registry = new Map(services.map((s) => [s.host, s]))
   const specific = mostSpecificVirtualServices(context)
   const taken = new Set<string>()
@@ -42,7 +44,7 @@ export function planRouteTable(context: PlanContext, name: string, port: number,
     }
     for (const host of unknown) push(host, undefined, routes)
   }
-  for (const service of services) if (!taken.has(service.host)) push(service.host, service, [defaultRoute(context, service, port)])
+  for (const service of services) if (!taken.has(service.host)) push(service.host, service, [defaultRoute(context, standing.get(service) ?? service, port)])
   const withRivals = hosts.map((h) => {
     const lost = rivals.get(h.name.slice(0, h.name.lastIndexOf(':')))
     return lost === undefined ? h : { ...h, routes: h.routes.map((r) => ({ ...r, because: { ...r.because, because: [...r.because.because, ...lost] } })) }
@@ -85,7 +87,9 @@ function domainsOf(context: PlanContext, host: string, port: number, service: Me
     if (service.origin === 'kubernetes') {
       const { name, namespace } = service
       const short = [`${name}.${namespace}.svc`, `${name}.${namespace}`]
-      names.push(...(namespace === context.client.namespace ? [name, ...short] : short), ...(service.headless ? [`*.${host}`] : []))
+      names.push(...(namespace === context.client.namespace ? [name, ...short] : short))
+      // A pod of it, by its own name.
+      if (service.headless) names.push(...names.map((n) => `*.${n}`))
     }
     names.push(...service.addresses.filter((a) => !a.includes('/')).map((a) => (a.includes(':') ? `[${a}]` : a)))
   }

@@ -7,12 +7,20 @@ export interface Scope {
   /** Sorted by host; one for each. */
   readonly services: readonly MeshService[]
   readonly byHost: ReadonlyMap<string, MeshService>
+  /** ExternalName Services that stand for a host of the mesh: another name for it, and nothing of their own. */
+  readonly aliases: readonly Alias[]
   /** In the order of precedence: private ones, those exported by name, public ones; the oldest first within each. */
   readonly virtualServices: readonly VirtualService[]
   readonly sidecar: Sidecar | undefined
   /** What its Sidecar names; undefined: everything that is exported. */
   readonly egressHosts: readonly EgressHost[] | undefined
   readonly egress: Decided<'ALLOW_ANY' | 'REGISTRY_ONLY'>
+}
+
+export interface Alias {
+  readonly service: MeshService
+  /** What it stands for. */
+  readonly of: MeshService
 }
 
 export interface EgressHost {
@@ -44,8 +52,24 @@ export function scopeOf(mesh: Mesh, workload: Workload): Scope {
     const before = byHost.get(service.host)
     if (before === undefined || (before.origin === 'entry' && before.namespace !== workload.namespace && service.namespace === workload.namespace)) byHost.set(service.host, narrowed)
   }
+  const aliases = takeAliases(byHost)
   const services = [...byHost.values()].sort((a, b) => (a.host < b.host ? -1 : 1))
-  return { services, byHost, virtualServices: visibleVirtualServices(mesh, workload, hosts), sidecar, egressHosts: hosts, egress: decideEgress(mesh, sidecar) }
+  return { services, byHost, aliases, virtualServices: visibleVirtualServices(mesh, workload, hosts), sidecar, egressHosts: hosts, egress: decideEgress(mesh, sidecar) }
+}
+
+/** Takes them out of the services. A name may stand for a name. */
+function takeAliases(byHost: Map<string, MeshService>): Alias[] {
+  const target = (service: MeshService, seen: ReadonlySet<string>): MeshService | undefined => {
+    const next = service.externalName === undefined ? undefined : byHost.get(service.externalName.toLowerCase().replace(/\.$/, ''))
+    if (next === undefined || seen.has(next.host)) return undefined
+    return next.externalName === undefined ? next : (target(next, new Set([...seen, next.host])) ?? (next.ports.length > 0 ? next : undefined))
+  }
+  const found = [...byHost.values()].flatMap((service): Alias[] => {
+    const of = target(service, new Set([service.host]))
+    return of === undefined ? [] : [{ service, of }]
+  })
+  for (const { service } of found) byHost.delete(service.host)
+  return found
 }
 
 function egressHosts(sidecar: Sidecar, namespace: string): EgressHost[] {

@@ -49,10 +49,21 @@ export function resolveTarget(mesh: Mesh, client: Workload, host: string): Resol
     const service = mesh.services.find((s) => s.addresses.includes(host))
     return { addresses: [host], ...(workload === undefined ? {} : { workload }), ...(service === undefined ? {} : { service }) }
   }
+  return resolveName(mesh, client, host, 0)
+}
+
+/** DNS follows no more names than this. */
+const mostAliases = 8
+
+function resolveName(mesh: Mesh, client: Workload, host: string, depth: number): Resolved {
   const { domain } = mesh.options
   const tries = [`${host}.${client.namespace}.svc.${domain}`, `${host}.svc.${domain}`, `${host}.${domain}`, host]
   for (const name of tries) {
     const found = (mesh.servicesByHost.get(name) ?? []).find((s) => s.origin === 'kubernetes') ?? podOfHeadless(mesh, name)
+    if (found !== undefined && 'host' in found && found.externalName !== undefined && depth < mostAliases) {
+      const target = resolveName(mesh, client, found.externalName.toLowerCase().replace(/\.$/, ''), depth + 1)
+      return target.service === undefined ? { addresses: found.addresses, service: found } : target
+    }
     if (found !== undefined) return 'host' in found ? { addresses: found.headless ? podsOf(mesh, found) : found.addresses, service: found } : { addresses: found.addresses, workload: found }
   }
   const entry = (mesh.servicesByHost.get(host) ?? [])[0]
