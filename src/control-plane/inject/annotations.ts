@@ -41,6 +41,7 @@ export const checkedAnnotations: Readonly<Record<string, Check>> = {
   'sidecar.istio.io/proxyMemoryLimit': quantity,
   'sidecar.istio.io/userVolume': jsonObject,
   'sidecar.istio.io/userVolumeMount': jsonObject,
+  'k8s.v1.cni.cncf.io/networks': networks,
 }
 
 /** One sentence for each annotation that can't be honoured. */
@@ -54,6 +55,16 @@ export function annotationFaults(annotations: Readonly<Record<string, string>>):
 function jsonObject(value: string): string | undefined {
   try {
     return isRecord(JSON.parse(value)) ? undefined : 'it must be a JSON object'
+  } catch (error) {
+    return `it is no JSON: ${(error as Error).message}`
+  }
+}
+
+/** Names, or JSON that a CNI plugin's own network can be added to. */
+function networks(value: string): string | undefined {
+  if (!value.trim().startsWith('[')) return undefined
+  try {
+    return Array.isArray(JSON.parse(value)) ? undefined : 'it must be a JSON list'
   } catch (error) {
     return `it is no JSON: ${(error as Error).message}`
   }

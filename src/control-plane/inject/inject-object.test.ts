@@ -50,7 +50,7 @@ test('probes go by way of the agent, their ports resolved; one that names no por
   const env = (proxy['env'] as { name: string; value?: string }[]).find((e) => e.name === 'ISTIO_KUBE_APP_PROBERS')
   assert.deepEqual(JSON.parse(env?.value ?? ''), { '/app-health/web/readyz': { httpGet: { port: 8080, path: '/ready', scheme: 'HTTPS' }, timeoutSeconds: 3 } })
   const web = pod.spec.containers[0] as Obj
-  assert.deepEqual(web['readinessProbe'], { timeoutSeconds: 3, httpGet: { path: '/app-health/web/readyz', port: 15020 } })
+  assert.deepEqual(web['readinessProbe'], { timeoutSeconds: 3, httpGet: { path: '/app-health/web/readyz', port: 15020, scheme: 'HTTP' } })
   assert.deepEqual(web['livenessProbe'], { exec: { command: ['true'] } })
   const lost = injected(deployment({}, { readinessProbe: { tcpSocket: { port: 'nowhere' } } }))
   assert.deepEqual((lost.pod.spec.containers[0] as Obj)['readinessProbe'], { tcpSocket: { port: 'nowhere' } })

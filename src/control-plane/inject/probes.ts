@@ -38,7 +38,7 @@ export function rewriteProbes(containers: readonly Obj[], statusPort: number, be
       probers[url] = prober
       const { httpGet: _http, tcpSocket: _tcp, grpc: _grpc, ...rest } = handler
       // The agent speaks plain HTTP; host and headers stay as the kubelet would have sent them.
-      const { scheme: _scheme, ...kept } = isRecord(http) ? http : {}
+      const kept = isRecord(http) ? { ...http, ...(http['scheme'] === undefined ? {} : { scheme: 'HTTP' }) } : {}
       holder[field] = { ...rest, httpGet: { ...kept, path: url, port: statusPort } }
     }
     for (const [field, prefix, word] of kinds) one(container, field, prefix, word)

@@ -31,6 +31,12 @@ export interface InjectSettings {
   readonly caAddress: string
   readonly interceptionMode: string
   readonly capNetBindService: boolean
+  readonly readiness: { readonly initialDelaySeconds: number; readonly periodSeconds: number; readonly failureThreshold: number }
+  /** undefined: no startup probe. */
+  readonly startupFailureThreshold: number | undefined
+  /** `multus`: the CNI plugin is called by an annotation. */
+  readonly cniProvider: string
+  readonly crlConfigMap: string
   readonly imagePullSecrets: readonly string[]
   /** On each injected pod, whatever else it carries: `injectedAnnotations`. */
   readonly injectedAnnotations: Readonly<Record<string, string>>
@@ -69,6 +75,8 @@ export function injectSettings(values: unknown = {}, meshConfig: unknown = {}, r
     cni: flag('pilot.cni.enabled', false) || flag('istio_cni.enabled', false), cluster: text('global.multiCluster.clusterName', '') || 'Kubernetes', network: text('global.network', ''), meshId: text('global.meshID', '') || 'cluster.local',
     trustDomain: typeof mesh['trustDomain'] === 'string' ? mesh['trustDomain'] : 'cluster.local', caAddress: text('global.caAddress', '') || 'istiod.istio-system.svc:15012',
     interceptionMode: typeof proxyConfig['interceptionMode'] === 'string' ? proxyConfig['interceptionMode'] : 'REDIRECT', capNetBindService: flag('global.proxy.capNetBindService', false), proxyConfig,
+    readiness: { initialDelaySeconds: Number(text('global.proxy.readinessInitialDelaySeconds', '0')), periodSeconds: Number(text('global.proxy.readinessPeriodSeconds', '15')), failureThreshold: Number(text('global.proxy.readinessFailureThreshold', '4')) },
+    startupFailureThreshold: flag('global.proxy.startupProbe.enabled', true) ? Number(text('global.proxy.startupProbe.failureThreshold', '600')) : undefined, cniProvider: text('pilot.cni.provider', 'default'), crlConfigMap: text('pilot.crlConfigMapName', '') || 'istio-ca-crl',
     imagePullSecrets: names(read('global.imagePullSecrets')), injectedAnnotations: {}, values: isRecord(values) ? values : {}, meshConfig: mesh,
   }
 }

@@ -1,5 +1,7 @@
 // What makes a pod part of the mesh: the sidecar, the container that sets up the redirect, their volumes, labels. Istio's injection-template.yaml, as data.
+import { annotationsForCni, interceptionArgs, modeOf, statusPortOf } from './interception.ts'
 import { ownerUrl } from './owner.ts'
+import type { InjectSettings } from './settings.ts'
 import type { InjectionTemplate, Obj, TemplateInput } from './template-types.ts'
 
 export const sidecarTemplate: InjectionTemplate = {
@@ -10,18 +12,12 @@ export const sidecarTemplate: InjectionTemplate = {
     const before = [...(init === undefined ? [] : [init]), ...(input.native ? [proxy] : [])]
     const secrets = input.settings.imagePullSecrets.map((name) => ({ name }))
     return {
-      metadata: { labels: labelsFor(input), annotations: annotationsFor(input) },
+      metadata: { labels: labelsFor(input), annotations: { ...annotationsFor(input), ...annotationsForCni(input) } },
       spec: { ...(before.length === 0 ? {} : { initContainers: before }), ...(input.native ? {} : { containers: [proxy] }), volumes: [...proxyVolumes(input), ...userVolumes(input.annotations['sidecar.istio.io/userVolume'])], ...(secrets.length === 0 ? {} : { imagePullSecrets: secrets }) },
     }
   },
 }
 
-export function statusPortOf(input: Pick<TemplateInput, 'annotations' | 'settings'>): number {
-  const own = input.annotations['status.sidecar.istio.io/port']
-  return own === undefined ? input.settings.statusPort : Number(own)
-}
-
-export const modeOf = (i: TemplateInput): string => i.annotations['sidecar.istio.io/interceptionMode'] ?? i.settings.interceptionMode
 const bindsLowPorts = (i: TemplateInput): boolean => (i.annotations['sidecar.istio.io/capNetBindService'] ?? String(i.settings.capNetBindService)) === 'true'
 
 function proxyContainer(i: TemplateInput): Obj {
@@ -38,7 +34,7 @@ function proxyContainer(i: TemplateInput): Obj {
       allowPrivilegeEscalation: s.privileged, privileged: s.privileged, readOnlyRootFilesystem: true, capabilities: { ...(add.length === 0 ? {} : { add }), drop: ['ALL'] },
       runAsNonRoot: !asRoot, runAsUser: asRoot ? 0 : i.proxyUid, runAsGroup: i.proxyGid,
     },
-    ...(statusPort === 0 ? {} : probes(a)),
+    ...(statusPort === 0 ? {} : probes(s, a)),
     volumeMounts: [...proxyMounts, ...(bootstrapOf(i) === undefined ? [] : [{ name: 'custom-bootstrap-volume', mountPath: '/etc/istio/custom-bootstrap' }]), ...userVolumes(a['sidecar.istio.io/userVolumeMount'])],
   })
 }
@@ -50,18 +46,22 @@ export function proxyArgs(i: TemplateInput, role: 'sidecar' | 'router'): string[
 
 export const proxyMounts: readonly Obj[] = [
   { name: 'workload-socket', mountPath: '/var/run/secrets/workload-spiffe-uds' }, { name: 'credential-socket', mountPath: '/var/run/secrets/credential-uds' }, { name: 'workload-certs', mountPath: '/var/run/secrets/workload-spiffe-credentials' },
-  { name: 'istiod-ca-cert', mountPath: '/var/run/secrets/istio' }, { name: 'istio-data', mountPath: '/var/lib/istio/data' }, { name: 'istio-envoy', mountPath: '/etc/istio/proxy' }, { name: 'istio-token', mountPath: '/var/run/secrets/tokens' },
+  { name: 'istiod-ca-cert', mountPath: '/var/run/secrets/istio' }, { name: 'istio-ca-crl', mountPath: '/var/run/secrets/istio/crl' }, { name: 'istio-data', mountPath: '/var/lib/istio/data' }, { name: 'istio-envoy', mountPath: '/etc/istio/proxy' }, { name: 'istio-token', mountPath: '/var/run/secrets/tokens' },
   { name: 'istio-podinfo', mountPath: '/etc/istio/pod' },
 ]
 const bootstrapOf = (i: TemplateInput): string | undefined => i.annotations['sidecar.istio.io/bootstrapOverride'] || undefined
 
-function probes(a: Readonly<Record<string, string>>): Obj {
-  const number = (name: string, otherwise: number): number => Number(a[`readiness.status.sidecar.istio.io/${name}`] ?? otherwise)
-  const httpGet = { path: '/healthz/ready', port: 15021 }
-  return {
-    startupProbe: { httpGet, initialDelaySeconds: 0, periodSeconds: 1, timeoutSeconds: 3, failureThreshold: 600 },
-    readinessProbe: { httpGet, initialDelaySeconds: number('initialDelaySeconds', 0), periodSeconds: number('periodSeconds', 15), timeoutSeconds: 3, failureThreshold: number('failureThreshold', 4) },
-  }
+const healthy = (): Obj => ({ path: '/healthz/ready', port: 15021 })
+
+function probes(settings: InjectSettings, annotations: Readonly<Record<string, string>>): Obj {
+  const { startupFailureThreshold: failureThreshold } = settings
+  const startup = failureThreshold === undefined ? {} : { startupProbe: { httpGet: healthy(), initialDelaySeconds: 0, periodSeconds: 1, timeoutSeconds: 3, failureThreshold } }
+  return { ...startup, readinessProbe: readinessProbe(settings, annotations) }
+}
+
+export function readinessProbe({ readiness }: InjectSettings, annotations: Readonly<Record<string, string>>): Obj {
+  const number = (name: keyof InjectSettings['readiness']): number => Number(annotations[`readiness.status.sidecar.istio.io/${name}`] ?? readiness[name])
+  return { httpGet: healthy(), initialDelaySeconds: number('initialDelaySeconds'), periodSeconds: number('periodSeconds'), timeoutSeconds: 3, failureThreshold: number('failureThreshold') }
 }
 
 export function imageOf(i: TemplateInput): string {
@@ -84,6 +84,7 @@ export function environment(i: TemplateInput): Obj[] {
   const { settings: s } = i
   // A pod may say by its label in which network it is.
   const network = i.labels['topology.istio.io/network'] ?? s.network
+  const workload = i.labels['service.istio.io/workload-name'] || i.owner.name
   const field = (name: string, fieldPath: string): Obj => ({ name, valueFrom: { fieldRef: { fieldPath } } })
   const value = (name: string, text: string): Obj => ({ name, value: text })
   const ports = i.containers.flatMap((c) => (Array.isArray(c['ports']) ? (c['ports'] as Obj[]) : []))
@@ -91,7 +92,7 @@ export function environment(i: TemplateInput): Obj[] {
   return [
     value('PILOT_CERT_PROVIDER', 'istiod'), value('CA_ADDR', s.caAddress), field('POD_NAME', 'metadata.name'), field('POD_NAMESPACE', 'metadata.namespace'), field('INSTANCE_IP', 'status.podIP'), field('SERVICE_ACCOUNT', 'spec.serviceAccountName'), field('HOST_IP', 'status.hostIP'),
     value('PROXY_CONFIG', JSON.stringify(i.proxyConfig)), value('ISTIO_META_POD_PORTS', JSON.stringify(ports)), value('ISTIO_META_APP_CONTAINERS', i.containers.map((c) => String(c['name'])).join(',')), value('ISTIO_META_CLUSTER_ID', s.cluster),
-    field('ISTIO_META_NODE_NAME', 'spec.nodeName'), value('ISTIO_META_INTERCEPTION_MODE', modeOf(i)), ...(network === '' ? [] : [value('ISTIO_META_NETWORK', network)]), ...(i.owner.name === '' ? [] : [value('ISTIO_META_WORKLOAD_NAME', i.owner.name), value('ISTIO_META_OWNER', ownerUrl(i.owner, i.namespace))]),
+    field('ISTIO_META_NODE_NAME', 'spec.nodeName'), value('ISTIO_META_INTERCEPTION_MODE', modeOf(i)), ...(network === '' ? [] : [value('ISTIO_META_NETWORK', network)]), ...(workload === '' ? [] : [value('ISTIO_META_WORKLOAD_NAME', workload)]), ...(i.owner.name === '' ? [] : [value('ISTIO_META_OWNER', ownerUrl(i.owner, i.namespace))]),
     value('ISTIO_META_MESH_ID', s.meshId), value('TRUST_DOMAIN', s.trustDomain), ...(bootstrapOf(i) === undefined ? [] : [value('ISTIO_BOOTSTRAP_OVERRIDE', '/etc/istio/custom-bootstrap/custom_bootstrap.json')]), ...Object.entries(metadata).map(([name, v]) => value(name, String(v))),
   ]
 }
@@ -104,22 +105,8 @@ function initContainer(i: TemplateInput): Obj | undefined {
     ? { allowPrivilegeEscalation: s.privileged, privileged: s.privileged, capabilities: { drop: ['ALL'] }, readOnlyRootFilesystem: true, runAsGroup: i.proxyGid, runAsUser: i.proxyUid, runAsNonRoot: true }
     : { allowPrivilegeEscalation: s.privileged, privileged: s.privileged, capabilities: { add: ['NET_ADMIN', 'NET_RAW'], drop: ['ALL'] }, readOnlyRootFilesystem: false, runAsGroup: 0, runAsNonRoot: false, runAsUser: 0 }
   return clean({
-    name: s.cni ? 'istio-validation' : 'istio-init', image: imageOf(i), imagePullPolicy: s.imagePullPolicy, args: ['redirect', ...interception(i), ...(s.cni ? ['--run-validation', '--skip-rule-apply'] : [])], resources: resources(i), securityContext: context,
+    name: s.cni ? 'istio-validation' : 'istio-init', image: imageOf(i), imagePullPolicy: s.imagePullPolicy, args: ['redirect', ...interceptionArgs(i), ...(s.cni ? ['--run-validation', '--skip-rule-apply'] : [])], resources: resources(i), securityContext: context,
   })
-}
-
-function interception(i: TemplateInput): string[] {
-  const { settings: s, annotations: a } = i
-  const traffic = (name: string, otherwise: string): string => a[`traffic.sidecar.istio.io/${name}`] ?? otherwise
-  const statusPort = statusPortOf(i)
-  const excluded = ['15090', '15021', ...traffic('excludeInboundPorts', s.excludeInboundPorts).split(',').map((p) => p.trim()), ...(statusPort === 0 ? [] : [String(statusPort)])].filter((p) => p !== '')
-  const optional = (flag: string, name: string, otherwise: string): string[] => (a[`traffic.sidecar.istio.io/${name}`] === undefined && otherwise === '' ? [] : [flag, traffic(name, otherwise)])
-  const virtual = a['istio.io/reroute-virtual-interfaces'] ?? a['traffic.sidecar.istio.io/kubevirtInterfaces']
-  return [
-    '-p', '15001', '-z', '15006', '-u', String(i.proxyUid), '-m', modeOf(i), '-i', traffic('includeOutboundIPRanges', s.includeIpRanges), '-x', traffic('excludeOutboundIPRanges', s.excludeIpRanges), '-b', traffic('includeInboundPorts', s.includeInboundPorts),
-    '-d', [...new Set(excluded)].join(','), ...optional('-q', 'includeOutboundPorts', s.includeOutboundPorts), ...optional('-o', 'excludeOutboundPorts', s.excludeOutboundPorts),
-    ...(virtual === undefined ? [] : ['-k', virtual]), ...optional('-c', 'excludeInterfaces', ''),
-  ]
 }
 
 export function proxyVolumes(i: TemplateInput): Obj[] {
@@ -128,7 +115,7 @@ export function proxyVolumes(i: TemplateInput): Obj[] {
   return [
     { name: 'workload-socket', emptyDir: {} }, { name: 'credential-socket', emptyDir: {} }, { name: 'workload-certs', emptyDir: {} }, { name: 'istio-envoy', emptyDir: { medium: 'Memory' } }, { name: 'istio-data', emptyDir: {} }, { name: 'istio-podinfo', downwardAPI: podInfo },
     { name: 'istio-token', projected: { sources: [{ serviceAccountToken: { path: 'istio-token', expirationSeconds: 43200, audience: 'istio-ca' } }] } },
-    { name: 'istiod-ca-cert', configMap: { name: 'istio-ca-root-cert' } }, ...(bootstrap === undefined ? [] : [{ name: 'custom-bootstrap-volume', configMap: { name: bootstrap } }]),
+    { name: 'istiod-ca-cert', configMap: { name: 'istio-ca-root-cert' } }, { name: 'istio-ca-crl', configMap: { name: i.settings.crlConfigMap, optional: true } }, ...(bootstrap === undefined ? [] : [{ name: 'custom-bootstrap-volume', configMap: { name: bootstrap } }]),
   ]
 }
 

@@ -82,7 +82,7 @@ test('a gateway is the proxy itself', () => {
   const object = deployment({ 'inject.istio.io/templates': 'gateway' }, { containers: [{ name: 'istio-proxy', image: 'auto', ports: [{ containerPort: 8443 }] }] })
   const injector = injectorOf({}, { values: { global: { imagePullSecrets: ['regcred'] } } })
   const { object: once, pod } = inject(object, injector)
-  assert.deepEqual([names(pod.spec.containers), pod.spec.initContainers, pod.metadata.labels['istio.io/rev'], pod.spec['imagePullSecrets']], [['istio-proxy'], undefined, 'default', [{ name: 'regcred' }]])
+  assert.deepEqual([names(pod.spec.containers), pod.spec.initContainers, pod.metadata.annotations['istio.io/rev'], pod.spec['imagePullSecrets']], [['istio-proxy'], undefined, 'default', [{ name: 'regcred' }]])
   const [proxy] = pod.spec.containers as [{ args: string[]; ports: Obj[] }]
   assert.equal(proxy.args[1], 'router')
   assert.deepEqual(proxy.ports.map((p) => p['containerPort']), [15090, 8443])
