@@ -46,18 +46,21 @@ export const clusterWebhooks: StartWebhooks = async (context) => {
   })
   const setting = nativeSetting(process.env['ENABLE_NATIVE_SIDECARS'])
   const kubelets = new Map<string, string>()
+  /** Of all nodes; thousands are not looked through for each pod. */
+  let everywhere: boolean | undefined
   const nodes = setting !== 'auto' ? undefined : follow({ apiVersion: 'v1', kind: 'Node' }, {
     client, log, signal: ending.signal,
     onChange({ put, gone }) {
       for (const node of put) kubelets.set(node.metadata.name ?? '', kubeletVersion(node))
       for (const key of gone) kubelets.delete(key.slice(key.indexOf('/') + 1))
+      everywhere = undefined
     },
   })
   await Promise.all([settings.settled, nodes?.settled])
 
   const injectorFor = (node: string | undefined): ReviewContext | string => {
     if (source === undefined) return why
-    const native = nativeSidecars(setting, kubelets, node)
+    const native = node === undefined ? (everywhere ??= nativeSidecars(setting, kubelets, undefined)) : nativeSidecars(setting, kubelets, node)
     const mesh = meshConfig()
     const held = injectors.get(native)
     if (held?.mesh === mesh) return held.injector
