@@ -36,7 +36,7 @@ const policy: fc.Arbitrary<Policy> = fc.record({
   action: fc.constantFrom('ALLOW' as const, 'DENY' as const), app: fc.constantFrom('web', 'other'), selects: fc.boolean(),
 }).map(({ app, selects, ...p }) => ({ ...p, ...(selects ? { app } : {}) }))
 const policies = fc.uniqueArray(policy, { minLength: 1, maxLength: 3, selector: (p) => `${p.namespace}/${p.name}` })
-const call = fc.record({ from: fc.constantFrom('web.foo', 'other.foo', 'other.bar', 'web.legacy'), http: fc.boolean(), method: fc.constantFrom('GET', 'POST', 'PUT'), path: fc.constantFrom('/', '/api/x', '/api/a/x', '/other?q=/x'), user: fc.constantFrom(undefined, 'ann', 'bob') })
+const call = fc.record({ from: fc.constantFrom('web.foo', 'other.foo', 'other.bar', 'web.legacy'), http: fc.boolean(), method: fc.constantFrom('GET', 'POST', 'PUT'), path: fc.constantFrom(['/'], ['/api/x'], ['/api/a/x'], ['/other?q=/x'], ['/other/../api/./x', '/api/x'], ['/%61pi/x?q=/../y', '/api/x?q=/../y']), user: fc.constantFrom(undefined, 'ann', 'bob') })
 
 const workload = (namespace: string, name: string): object => ({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name, namespace }, spec: { template: { metadata: { labels: { app: name } }, spec: { serviceAccountName: name, containers: [{ name }] } } } })
 const base = ['foo', 'bar', 'legacy'].flatMap((namespace) => [
@@ -103,14 +103,14 @@ test('allowed or denied, and by which rule, is what the reference says', () => {
     const decoded = decodeObjects(parseYaml([...base, ...drawn.map(objectOf)].map((o) => canonicalJson(o)).join('\n---\n'), 'in.yaml').documents)
     fc.pre(decoded.problems.every((p) => p.severity !== 'error'))
     const [name, namespace] = c.from.split('.') as [string, string]
-    const facts: Facts = { principal: namespace === 'legacy' ? null : `cluster.local/ns/${namespace}/sa/${name}`, method: c.method, path: c.path, host: 'web.bar:8000', port: c.http ? '80' : '9000', user: c.user, http: c.http }
+    const facts: Facts = { principal: namespace === 'legacy' ? null : `cluster.local/ns/${namespace}/sa/${name}`, method: c.method, path: c.path[1] ?? (c.path[0] as string), host: 'web.bar:8000', port: c.http ? '80' : '9000', user: c.user, http: c.http }
     const inForce = drawn.filter((p) => !p.dryRun && p.namespace !== 'foo' && p.app !== 'other')
     const of = (action: string): Policy[] => inForce.filter((p) => (p.action ?? 'ALLOW') === action)
     const denying = of('DENY').flatMap((p) => holding(p, facts))
     const allowing = of('ALLOW').flatMap((p) => holding(p, facts))
     const expected = denying.length > 0 || (of('ALLOW').length > 0 && allowing.length === 0) ? 'deny' : 'allow'
 
-    const answer = explain(buildMesh(decoded.objects), { from: c.from, to: c.http ? `http://web.bar:8000${c.path}` : 'tcp://web.bar:9000', method: c.method, headers: c.user === undefined ? {} : { User: c.user } })
+    const answer = explain(buildMesh(decoded.objects), { from: c.from, to: c.http ? `http://web.bar:8000${c.path[0]}` : 'tcp://web.bar:9000', method: c.method, headers: c.user === undefined ? {} : { User: c.user } })
     const said = answer.server?.authorization
     assert.equal(said?.value, expected)
     assert.equal(answer.outcome === 'blocked', expected === 'deny', answer.outcome)

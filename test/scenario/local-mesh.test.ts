@@ -4,6 +4,8 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test, type TestContext } from 'node:test'
+import { explain } from '#insight'
+import { buildMesh } from '#mesh'
 import { startMesh, type ExecResult, type MeshEvent, type MeshHandle } from '#local'
 import { hasNamespaces, namespacesRefused } from './fixtures/lane.ts'
 import { until } from './fixtures/mesh-lane.ts'
@@ -95,6 +97,30 @@ test('apply and delete take effect before they return; faults name file, line an
   assert.equal((await get(m, 'client.legacy', 'http://echo.foo:8000/')).code, 0)
   const stays = await m.delete('apiVersion: v1\nkind: Service\nmetadata: {name: echo, namespace: foo}\n')
   assert.match(stays.problems[0]?.message ?? '', /stands in .*mesh\.yaml/)
+})
+
+test('who may call: what explain says is what callers get', async (t) => {
+  const m = up(t)
+  if (m === undefined) return
+  const access = (spec: string): string => `{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: access, namespace: foo}, spec: ${spec}}\n`
+  const status = async (from: string, path: string): Promise<number> => Number((await m.exec(from, ['curl', '-s', '-o', '/dev/null', '-w', '%{http_code}', '--max-time', '5', '--path-as-is', '--request-target', path, 'http://echo.foo:8000/'])).stdout)
+  const denied: string[] = []
+  for (const spec of ['{}', '{rules: [{from: [{source: {principals: ["cluster.local/ns/foo/*"]}}]}]}', '{action: DENY, rules: [{to: [{operation: {paths: [/admin]}}]}]}', '{action: DENY, rules: [{from: [{source: {notPrincipals: ["*"]}}]}]}', '{action: CUSTOM, provider: {name: p}, rules: [{}]}']) {
+    await m.apply(access(spec), 'access.yaml')
+    const objects = await m.objects()
+    for (const from of ['client.foo', 'client.legacy']) {
+      for (const path of ['/', '/x/../admin']) {
+        const said = explain(buildMesh(objects), { from, to: `http://echo.foo:8000${path}` })
+        assert.equal(await status(from, path), said.server?.authorization?.value === 'deny' ? 403 : 200, `${spec} ${from} ${path}`)
+        if (said.outcome === 'blocked') denied.push(`${from} ${path}`)
+      }
+    }
+  }
+  const all = ['client.foo /', 'client.foo /x/../admin', 'client.legacy /', 'client.legacy /x/../admin']
+  assert.deepEqual(denied, [...all, ...all.slice(2), 'client.foo /x/../admin', 'client.legacy /x/../admin', ...all.slice(2), ...all])
+  assert.equal((await m.delete(access('{}'))).changes[0]?.action, 'deleted')
+  assert.equal(await status('client.foo', '/'), 200)
+  assert.equal(await status('client.foo', '/admin#x'), 400)
 })
 
 test('exec: output, input, exit codes, no capabilities, and a readable failure', async (t) => {

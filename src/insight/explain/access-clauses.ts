@@ -3,6 +3,7 @@ import { inboundFor, type AccessPolicy, type AccessRule, type AccessTest, type P
 import type { Workload } from '#mesh'
 import { decideInbound, inboundConfig, type InboundCall } from '../simulate/index.ts'
 import type { Question } from './question.ts'
+import { asRead } from './target.ts'
 import type { Explanation, NotApplied } from './types.ts'
 
 /** For each rule of the server's policies that did not decide: the first test that fails. */
@@ -24,7 +25,7 @@ function asArrived(q: Question, answer: Explanation, server: Workload, port: num
   const to = answer.client.destination
   const sni = to === null ? '' : `outbound_.${to.port}_.${to.subset ?? ''}_.${to.host}`
   const { path, authority } = answer.client.route.value
-  const request = q.bytes.http === undefined ? {} : { request: { ...q.request, ...(path === undefined ? {} : { path }), ...(authority === undefined ? {} : { authority }), header: (name: string) => q.request.header(name) } }
+  const request = q.bytes.http === undefined ? {} : { request: { ...q.request, path: asRead(path ?? q.request.path), ...(authority === undefined ? {} : { authority }), header: (name: string) => q.request.header(name) } }
   return {
     original: { address: server.addresses[0] ?? '', port }, source: q.source, principal: mesh ? q.client.identity : '', ...request,
     bytes: mesh ? { tls: { serverName: sni, alpn: [q.bytes.http === undefined ? 'istio' : 'istio-http/1.1', 'istio'] } } : q.bytes,

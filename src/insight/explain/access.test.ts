@@ -66,6 +66,10 @@ const rows: readonly (readonly [string, string, string, 'allow' | 'deny', string
   [policy(from("{notIpBlocks: ['203.0.113.0/24']}")), 'web.legacy', get, 'allow', 'allow'],
   // What is called.
   [policy(to('{methods: [GET], paths: [/get]}')), 'web.foo', get, 'allow', 'allow'],
+  // Whoever sends it, the path is normalised before it is asked.
+  [policy(deny(to('{paths: [/get]}'))), 'web.foo', 'http://web.bar:8000/x/../get', 'deny', 'deny'],
+  [policy(deny(to('{paths: [/get]}'))), 'web.legacy', 'http://web.bar:8000/x/../%67et?y#z', 'deny', 'deny'],
+  [policy(deny(to('{paths: [/get]}'))), 'web.legacy', 'http://web.bar:8000/x/get', 'allow', 'none-denies'],
   [policy(to('{methods: [POST]}')), 'web.foo', get, 'deny', 'none-allows'],
   [policy(to("{paths: ['/g*']}")), 'web.foo', 'http://web.bar:8000/get?x=1', 'allow', 'allow'],
   [policy(to("{paths: ['*/y']}")), 'web.foo', 'http://web.bar:8000/x/y', 'allow', 'allow'],

@@ -190,6 +190,14 @@ test('a name that leads nowhere is an error with the nearest one', () => {
   for (const to of ['not a target', 'http://*/', 'http://user@web.bar/', 'http://web.bar:0/', 'http://web.bar:99999/', 'tcp://web.bar', 'ftp://web.bar']) assert.throws(() => explain(mesh(), { from: 'web.foo', to }), { code: 'WRONG_TARGET' })
 })
 
+test('a path that can’t be read is refused by the first sidecar that reads it', () => {
+  for (const [from, at] of [['web.foo', 'client'], ['web.legacy', 'server']] as const) {
+    const answer = explain(mesh(), { from, to: 'http://web.bar:8000/%zz' })
+    assert.deepEqual([answer.outcome, answer.blocked?.at, answer.blocked?.symptom.slice(0, 3)], ['blocked', at, '400'], from)
+  }
+  assert.equal(explain(mesh(), { from: 'web.foo', to: 'tcp://web.bar:9000' }).outcome, 'mtls')
+})
+
 test('calls of a pod to itself meet no sidecar, whatever the mesh forbids', () => {
   const closed = mesh('{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: default, namespace: foo}, spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}}')
   for (const host of ['localhost', '127.0.0.1', '127.1.2.3', '[::1]']) {

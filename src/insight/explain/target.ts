@@ -1,5 +1,6 @@
 // The URL of a call, and what its host means to the caller: DNS as in a cluster, search domains included.
 import { isIP } from 'node:net'
+import { normalizePath } from '#engine'
 import { selectWorkloads, type Mesh, type MeshService, type Workload } from '#mesh'
 
 export interface Target {
@@ -27,6 +28,12 @@ export function parseTarget(text: string): Target | undefined {
   const plain = host.startsWith('[') ? host.slice(1, -1) : host
   const path = match[4] ?? '/'
   return { scheme, host: plain, port, path: path.startsWith('/') ? path : `/${path}`, authority: match[3] === undefined ? host : `${host}:${port}`, written: match[1] !== undefined }
+}
+
+/** Matches and policies see the path that the proxy has normalised. */
+export function asRead(path: string): string {
+  const normal = normalizePath(path, { normalizePath: true, mergeSlashes: false, escapedSlashes: 'KEEP' })
+  return normal.kind === 'path' ? normal.path : path
 }
 
 /** The caller's own pod, whose calls to itself no sidecar sees. */

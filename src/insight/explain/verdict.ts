@@ -57,6 +57,8 @@ export function inboundVerdict(decision: InboundDecision, w: Words, { mtls, port
     case 'tls-unended':
       if (w.tls.value === 'ISTIO_MUTUAL') return block(w, 'server', `${said(source)} turns mutual TLS off on ${where}, so nobody ends the client’s TLS`, source, [...changeTls(w.tls), 'let the server take mutual TLS: PERMISSIVE or STRICT'])
       return block(w, 'server', `${where} takes plaintext HTTP only (${said(source)}), and the ${ownTls ? 'application' : 'client'} sends TLS`, source, ownTls ? callPlainly(w, false) : changeTls(w.tls))
+    case 'path-refused':
+      return { outcome: 'blocked', blocked: { at: 'server', why: 'the path can’t be read: an escape that is none, a null byte, or dots that climb out of the root', symptom: '400 from the server’s sidecar', source: 'default', fix: ['send a path that RFC 3986 knows'] } }
     case 'denied':
       return denied(w, where, decision.chain.terminal.kind === 'http', accessReasons(authorization, decision.access))
     case 'no-chain':

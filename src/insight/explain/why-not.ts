@@ -1,5 +1,4 @@
 // For each rule that did not apply to a call: which clause ruled it out, in a sentence.
-import { normalizePath } from '#engine'
 import { refTo, type DestinationRule, type PeerAuthentication, type VirtualService } from '#api'
 import { hostCovers, isVisible, resolveHost, selectorCovers, type Mesh, type Workload } from '#mesh'
 import { scopeOf, virtualServicesFor, planContext } from '#plan'
@@ -8,7 +7,7 @@ import { httpClauseFailed, sourceClauseFailed } from './clauses.ts'
 import { findWorkload } from './find-workload.ts'
 import { askAbout } from './question.ts'
 import type { RequestFacts } from './route.ts'
-import { parseTarget, resolveTarget } from './target.ts'
+import { asRead, parseTarget, resolveTarget } from './target.ts'
 import type { Call, Explanation, NotApplied } from './types.ts'
 
 /** Rules for the call's host and its server that had no say. */
@@ -47,12 +46,6 @@ function routesNotTaken(mesh: Mesh, client: Workload, call: Call): NotApplied[] 
     out.push(...matchesNotMet(virtual, client, target.port, request))
   }
   return out
-}
-
-/** Matches see the path that the proxy has normalised. */
-function asRead(path: string): string {
-  const normal = normalizePath(path, { normalizePath: true, mergeSlashes: false, escapedSlashes: 'KEEP' })
-  return normal.kind === 'path' ? normal.path : path
 }
 
 function matchesNotMet(virtual: VirtualService, client: Workload, port: number, request: RequestFacts | undefined): NotApplied[] {

@@ -1,5 +1,5 @@
 // What the server's sidecar does with a connection: the engine's chain and its TLS context against what the client shows.
-import { chooseChain, decideRbac, findListener, type RbacFacts, type RbacVerdict, type RouteRequest, type RuntimeChain, type RuntimeConfig, type SocketAddress, type Validation } from '#engine'
+import { chooseChain, decideRbac, findListener, normalizePath, type RbacFacts, type RbacVerdict, type RouteRequest, type RuntimeChain, type RuntimeConfig, type SocketAddress, type Validation } from '#engine'
 import { connectionFacts, type FirstBytes } from './bytes.ts'
 
 export interface InboundCall {
@@ -17,6 +17,8 @@ export type InboundDecision =
   | { readonly kind: 'no-certificate' | 'foreign-name'; readonly chain: RuntimeChain }
   /** TLS that nobody here ends, where HTTP is read, or meant for this sidecar. */
   | { readonly kind: 'tls-unended'; readonly chain: RuntimeChain }
+  /** The path can't be read: 400. */
+  | { readonly kind: 'path-refused'; readonly chain: RuntimeChain }
   /** `access`: what each RBAC filter said, in order; the last one denied. */
   | { readonly kind: 'denied' | 'taken'; readonly chain: RuntimeChain; readonly access: readonly RbacVerdict[] }
 
@@ -30,7 +32,9 @@ export function decideInbound(config: RuntimeConfig, call: InboundCall, mesh: bo
   } else if (call.bytes.tls === undefined) return { kind: 'no-chain' }
   else if (call.principal === '' && chain.tls.requireClientCertificate) return { kind: 'no-certificate', chain }
   else if (call.principal !== '' && !vouched(chain.tls.validation, call.principal)) return { kind: 'foreign-name', chain }
-  const access = decidePolicy(chain, call)
+  const request = asRead(chain, call.request)
+  if (request === 'refused') return { kind: 'path-refused', chain }
+  const access = decidePolicy(chain, { ...call, ...(request === undefined ? {} : { request }) })
   return { kind: access.every((v) => v.allowed) ? 'taken' : 'denied', chain, access }
 }
 
@@ -38,6 +42,13 @@ export function decideInbound(config: RuntimeConfig, call: InboundCall, mesh: bo
 export function vouched(validation: Validation | undefined, principal: string): boolean {
   const sans = validation?.sans ?? []
   return sans.length === 0 || sans.some((s) => (s.type === 'URI' || s.type === 'ANY') && s.test(principal))
+}
+
+/** Policy sees the path that the application gets. */
+function asRead({ terminal }: RuntimeChain, request: RouteRequest | undefined): RouteRequest | 'refused' | undefined {
+  if (terminal.kind !== 'http' || request === undefined) return undefined
+  const normal = normalizePath(request.path, terminal)
+  return normal.kind === 'reject' ? 'refused' : { ...request, path: normal.path, header: (name) => request.header(name) }
 }
 
 /** Connections first, then requests, as the proxy asks them; the first that denies ends it. */
