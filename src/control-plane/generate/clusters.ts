@@ -50,7 +50,8 @@ function discovery(plan: ProxyPlan, u: Upstream): Obj {
     case 'EDS':
       return { type: 'EDS', edsClusterConfig: { edsConfig: { ads: {}, initialFetchTimeout: '0s', resourceApiVersion: 'V3' }, serviceName: u.name } }
     case 'STRICT_DNS':
-      return { type: 'STRICT_DNS', dnsLookupFamily: dnsFamily(plan), loadAssignment }
+    case 'LOGICAL_DNS':
+      return { type: u.discovery, dnsLookupFamily: dnsFamily(plan), loadAssignment }
     case 'STATIC':
       return { type: 'STATIC', loadAssignment }
     case 'ORIGINAL_DST':

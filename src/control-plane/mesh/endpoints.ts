@@ -24,6 +24,17 @@ export function targetPortOn(workload: Workload, port: ServicePort): number | un
 
 /** Slices are the cluster's own word on who answers and who is ready; pods by selector stand in where none are known, as in files. */
 function kubernetesEndpoints(mesh: Mesh, service: MeshService, port: ServicePort): MeshEndpoint[] {
+  return [...podEndpoints(mesh, service, port), ...selectedEntries(mesh, service, port)]
+}
+
+/** Machines outside the cluster stand behind a Service as its pods do. */
+function selectedEntries(mesh: Mesh, service: MeshService, port: ServicePort): MeshEndpoint[] {
+  const { selector } = service
+  if (selector === undefined) return []
+  return mesh.workloadEntries.filter((e) => e.metadata.namespace === service.namespace && selectorCovers(selector, { ...e.metadata.labels, ...e.spec.labels })).map((e) => fromEntry(mesh, e.spec, port, service, e))
+}
+
+function podEndpoints(mesh: Mesh, service: MeshService, port: ServicePort): MeshEndpoint[] {
   const slices = slicesOf(mesh, service)
   if (slices.length > 0) return sliceEndpoints(mesh, slices, service, port)
   return workloadsOf(mesh, service).flatMap((w) => {
@@ -100,8 +111,7 @@ function entryEndpoints(mesh: Mesh, service: MeshService, port: ServicePort): Me
   if (service.selector !== undefined) {
     const selector = service.selector
     const pods = selectWorkloads(mesh, service.namespace, selector)
-    const entries = mesh.workloadEntries.filter((e) => e.metadata.namespace === service.namespace && selectorCovers(selector, { ...e.metadata.labels, ...e.spec.labels }))
-    return [...pods.flatMap((w) => fromWorkload(w, typeof port.targetPort === 'number' ? port.targetPort : port.number, w.ready)), ...entries.map((e) => fromEntry(mesh, e.spec, port, service, e))]
+    return [...pods.flatMap((w) => fromWorkload(w, typeof port.targetPort === 'number' ? port.targetPort : port.number, w.ready)), ...selectedEntries(mesh, service, port)]
   }
   const own = (spec.endpoints ?? []).map((e) => fromEntry(mesh, e, port, service))
   if (own.length > 0 || service.resolution !== 'dns' || service.host.startsWith('*')) return own

@@ -42,7 +42,7 @@ function fromEntry(entry: ServiceEntry): MeshService[] {
     addresses: (spec.addresses ?? []).filter((a) => a !== '').map(canonicalAddress),
     ports: (spec.ports ?? []).map((p) => ({ number: p.number ?? 0, name: p.name ?? '', protocol: declaredProtocol(p.protocol), targetPort: p.targetPort === undefined || p.targetPort === 0 ? (p.number ?? 0) : p.targetPort })),
     ...(spec.workloadSelector?.labels === undefined ? {} : { selector: spec.workloadSelector.labels }),
-    headless: false, resolution, meshExternal: spec.location !== 'MESH_INTERNAL', exportTo: spec.exportTo ?? [], subjectAltNames: spec.subjectAltNames ?? [], publishNotReadyAddresses: false,
+    headless: false, resolution, ...(spec.resolution === 'DNS_ROUND_ROBIN' ? { dnsRoundRobin: true } : {}), meshExternal: spec.location !== 'MESH_INTERNAL', exportTo: spec.exportTo ?? [], subjectAltNames: spec.subjectAltNames ?? [], publishNotReadyAddresses: false,
     creationTimestamp: entry.metadata.creationTimestamp ?? '', object: entry,
   }))
 }

@@ -55,6 +55,8 @@ export interface MeshService {
   readonly headless: boolean
   readonly externalName?: string
   readonly resolution: 'cluster' | 'none' | 'static' | 'dns'
+  /** DNS: one of the answers at a time, whichever came last. */
+  readonly dnsRoundRobin?: boolean
   readonly meshExternal: boolean
   /** As written; empty = the mesh's default. */
   readonly exportTo: readonly string[]

@@ -97,6 +97,6 @@ export function namespaceMtls(mesh: Mesh, namespace: string): Decided<MtlsMode> 
 }
 
 /** Ports that the workload's policy speaks of. */
-export function portsWithOwnMode(mesh: Mesh, workload: Workload): number[] {
+export function portsWithOwnMode(mesh: Mesh, workload: Pick<Workload, 'namespace' | 'labels'>): number[] {
   return Object.keys(policiesFor(mesh, workload).workload[0]?.spec.portLevelMtls ?? {}).map(Number).filter((p) => p > 0 && p < 65536)
 }

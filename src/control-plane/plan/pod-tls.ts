@@ -1,7 +1,8 @@
 // Calls to a pod's own address: headless services, StatefulSet pods, ingress controllers, plain addresses. Each pod gets what its port takes, and must prove to be itself.
 // Istio: a headless service's pods all or none (isTLSModeDisabled), any other address plaintext; compat.autoMtls: istio has it so.
+import { isIP } from 'node:net'
 import { byDefault } from '#lib/decided.ts'
-import { hostCovers, redirectionOf, sidecarPorts, type Mesh, type MeshEndpoint, type MeshService, type ServicePort, type Workload } from '#mesh'
+import { canonicalAddress, hostCovers, redirectionOf, sidecarPorts, type Mesh, type MeshEndpoint, type MeshService, type ServicePort, type Workload } from '#mesh'
 import type { PlanContext } from './context.ts'
 import { portsWithOwnMode } from './mtls.ts'
 import type { PodTls, ProxyPlan } from './types.ts'
@@ -30,7 +31,21 @@ export function visiblePods(context: PlanContext): readonly PodTls[] {
 }
 
 function wholeBook(mesh: Mesh): readonly PodTls[] {
-  return mesh.workloads.flatMap((w) => podTls(mesh, w)).sort((a, b) => (a.address < b.address ? -1 : 1))
+  return [...mesh.workloads.flatMap((w) => podTls(mesh, w)), ...machines(mesh)].sort((a, b) => (a.address < b.address ? -1 : 1))
+}
+
+/** Machines outside the cluster that say they take it. */
+function machines(mesh: Mesh): PodTls[] {
+  return mesh.workloadEntries.flatMap(({ spec, metadata }): PodTls[] => {
+    const labels = { ...metadata.labels, ...spec.labels }
+    if (isIP(spec.address ?? '') === 0 || labels['security.istio.io/tlsMode'] !== 'istio') return []
+    const endpoint = (port: number | null): Parameters<typeof decideEndpointTls>[1] => ({ port, labels, takesMtls: true, namespace: metadata.namespace })
+    const tls = decideEndpointTls({ mesh }, endpoint(null), {})
+    const except = portsWithOwnMode(mesh, { namespace: metadata.namespace, labels }).sort((a, b) => a - b).map((port) => ({ port, tls: decideEndpointTls({ mesh }, endpoint(port), {}) })).filter((e) => e.tls.value !== tls.value)
+    if (tls.value === 'DISABLE' && except.length === 0) return []
+    const account = spec.serviceAccount ?? ''
+    return [{ address: canonicalAddress(spec.address as string), sans: account === '' ? [] : withAliases(mesh, [`spiffe://${mesh.options.trustDomain}/ns/${metadata.namespace}/sa/${account}`]), tls, except }]
+  })
 }
 
 function narrow(context: PlanContext, all: readonly PodTls[]): readonly PodTls[] {

@@ -205,8 +205,8 @@ export interface Upstream {
   readonly protocol: PortProtocol
   readonly meshExternal: boolean
   /** EDS: endpoints come by EndpointsPlan; the others as in Envoy. */
-  readonly discovery: 'EDS' | 'STRICT_DNS' | 'ORIGINAL_DST' | 'STATIC'
-  /** STRICT_DNS: host names and ports to resolve. */
+  readonly discovery: 'EDS' | 'STRICT_DNS' | 'LOGICAL_DNS' | 'ORIGINAL_DST' | 'STATIC'
+  /** STRICT_DNS and LOGICAL_DNS: host names and ports to resolve. */
   readonly dnsEndpoints?: readonly Endpoint[]
   readonly dnsLocalityWeights?: Readonly<Record<string, number>>
   readonly tls: Decided<UpstreamTls>

@@ -36,14 +36,14 @@ export function planUpstream(context: PlanContext, service: MeshService, port: S
   const source = policy.tls?.from ?? rule?.policy?.from ?? rule?.from[0]
   return {
     name: upstreamName(port.number, subset, service.host), host: service.host, port: port.number, subset, protocol: port.protocol, meshExternal: service.meshExternal, discovery,
-    ...(discovery === 'STRICT_DNS' ? dnsEndpoints(context, service, port, subset, rule) : {}),
+    ...(discovery === 'STRICT_DNS' || discovery === 'LOGICAL_DNS' ? dnsEndpoints(context, service, port, subset, rule) : {}),
     tls, ...byAddress, ...hashing(policy), destinationRule: source === undefined ? null : refTo(source, source === policy.tls?.from ? policy.tls.path : 'spec'), balancing,
     connectionPool: { ...planPool(policy.connectionPool?.value, context), ...retryBudgetOf(rule) }, ...(policy.outlierDetection === undefined ? {} : { outlier: planOutlier(policy.outlierDetection.value) }),
   }
 }
 
 function discoveryOf(service: MeshService): Upstream['discovery'] {
-  if (service.resolution === 'dns') return service.host.startsWith('*') ? 'ORIGINAL_DST' : 'STRICT_DNS'
+  if (service.resolution === 'dns') return service.host.startsWith('*') ? 'ORIGINAL_DST' : service.dnsRoundRobin === true ? 'LOGICAL_DNS' : 'STRICT_DNS'
   // A headless service's client has chosen the pod; sending it elsewhere would be wrong.
   if (service.headless || (service.origin === 'entry' && service.resolution === 'none')) return 'ORIGINAL_DST'
   return 'EDS'
