@@ -15,7 +15,7 @@ export const defaultValues: Values = {
     logging: { level: 'info' }, network: '', meshID: '', multiCluster: { clusterName: '' }, caAddress: '',
     defaultPodDisruptionBudget: { enabled: true },
     proxy: {
-      image: 'proxyv2', logLevel: 'warning', privileged: false, statusPort: 15020, clusterDomain: 'cluster.local', autoInject: 'enabled', holdApplicationUntilProxyStarts: false, capNetBindService: false,
+      image: 'proxyv2', logLevel: 'warning', privileged: false, statusPort: 15020, autoInject: 'enabled', holdApplicationUntilProxyStarts: false, capNetBindService: false,
       includeIPRanges: '*', excludeIPRanges: '', includeInboundPorts: '*', excludeInboundPorts: '', includeOutboundPorts: '', excludeOutboundPorts: '',
       resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { cpu: '2000m', memory: '1024Mi' } },
     },
@@ -48,6 +48,7 @@ export const withoutEffect: Readonly<Record<string, string>> = {
   'global.jwtPolicy': 'tokens are always checked with their audience (third-party-jwt)',
   'global.pilotCertProvider': 'the control plane’s own CA is the only one',
   'global.variant': 'there is one image, and it is distroless',
+  'global.proxy.clusterDomain': 'the names of the mesh’s hosts end in cluster.local',
   'gateways': 'Kith has no gateways yet',
   'profile': 'every profile gives the control plane alone, which is Istio’s minimal',
 }
