@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { KithError } from '#lib/errors.ts'
 import type { Collection, KubernetesClient } from '#lib/kubernetes/types.ts'
 import type { Logger } from '#lib/log.ts'
+import { gatheredLog, type Gathered } from './gathered-log.ts'
 import { Reflector, type Changes } from './reflector.ts'
 
 export interface Followed {
@@ -17,8 +18,8 @@ export interface FollowOptions {
   readonly signal: AbortSignal
   readonly log: Logger
   readonly onChange: (changes: Changes) => void
-  /** Listed whole, refused, lost, back again. */
-  readonly onState?: () => void
+  /** Where several kinds are followed and share their lines of the log. */
+  readonly gathered?: Gathered
   /** 0 ≤ n < 1. */
   readonly pick?: () => number
   /** What guards doors: to go on without it because reading it is forbidden would open them. Only a kind that does not exist counts as settled. */
@@ -70,18 +71,17 @@ async function run(of: Collection, reflector: Reflector, options: FollowOptions,
 }
 
 /** Says what changed in how a kind stands, once: refused, lost, back. */
-function teller(of: Collection, reflector: Reflector, { log, onState, guards }: FollowOptions): () => void {
+function teller(of: Collection, reflector: Reflector, { log, gathered = gatheredLog(log), guards }: FollowOptions): () => void {
   let said: 'well' | 'refused' | 'lost' = 'well'
   return () => {
     const { refused, lost } = reflector
     const now = refused !== undefined ? 'refused' : lost !== undefined ? 'lost' : 'well'
     if (now === said) return
     said = now
-    const fields = { kind: of.kind, apiVersion: of.apiVersion, ...(lost === undefined ? { objects: reflector.size } : { code: lost.code, reason: lost.message, objects: reflector.size }) }
-    if (now === 'refused' && guards === true && !reflector.synced && refused?.code === 'K8S_FORBIDDEN') log.error(fields, 'reading a security kind is forbidden, nothing is served until it can be read')
-    else if (now === 'refused') log.warn(fields, 'kind can not be read, going on without it and trying again')
-    else if (now === 'lost') log.warn(fields, 'api server lost, what was last known stays')
-    else log.info(fields, 'kind is read again')
-    onState?.()
+    const about = { kind: of.kind, ...(lost === undefined ? {} : { code: lost.code, reason: lost.message }), objects: reflector.size }
+    if (now === 'refused' && guards === true && !reflector.synced && refused?.code === 'K8S_FORBIDDEN') log.error(about, 'reading a security kind is forbidden, nothing is served until it can be read')
+    else if (now === 'refused') gathered.say('warn', 'kind can not be read, going on without it and trying again', about)
+    else if (now === 'lost') gathered.say('warn', 'api server lost, what was last known stays', about)
+    else gathered.say('info', 'kind is read again', about)
   }
 }

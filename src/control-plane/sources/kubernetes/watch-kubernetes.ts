@@ -3,6 +3,7 @@ import type { KubernetesClient } from '#lib/kubernetes/types.ts'
 import type { Logger } from '#lib/log.ts'
 import type { Objects } from '../objects.ts'
 import { follow, type Followed } from './follow.ts'
+import { gatheredLog } from './gathered-log.ts'
 import { HeldObjects, type HeldStatus } from './held-objects.ts'
 import { watchedKinds, type WatchedKind } from './kinds.ts'
 import { dueMs, notice, type LastRun, type Pending } from './settle.ts'
@@ -38,6 +39,7 @@ export interface KubernetesWatch {
 export function watchKubernetes(client: Pick<KubernetesClient, 'pages' | 'watch'>, options: KubernetesWatchOptions, onChange: (objects: Objects) => void): KubernetesWatch {
   const { log, kinds = watchedKinds, pick = Math.random, now = () => performance.now() } = options
   const held = new HeldObjects()
+  const gathered = gatheredLog(log)
   const ending = new AbortController()
   let pending: Pending | undefined
   let last: LastRun | undefined
@@ -55,7 +57,7 @@ export function watchKubernetes(client: Pick<KubernetesClient, 'pages' | 'watch'
     timer = setTimeout(run, Math.max(0, dueMs(pending, last) - now()))
   }
   const followed: Followed[] = kinds.map((kind) => follow(kind.of, {
-    client, log, pick, signal: ending.signal, guards: kind.guards === true,
+    client, log, gathered, pick, signal: ending.signal, guards: kind.guards === true,
     onChange(changes) {
       if (!held.take(kind, changes)) return
       pending = notice(pending, now(), kind.endpoints)
@@ -74,6 +76,7 @@ export function watchKubernetes(client: Pick<KubernetesClient, 'pages' | 'watch'
     statuses: () => held.statuses(),
     close() {
       clearTimeout(timer)
+      gathered.flush()
       ending.abort()
     },
   }
