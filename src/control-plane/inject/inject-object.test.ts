@@ -65,6 +65,18 @@ test('what Prometheus was told goes to the agent', () => {
   assert.equal(injected(deployment({ 'prometheus.io/scrape': 'false' })).pod.metadata.annotations['prometheus.io/port'], undefined)
 })
 
+test('several endpoints of metrics, and those that can’t be scraped', () => {
+  const { proxy, pod } = injected(deployment({ 'prometheus.istio.io/scrape-targets': '8080:/metrics, 9100' }))
+  const env = (proxy['env'] as { name: string; value?: string }[]).find((e) => e.name === 'ISTIO_PROMETHEUS_ANNOTATIONS')
+  assert.deepEqual(JSON.parse(env?.value ?? ''), { scrape: '', path: '/metrics', port: '8080', targets: [{ port: '8080', path: '/metrics' }, { port: '9100', path: '/metrics' }] })
+  assert.equal(pod.metadata.annotations['prometheus.istio.io/scrape-targets'], undefined)
+  for (const bad of [{ 'prometheus.io/port': 'web' }, { 'prometheus.io/port': '15090' }, { 'prometheus.io/port': '70000' }, { 'prometheus.istio.io/scrape-targets': '15000:/x' }, { 'prometheus.istio.io/scrape-targets': ':/x' }]) {
+    const result = injectObject(deployment(bad), context)
+    assert.ok(result.kind === 'faulty' && result.faults.join().includes(Object.keys(bad)[0] ?? ''), JSON.stringify(bad))
+    assert.equal(injectObject(deployment({ ...bad, 'prometheus.io/scrape': 'false' }), context).kind, 'injected')
+  }
+})
+
 test('a bad annotation refuses the pod and is named', () => {
   const bad = { 'traffic.sidecar.istio.io/excludeOutboundPorts': '70000', 'sidecar.istio.io/proxyCPU': 'lots', 'traffic.sidecar.istio.io/excludeOutboundIPRanges': '10.0.0.0', 'sidecar.istio.io/interceptionMode': 'MAGIC', 'proxy.istio.io/config': '[', 'sidecar.istio.io/userVolume': 'x', 'status.sidecar.istio.io/port': '-1' }
   for (const [name, value] of Object.entries(bad)) {

@@ -3,7 +3,7 @@
 import { isRecord } from '#api'
 import { annotationFaults } from './annotations.ts'
 import { cloneJson } from './clone.ts'
-import { containersOf, keepOthers, overridesKey, statusKey, takeOutEarlier } from './earlier.ts'
+import { containersOf, keepOthers, overridesKey, statusKey, takeOutEarlier, type Earlier } from './earlier.ts'
 import { modeOf, statusPortOf } from './interception.ts'
 import { strategicMerge } from './merge.ts'
 import type { PodOwner } from './owner.ts'
@@ -59,7 +59,9 @@ export function injectPod(pod: PodInput, context: InjectContext): InjectedPod {
   const proxy = fields.flatMap((f) => containersOf(spec, f)).find((c) => c['name'] === 'istio-proxy' && namesIn(rendered).has('istio-proxy'))
   if (proxy !== undefined) {
     if (modeOf(input) === 'TPROXY' && isRecord(proxy['securityContext'])) proxy['securityContext'] = { ...proxy['securityContext'], runAsUser: 0 }
-    warnings.push(...completeProxy(proxy, spec, allAnnotations, input, earlier))
+    const done = completeProxy(proxy, spec, allAnnotations, input, earlier)
+    if (done.faults.length > 0) return { faults: done.faults }
+    warnings.push(...done.warnings)
     keepOthers(proxy, earlier, settings.revision, spec)
   }
   reorder(spec, annotations, input)
@@ -150,15 +152,15 @@ function addRest(spec: Obj, rendered: PartialPod): unknown[] {
 }
 
 /** Probes and metrics of the application go by way of the sidecar. */
-function completeProxy(proxy: Obj, spec: Obj, annotations: Record<string, string>, input: TemplateInput, earlier: ReturnType<typeof takeOutEarlier>): readonly string[] {
+function completeProxy(proxy: Obj, spec: Obj, annotations: Record<string, string>, input: TemplateInput, earlier: Earlier): { readonly warnings: readonly string[]; readonly faults: readonly string[] } {
   const { settings } = input
   const applications = fields.flatMap((f) => containersOf(spec, f)).filter((c) => !ours.includes(String(c['name'])))
   const rewrite = (annotations['sidecar.istio.io/rewriteAppHTTPProbers'] ?? String(settings.rewriteAppHttpProbers)) === 'true'
   const probed = rewrite ? rewriteProbes(applications, statusPortOf(input), earlier.probers) : { probers: {}, warnings: [] }
   const env = Array.isArray(proxy['env']) ? (proxy['env'] as Obj[]) : []
-  const metrics = mergePrometheus(annotations, settings, earlier.prometheus)
+  const { env: metrics, faults } = mergePrometheus(annotations, settings, earlier)
   proxy['env'] = [...env, ...(Object.keys(probed.probers).length > 0 ? [{ name: 'ISTIO_KUBE_APP_PROBERS', value: JSON.stringify(probed.probers) }] : []), ...(metrics === undefined ? [] : [metrics])]
-  return probed.warnings
+  return { warnings: probed.warnings, faults }
 }
 
 /** Classic: the check first, the redirect last, so that init containers can still reach the network. Native: both before the sidecar, the sidecar before all others. */

@@ -1,23 +1,58 @@
 // Prometheus scrapes the agent, which merges; what the application had asked for goes to the agent. Istio: pkg/kube/inject/webhook.go, applyPrometheusMerge.
+import type { Earlier } from './earlier.ts'
 import type { InjectSettings } from './settings.ts'
 import type { Obj } from './template-types.ts'
 
-/** Changes the annotations; the environment for the sidecar, or undefined. `before`: what an earlier injection had told the agent. */
-export function mergePrometheus(annotations: Record<string, string>, settings: InjectSettings, before: Obj | undefined): Obj | undefined {
-  const merge = (annotations['prometheus.istio.io/merge-metrics'] ?? String(settings.enablePrometheusMerge)).toLowerCase()
-  const asked = { scrape: find(annotations, 'scrape'), path: find(annotations, 'path'), port: find(annotations, 'port') }
-  if (/^(false|f|0)$/i.test(asked.scrape ?? '') || !['true', '1', 't'].includes(merge)) return undefined
-  const port = String(settings.statusPort)
-  if (asked.port === port || asked.path === '/stats/prometheus') return before
-  // Of two spellings Prometheus would take any.
-  for (const key of Object.keys(annotations)) if (/^prometheus_io_(scrape|path|port)$/.test(sanitized(key))) delete annotations[key]
-  Object.assign(annotations, { 'prometheus.io/port': port, 'prometheus.io/path': '/stats/prometheus', 'prometheus.io/scrape': 'true' })
-  if (Object.values(asked).every((v) => v === undefined)) return undefined
-  return { name: 'ISTIO_PROMETHEUS_ANNOTATIONS', value: JSON.stringify({ scrape: asked.scrape ?? '', path: asked.path ?? '', port: asked.port ?? '' }) }
+interface Target {
+  readonly port: string
+  readonly path: string
 }
 
-function find(annotations: Readonly<Record<string, string>>, word: string): string | undefined {
-  return Object.entries(annotations).find(([key]) => sanitized(key) === `prometheus_io_${word}`)?.[1]
+/** The sidecar's own: to merge them would be to merge what is merged, or what is no metrics. */
+const reserved: Readonly<Record<string, string>> = { 15000: 'admin', 15001: 'outbound traffic', 15004: 'debug', 15006: 'inbound traffic', 15008: 'tunnel', 15020: 'the agent', 15021: 'health', 15053: 'DNS', 15090: 'the proxy’s own metrics, merged already' }
+const targetsKey = 'prometheus.istio.io/scrape-targets'
+
+/** Changes the annotations. `env`: for the sidecar; `faults`: a port that can't be scraped. */
+export function mergePrometheus(annotations: Record<string, string>, settings: InjectSettings, earlier: Earlier): { readonly env?: Obj; readonly faults: readonly string[] } {
+  const merge = (annotations['prometheus.istio.io/merge-metrics'] ?? String(settings.enablePrometheusMerge)).toLowerCase()
+  const asked = { scrape: find(annotations, 'prometheus_io_scrape'), path: find(annotations, 'prometheus_io_path'), port: find(annotations, 'prometheus_io_port') }
+  if (/^(false|f|0)$/i.test(asked.scrape ?? '') || !['true', '1', 't'].includes(merge)) return { faults: [] }
+  const port = String(settings.statusPort)
+  const ours = { 'prometheus.io/port': port, 'prometheus.io/path': '/stats/prometheus', 'prometheus.io/scrape': 'true' }
+  const again = earlier.revision !== undefined && asked.path === ours['prometheus.io/path']
+  if (again) Object.assign(annotations, ours)
+  if (again || asked.port === port) return { faults: [], ...(earlier.prometheus === undefined ? {} : { env: earlier.prometheus }) }
+
+  const targets = targetsOf(annotations[targetsKey] ?? '')
+  const faults = targets.length > 0 ? targets.flatMap((t) => portFault(targetsKey, t.port)) : portFault('prometheus.io/port', asked.port ?? '')
+  if (faults.length > 0) return { faults }
+  // Of two spellings Prometheus would take any.
+  for (const key of Object.keys(annotations)) if (/^prometheus_io_(scrape|path|port)$/.test(sanitized(key)) || (key === targetsKey && targets.length > 0)) delete annotations[key]
+  Object.assign(annotations, ours)
+  if (targets.length === 0 && Object.values(asked).every((v) => v === undefined || v === '')) return { faults: [] }
+  const [first] = targets
+  const value = { scrape: asked.scrape ?? '', path: first?.path ?? asked.path ?? '', port: first?.port ?? asked.port ?? '', ...(targets.length === 0 ? {} : { targets }) }
+  return { faults: [], env: { name: 'ISTIO_PROMETHEUS_ANNOTATIONS', value: JSON.stringify(value) } }
+}
+
+/** `8080:/metrics,9100` */
+function targetsOf(text: string): Target[] {
+  return text.split(',').map((t) => t.trim()).filter((t) => t !== '').map((t) => {
+    const colon = t.indexOf(':')
+    return { port: (colon === -1 ? t : t.slice(0, colon)).trim(), path: (colon === -1 ? '' : t.slice(colon + 1).trim()) || '/metrics' }
+  })
+}
+
+function portFault(annotation: string, port: string): string[] {
+  if (port === '' && annotation !== targetsKey) return []
+  const number = /^\d{1,5}$/.test(port) ? Number(port) : 0
+  if (number < 1 || number > 65535) return [`invalid annotation ${annotation}: "${port}" is no port (1 to 65535)`]
+  const why = reserved[String(number)]
+  return why === undefined ? [] : [`invalid annotation ${annotation}: port ${number} is the sidecar’s (${why})`]
+}
+
+function find(annotations: Readonly<Record<string, string>>, name: string): string | undefined {
+  return Object.entries(annotations).find(([key]) => sanitized(key) === name)?.[1]
 }
 
 /** As Prometheus makes a label's name of an annotation's. */
