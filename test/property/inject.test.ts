@@ -85,3 +85,18 @@ test('of a file, what is not injected keeps its bytes', () => {
     }
   }), { numRuns: 100 })
 })
+
+test('whatever is sent, there is an answer, and it never lets a pod in by mistake', () => {
+  const junk = fc.letrec((tie) => ({
+    any: fc.oneof({ maxDepth: 5, depthSize: 'medium' }, fc.constantFrom(null, 0, -1, 1e300, true, '', 'x', '{', '[]', 'istio-proxy', 'auto', '__proto__'), fc.array(tie('any'), { maxLength: 3 }), fc.dictionary(fc.constantFrom('name', 'env', 'value', 'ports', 'containerPort', 'httpGet', 'port', 'readinessProbe', 'lifecycle', 'preStop', 'securityContext', 'runAsUser', 'image', 'volumeMounts', 'mountPath', '__proto__', 'constructor', 'labels', 'annotations', 'ownerReferences', 'controller', 'kind'), tie('any'), { maxKeys: 5, noNullPrototype: true })),
+  })).any
+  const annotationName = fc.constantFrom('sidecar.istio.io/status', 'proxy.istio.io/overrides', 'proxy.istio.io/config', 'inject.istio.io/templates', 'sidecar.istio.io/userVolume', 'sidecar.istio.io/userVolumeMount', 'k8s.v1.cni.cncf.io/networks', 'prometheus.io/port', 'prometheus.istio.io/scrape-targets', 'sidecar.istio.io/nativeSidecar', 'status.sidecar.istio.io/port', 'sidecar.istio.io/init-containers-before-proxy')
+  const text = fc.oneof(fc.string(), junk.map((j) => JSON.stringify(j) ?? ''), fc.constantFrom('{"containers":["web"],"initContainers":[1,null]}', '{"containers":[{"name":"web"},null,1]}', 'sidecar,custom', '"x"'))
+  const metadata = fc.record({ name: junk, generateName: junk, labels: fc.oneof(junk, fc.dictionary(fc.constantFrom('app', 'pod-template-hash', 'deploymentconfig'), fc.oneof(fc.string(), junk))), annotations: fc.oneof(junk, fc.dictionary(annotationName, text, { noNullPrototype: true })), ownerReferences: fc.oneof(junk, fc.array(fc.record({ controller: fc.constant(true), kind: junk, name: junk, apiVersion: junk }))) }, { requiredKeys: [] })
+  const spec = fc.record({ containers: fc.oneof(junk, fc.array(junk, { maxLength: 3 })), initContainers: fc.oneof(junk, fc.array(junk, { maxLength: 2 })), volumes: junk, hostNetwork: junk, os: junk, securityContext: junk, imagePullSecrets: junk, dnsConfig: junk }, { requiredKeys: [] })
+  const object = fc.oneof(junk, fc.record({ kind: fc.constant('Pod'), metadata: fc.oneof(metadata, junk), spec: fc.oneof(spec, junk) }, { requiredKeys: ['kind'] }))
+  fc.assert(fc.property(fc.nat(injectors.length - 1), object, (which, o) => {
+    const { answer, outcome } = reviewAdmission(JSON.parse(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: { uid: 'u', namespace: 'shop', object: o } })), injectors[which] as Injector)
+    assert.equal(answer.response.allowed, outcome === 'injected' || outcome === 'skipped')
+  }), { numRuns: 3000 })
+})

@@ -47,7 +47,7 @@ export const checkedAnnotations: Readonly<Record<string, Check>> = {
 /** One sentence for each annotation that can't be honoured. */
 export function annotationFaults(annotations: Readonly<Record<string, string>>): string[] {
   return Object.entries(annotations).flatMap(([name, value]) => {
-    const why = checkedAnnotations[name]?.(value)
+    const why = Object.hasOwn(checkedAnnotations, name) ? checkedAnnotations[name]?.(value) : undefined
     return why === undefined ? [] : [`invalid annotation ${name}: ${why}`]
   })
 }

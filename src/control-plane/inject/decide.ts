@@ -164,7 +164,7 @@ export function selects(selector: LabelSelector, labels: Readonly<Record<string,
 }
 
 function expressionHolds(e: { readonly key: string; readonly operator: string; readonly values?: readonly string[] }, labels: Readonly<Record<string, string>>): boolean {
-  const value = labels[e.key]
+  const value = Object.hasOwn(labels, e.key) ? labels[e.key] : undefined
   if (e.operator === 'In') return value !== undefined && (e.values ?? []).includes(value)
   if (e.operator === 'NotIn') return value === undefined || !(e.values ?? []).includes(value)
   if (e.operator === 'Exists') return value !== undefined

@@ -92,3 +92,11 @@ test('the user’s own istio-proxy is laid over ours, its uid goes to the redire
   const args = (pod.spec.initContainers as Obj[])[0]?.['args'] as string[]
   assert.equal(args[args.indexOf('-u') + 1], '4444')
 })
+
+test('names that every object has are names like others', () => {
+  const odd = JSON.parse('{"toString": "x", "constructor": "y", "__proto__": "z"}') as Record<string, string>
+  assert.deepEqual(injected(deployment(odd)).pod.metadata.annotations['toString'], 'x')
+  assert.equal(injectObject({ apiVersion: 'v1', kind: 'constructor', spec: {} }, context).kind, 'untouched')
+  const result = injectObject(deployment({ 'inject.istio.io/templates': 'toString' }), context)
+  assert.ok(result.kind === 'faulty' && result.faults.join().includes('there is no template "toString"'))
+})

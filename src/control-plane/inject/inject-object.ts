@@ -23,7 +23,7 @@ const podPaths: Readonly<Record<string, readonly string[]>> = {
 export function injectObject(object: Obj, context: Injector): ObjectResult {
   if (object['kind'] === 'List' && Array.isArray(object['items'])) return injectList(object, object['items'], context)
   const kind = String(object['kind'])
-  const path = podPaths[kind]
+  const path = Object.hasOwn(podPaths, kind) ? podPaths[kind] : undefined
   if (path === undefined || typeof object['apiVersion'] !== 'string') return { kind: 'untouched', warnings: [] }
   const holder = path.reduce<unknown>((at, key) => (isRecord(at) ? at[key] : undefined), object)
   if (!isRecord(holder) || !isRecord(holder['spec'])) return { kind: 'untouched', warnings: [] }

@@ -17,7 +17,7 @@ export function strategicMerge(base: unknown, patch: unknown, field = ''): unkno
     }
     return out
   }
-  const key = mergeKeys[field]
+  const key = Object.hasOwn(mergeKeys, field) ? mergeKeys[field] : undefined
   if (Array.isArray(base) && Array.isArray(patch) && key !== undefined) return mergeLists(base, patch, key)
   return Array.isArray(patch) ? (patch as unknown[]).filter((i) => !isRecord(i) || i['$patch'] === undefined) : patch
 }

@@ -46,7 +46,7 @@ export function selectTemplates(annotation: string | undefined, { byName, defaul
   const names = asked.flatMap((n) => aliases.get(n) ?? [n])
   const missing = names.find((n) => !byName.has(n))
   if (missing === undefined) return names.map((n) => byName.get(n) as InjectionTemplate)
-  const why = notOffered[missing]
+  const why = Object.hasOwn(notOffered, missing) ? notOffered[missing] : undefined
   return `inject.istio.io/templates: ${why === undefined ? `there is no template "${missing}"; there are ${[...byName.keys()].join(', ')}` : `template "${missing}": ${why}`}`
 }
 
