@@ -19,11 +19,15 @@ export interface DiscoveryClientOptions {
   readonly onTrust?: (announced: string) => void
   readonly log: Logger
   readonly pick: () => number
+  /** Default 5 s. */
+  readonly connectMs?: number
 }
 
 const asked = [typeUrls.cluster, typeUrls.endpoint, typeUrls.listener, typeUrls.route]
 const firstRetryMs = 50
 const longestRetryMs = 5000
+/** A control plane that ends may leave a connection that nobody answers, and nobody refuses either: its address goes to no machine any more. */
+const longestConnectMs = 5000
 /** A configuration that lacks routes or endpoints which were asked for waits this long for them, then goes in as it is. */
 const longestHoldMs = 2000
 
@@ -77,10 +81,16 @@ export class DiscoveryClient {
     const { address, serverName, certificate, node, log } = this.#options
     const { roots, key, chain } = certificate()
     const secure = credentials.createSsl(Buffer.from(roots), Buffer.from(key.reveal()), Buffer.from(chain))
-    const client = new Client(address, secure, { 'grpc.ssl_target_name_override': serverName, 'grpc.keepalive_time_ms': 30_000, 'grpc.max_receive_message_length': 64 * 1024 * 1024, 'grpc.use_local_subchannel_pool': 1, 'grpc.initial_reconnect_backoff_ms': firstRetryMs })
+    const client = new Client(address, secure, { 'grpc.ssl_target_name_override': serverName, 'grpc.keepalive_time_ms': 30_000, 'grpc.keepalive_timeout_ms': 10_000, 'grpc.max_receive_message_length': 64 * 1024 * 1024, 'grpc.use_local_subchannel_pool': 1, 'grpc.initial_reconnect_backoff_ms': firstRetryMs })
     const stream = client.makeBidiStreamRequest(deltaMethod.path, deltaMethod.requestSerialize, deltaMethod.responseDeserialize)
     this.#client = client
     this.#stream = stream
+    const connectMs = this.#options.connectMs ?? longestConnectMs
+    client.waitForReady(Date.now() + connectMs, (error) => {
+      if (error === undefined || stream !== this.#stream) return
+      this.#lost(stream, `no connection within ${connectMs / 1000} s`)
+      stream.cancel()
+    })
     stream.on('data', (response: DeltaResponse) => this.#response(stream, response))
     stream.on('end', () => this.#lost(stream, 'the control plane ended the stream'))
     stream.on('error', (error: Error) => this.#lost(stream, error.message))
