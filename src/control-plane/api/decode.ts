@@ -49,7 +49,7 @@ export function read(raw: unknown, origin: Origin): Reading {
       const faults = metadataFaults(raw['metadata']).map((f) => ({ ...f, problem: problemAt(head, f.path, 'IST0106', 'error', f.message, f.help) }))
       return { draft: { ...head, spec: isRecord(raw['spec']) ? raw['spec'] : {} }, faults, findings: [] }
     }
-    const elsewhere = istioKinds[kind]
+    const elsewhere = Object.hasOwn(istioKinds, kind) ? istioKinds[kind] : undefined
     if (elsewhere !== undefined) return fail(head, 'apiVersion', `${kind} is no kind of ${group}`, `it belongs to ${elsewhere.group}/${elsewhere.versions[0]}`)
     const near = nearest(kind, Object.keys(istioKinds).filter((k) => istioKinds[k]?.group === group)) ?? nearest(kind, Object.keys(istioKinds))
     return fail(head, 'kind', `${group} has no kind ${kind}`, near === undefined ? undefined : `did you mean ${near}?`)
@@ -80,7 +80,7 @@ function readIstio(head: Omit<ApiObject, 'spec'>, known: IstioKind): Reading {
 function missingName(raw: Readonly<Record<string, unknown>>): Fault {
   const name = isRecord(raw['metadata']) ? raw['metadata']['name'] : undefined
   if (name === undefined || name === null || name === '') return { path: 'metadata.name', kind: 'limit', message: 'this field is required' }
-  return { path: 'metadata.name', kind: 'limit', message: `expected a string, found ${typeof name} ${String(name)}`, help: 'put it in quotes: on, off, yes, no and numbers are no text in YAML' }
+  return { path: 'metadata.name', kind: 'limit', message: `expected a string, found ${typeof name} ${typeof name === 'object' ? JSON.stringify(name) : String(name)}`, help: 'put it in quotes: on, off, yes, no and numbers are no text in YAML' }
 }
 
 /** What an API server can't read: it refuses the whole object. The name is looked at where it is needed. */
@@ -88,7 +88,7 @@ function metadataFaults(raw: unknown): Fault[] {
   if (!isRecord(raw)) return []
   const found: Fault[] = []
   const say = (path: string, expected: string, value: unknown, help?: string): void =>
-    void found.push({ path: `metadata.${path}`, kind: 'limit', message: `expected ${expected}, found ${Array.isArray(value) ? 'a list' : `${typeof value} ${String(value)}`}`, ...(help === undefined ? {} : { help }) })
+    void found.push({ path: `metadata.${path}`, kind: 'limit', message: `expected ${expected}, found ${Array.isArray(value) ? 'a list' : `${typeof value} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`}`, ...(help === undefined ? {} : { help }) })
   const quotes = 'put it in quotes: on, off, yes, no and numbers are no text in YAML'
   if (raw['namespace'] !== undefined && raw['namespace'] !== null && typeof raw['namespace'] !== 'string') say('namespace', 'a string', raw['namespace'], quotes)
   for (const key of ['labels', 'annotations']) {
