@@ -47,6 +47,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   'route.default': { sentence: 'no VirtualService has a say: the service that was called', link: virtual },
   'route.virtual-service': { sentence: 'the first rule of the VirtualService that matches', link: virtual },
   'route.no-match': { sentence: 'a VirtualService took the host over and none of its rules matches the call: 404', link: virtual },
+  'route.not-asked': { sentence: 'the sidecar refuses the request before any route is asked' },
   'route.rival': { sentence: 'another VirtualService for this host takes precedence', link: virtual },
   'route.loopback': { sentence: 'a pod’s calls to itself meet no sidecar' },
   'route.passthrough': { sentence: 'the mesh does not know this destination and lets it pass', link: sidecar },

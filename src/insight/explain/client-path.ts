@@ -1,6 +1,6 @@
 // Where the client's sidecar sends a call: the engine's decision over what is generated, with the plan's reasons for it.
-import { formatAddress, type RuntimeConfig } from '#engine'
-import type { Decided } from '#lib/decided.ts'
+import { formatAddress, type Fault, type RuntimeConfig } from '#engine'
+import { mapDecided, type Decided } from '#lib/decided.ts'
 import type { Ref } from '#lib/problem.ts'
 import { refTo } from '#api'
 import type { ProxyPlan } from '#plan'
@@ -9,9 +9,11 @@ import { originalAddress, type Question } from './question.ts'
 import type { RouteTaken } from './types.ts'
 
 export type Routed =
-  /** No rule and no service: the last resort, passed on (`choice`, by `config`) or refused. */
-  | { readonly kind: 'unknown'; readonly choice?: ClusterChoice; readonly config: RuntimeConfig }
+  /** No rule and no service: the last resort, passed on (`choice`, by `config`) or refused; `http`: as a request, which gets an answer. */
+  | { readonly kind: 'unknown'; readonly choice?: ClusterChoice; readonly config: RuntimeConfig; readonly http: boolean }
   | { readonly kind: 'local'; readonly route: Decided<RouteTaken>; readonly status: number; readonly what: 'direct' | 'redirect' | 'no-route' | 'not-http' | 'bad-path'; readonly location?: string }
+  /** Every call, on purpose. */
+  | { readonly kind: 'aborted'; readonly route: Decided<RouteTaken>; readonly status: string }
   | { readonly kind: 'clusters'; readonly route: Decided<RouteTaken>; readonly choices: readonly ClusterChoice[]; readonly config: RuntimeConfig; readonly status: number; readonly http: boolean }
 
 export function routeCall(q: Question, plan: ProxyPlan): Routed {
@@ -21,23 +23,34 @@ export function routeCall(q: Question, plan: ProxyPlan): Routed {
   const decision = decideOutbound(config, { original: { address, port }, source: q.source, bytes: q.bytes, request: q.request })
   switch (decision.kind) {
     case 'closed':
-      return { kind: 'unknown', config }
+      return { kind: 'unknown', config, http: false }
     case 'not-http':
-      return { kind: 'local', what: 'not-http', status: 400, route: { value: { rule: `port ${port} carries HTTP` }, because: [{ rule: 'route.no-match', source: 'default', effect: 'chosen' }] } }
+      return { kind: 'local', what: 'not-http', status: 400, route: { value: { rule: `port ${port} carries HTTP` }, because: [{ rule: 'route.not-asked', source: 'default', effect: 'chosen' }] } }
     case 'refused':
-      return { kind: 'local', what: 'bad-path', status: decision.status, route: { value: { rule: 'a path that can’t be normalised' }, because: [{ rule: 'route.no-match', source: 'default', effect: 'chosen' }] } }
+      return { kind: 'local', what: 'bad-path', status: decision.status, route: { value: { rule: 'a path that can’t be normalised' }, because: [{ rule: 'route.not-asked', source: 'default', effect: 'chosen' }] } }
     case 'no-route':
       return { kind: 'local', what: 'no-route', status: 404, route: { value: { rule: 'no rule matches: 404' }, because: [{ rule: 'route.no-match', source: hostTakenBy(q, plan, decision), effect: 'chosen' }] } }
     case 'answer': {
-      if (decision.virtualHost === 'block_all') return { kind: 'unknown', config }
+      if (decision.virtualHost === 'block_all') return { kind: 'unknown', config, http: q.bytes.http !== undefined }
       return { kind: 'local', what: decision.what, status: decision.status, route: reasonsOf(plan, decision), ...(decision.location === undefined ? {} : { location: decision.location }) }
     }
     case 'forward': {
       const route = reasonsOf(plan, decision)
-      if (route === undefined || decision.choices.every((c) => c.cluster === 'PassthroughCluster' && decision.route?.virtualHost === 'allow_any')) return { kind: 'unknown', config, ...(decision.choices[0] === undefined ? {} : { choice: decision.choices[0] }) }
-      return { kind: 'clusters', route, choices: decision.choices, config, status: decision.notFoundStatus, http: decision.route !== undefined }
+      if (route === undefined || decision.choices.every((c) => c.cluster === 'PassthroughCluster' && decision.route?.virtualHost === 'allow_any')) return { kind: 'unknown', config, http: decision.route !== undefined && q.bytes.http !== undefined, ...(decision.choices[0] === undefined ? {} : { choice: decision.choices[0] }) }
+      const fault = faultOf(decision.fault)
+      if (fault?.abort?.percent === 100) return { kind: 'aborted', route, status: fault.abort.status }
+      return { kind: 'clusters', route: fault === undefined ? route : mapDecided(route, (r) => ({ ...r, fault })), choices: decision.choices, config, status: decision.notFoundStatus, http: decision.route !== undefined }
     }
   }
+}
+
+function faultOf({ delay, abort }: Fault = {}): RouteTaken['fault'] {
+  const percent = (share: number): number => Math.round(share * 1e6) / 1e4
+  const both = {
+    ...(delay === undefined || delay.share === 0 ? {} : { delay: { ms: delay.ms, percent: percent(delay.share) } }),
+    ...(abort === undefined || abort.share === 0 ? {} : { abort: { status: abort.grpcStatus === undefined ? String(abort.httpStatus) : `grpc-status ${abort.grpcStatus}`, percent: percent(abort.share) } }),
+  }
+  return Object.keys(both).length === 0 ? undefined : both
 }
 
 /** The plan's element that became what the engine took; undefined: the listener's last resort. */

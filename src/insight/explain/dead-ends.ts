@@ -24,13 +24,13 @@ export function ownPod(q: Question): EndpointAnswer {
 }
 
 /** The service is known, and nobody answers at this port of it. */
-export function nowhere(q: Question, client: ClientSide): EndpointAnswer {
+export function nowhere(q: Question, client: ClientSide, http: boolean): EndpointAnswer {
   const { service } = q.resolved
   const { host, port } = q.target
   const has = service?.ports.some((p) => p.number === port) === true
   const ports = (service?.ports ?? []).map((p) => (p.name === '' ? String(p.number) : `${p.number} (${p.name})`)).join(', ')
   const why = service === undefined || has ? `nothing answers at ${host}:${port}: no ready pod stands behind it` : `${service.host} has no port ${port}; it has ${ports === '' ? 'none' : ports}`
-  const symptom = client.sidecar.value ? (q.bytes.http === undefined ? 'the connection is closed' : '503 from the caller’s sidecar (response flag UF)') : 'connection refused or timed out'
+  const symptom = client.sidecar.value ? (http ? '503 from the caller’s sidecar (response flag UF)' : 'the connection is closed') : 'connection refused or timed out'
   const fix = service === undefined || has ? ['check that ready pods match the Service’s selector'] : [`call ${service.ports.length === 1 ? `port ${service.ports[0]?.number}` : 'one of them'}, or add the port to the Service`]
   return { ...outside(q, client), outcome: 'blocked', blocked: { at: 'client', why, symptom, source: 'default', fix } }
 }
@@ -54,6 +54,13 @@ export function localAnswer(q: Question, routed: Extract<Routed, { kind: 'local'
   const fix = { 'no-route': ['add a rule without match as the last one'], 'not-http': ['speak plain http:// from the application; the sidecars make the TLS', `or name the Service’s port https-… so that TLS passes through`] }[what as string] ?? []
   const symptom = what === 'not-http' ? 'the connection is closed, or 400, during the TLS handshake' : `${status} from the caller’s sidecar`
   return { address: '', weight: 1, outcome: 'blocked', client: clientSide(q, routed.route), server: null, blocked: { at: 'client', why, symptom, source, fix } }
+}
+
+/** Fault injection that leaves no call. */
+export function aborted(q: Question, { route, status }: Extract<Routed, { kind: 'aborted' }>): EndpointAnswer {
+  const source = route.because[0]?.source ?? 'default'
+  const blocked = { at: 'client' as const, why: `the route aborts every call on purpose (fault.abort) with ${status}`, symptom: `${status} from the caller’s sidecar (response flag FI)`, source, fix: ['remove fault.abort from the route, or lower its percentage'] }
+  return { address: '', weight: 1, outcome: 'blocked', client: clientSide(q, route), server: null, blocked }
 }
 
 export function noUpstream(q: Question, routed: Clusters, choice: ClusterChoice, upstream: Upstream | null): EndpointAnswer {

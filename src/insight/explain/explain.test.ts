@@ -9,6 +9,7 @@ import { explain } from './explain.ts'
 import { observedIn, podsToAsk, type SeenHandshake } from './observed.ts'
 import { whyNot } from './why-not.ts'
 import { formatExplanation } from './text.ts'
+import type { Explanation } from './types.ts'
 
 const pods = (namespace: string, more = ''): string => `
 ---
@@ -196,6 +197,24 @@ test('a path that can’t be read is refused by the first sidecar that reads it'
     assert.deepEqual([answer.outcome, answer.blocked?.at, answer.blocked?.symptom.slice(0, 3)], ['blocked', at, '400'], from)
   }
   assert.equal(explain(mesh(), { from: 'web.foo', to: 'tcp://web.bar:9000' }).outcome, 'mtls')
+})
+
+test('faults on purpose are said: those that leave no call block it, the others stand at the route', () => {
+  const virtual = (fault: string): string => `{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v, namespace: foo}, spec: {hosts: [web.bar.svc.cluster.local], http: [{fault: ${fault}, route: [{destination: {host: web.bar.svc.cluster.local}}]}]}}`
+  const ask = (fault: string): Explanation => explain(mesh(virtual(fault)), { from: 'web.foo', to: 'http://web.bar:8000/' })
+  const all = ask('{abort: {httpStatus: 451, percentage: {value: 100}}}')
+  assert.deepEqual([all.outcome, all.blocked?.at, all.blocked?.symptom], ['blocked', 'client', '451 from the caller’s sidecar (response flag FI)'])
+  const some = ask('{abort: {httpStatus: 451, percentage: {value: 12.5}}, delay: {fixedDelay: 2s, percentage: {value: 100}}}')
+  assert.deepEqual([some.outcome, some.client.route.value.fault], ['mtls', { delay: { ms: 2000, percent: 100 }, abort: { status: '451', percent: 12.5 } }])
+  assert.match(formatExplanation(some), /fault injection: 100 % of calls wait 2000 ms, 12\.5 % of calls are answered with 451/)
+  assert.equal(ask('{abort: {httpStatus: 451, percentage: {value: 0}}}').client.route.value.fault, undefined)
+})
+
+test('an answer in HTTP comes from a port that the sidecar reads as HTTP; elsewhere the connection ends', () => {
+  const closed = '{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: default, namespace: foo}, spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}}'
+  for (const [policies, to, symptom] of [['', 'http://web.bar:9999/', /closed/], [closed, 'http://example.com:9999/', /closed/], [closed, 'http://example.com:8000/', /^502/], [closed, 'tcp://example.com:8000', /closed/]] as const) {
+    assert.match(explain(mesh(policies), { from: 'web.foo', to }).blocked?.symptom ?? '', symptom, to)
+  }
 })
 
 test('calls of a pod to itself meet no sidecar, whatever the mesh forbids', () => {

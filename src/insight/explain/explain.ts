@@ -3,14 +3,14 @@
 import { invariant, KithError } from '#lib/errors.ts'
 import { byDefault, type Decided, type Reason } from '#lib/decided.ts'
 import { formatRef, type Problem } from '#lib/problem.ts'
-import type { RuntimeCluster, RuntimeConfig } from '#engine'
+import type { RuntimeCluster } from '#engine'
 import { refTo } from '#api'
 import { endpointsOf, type Mesh } from '#mesh'
 import { planEndpoints, podTlsAt, type ProxyPlan, type Upstream } from '#plan'
 import { bytesOnTheWire, candidates, onTheWire, runtimeEndpoints, type ClusterChoice } from '../simulate/index.ts'
 import { routeCall, type Routed } from './client-path.ts'
 import { clientSide, rewritten } from './client-side.ts'
-import { didYouMean, localAnswer, noUpstream, nowhere, outside, ownPod } from './dead-ends.ts'
+import { aborted, didYouMean, localAnswer, noUpstream, nowhere, outside, ownPod } from './dead-ends.ts'
 import { findWorkload } from './find-workload.ts'
 import { askAbout, type Question } from './question.ts'
 import { arrive, type Sent } from './server-side.ts'
@@ -32,9 +32,10 @@ export function explain(mesh: Mesh, call: Call, namespace = 'default'): Explanat
 function withSidecar(q: Question): EndpointAnswer[] {
   const plan = q.clientPlan()
   const routed = routeCall(q, plan)
-  if (routed.kind === 'unknown') return unknownDestination(q, plan, routed.config, routed.choice)
+  if (routed.kind === 'unknown') return unknownDestination(q, plan, routed, routed.choice)
+  if (routed.kind === 'aborted') return [aborted(q, routed)]
   if (routed.kind === 'local') return [localAnswer(q, routed)]
-  return routed.choices.flatMap((choice) => (choice.cluster === 'PassthroughCluster' ? unknownDestination(q, plan, routed.config, choice) : clusterAnswers(q, plan, routed, choice)))
+  return routed.choices.flatMap((choice) => (choice.cluster === 'PassthroughCluster' ? unknownDestination(q, plan, routed, choice) : clusterAnswers(q, plan, routed, choice)))
 }
 
 function clusterAnswers(q: Question, plan: ProxyPlan, routed: Clusters, choice: ClusterChoice): EndpointAnswer[] {
@@ -92,7 +93,7 @@ function withoutSidecar(q: Question): EndpointAnswer[] {
   const client: ClientSide = { ...clientSide(q, byDefault({ rule: 'no sidecar: straight to the address' }, 'tls.no-sidecar')), tls: noSidecar }
   const places = directPlaces(q)
   if (places === undefined) return [outside(q, client)]
-  if (places.length === 0) return [nowhere(q, client)]
+  if (places.length === 0) return [nowhere(q, client, false)]
   return places.map((p) => answerAt(q, client, { tls: noSidecar, bytes: q.bytes }, p.address, p.port, 1))
 }
 
@@ -110,20 +111,20 @@ function directPlaces(q: Question): { address: string; port: number }[] | undefi
 }
 
 /** What no listener knows: passed on to where the application was going, or refused. */
-function unknownDestination(q: Question, plan: ProxyPlan, config: RuntimeConfig, choice: ClusterChoice = { cluster: 'PassthroughCluster', weight: 1 }): EndpointAnswer[] {
+function unknownDestination(q: Question, plan: ProxyPlan, { config, http }: Pick<Clusters, 'config' | 'http'>, choice: ClusterChoice = { cluster: 'PassthroughCluster', weight: 1 }): EndpointAnswer[] {
   const egress = plan.egress
   const source = egress.because[0]?.source ?? 'default'
   if (egress.value === 'REGISTRY_ONLY') {
     const route = { value: { rule: 'unknown destination' }, because: [{ rule: 'route.blackhole', source, effect: 'chosen' as const }] }
     const why = `${q.target.host}:${q.target.port} is not known to the mesh, and ${source === 'default' ? 'REGISTRY_ONLY holds' : `${formatRef(source)} says REGISTRY_ONLY`}`
-    const blocked: Blocked = { at: 'client', why, symptom: q.bytes.http === undefined ? 'the connection is closed' : '502 from the caller’s sidecar', source, fix: [`add a ServiceEntry for ${q.target.host}${didYouMean(q)}`] }
+    const blocked: Blocked = { at: 'client', why, symptom: http ? '502 from the caller’s sidecar' : 'the connection is closed', source, fix: [`add a ServiceEntry for ${q.target.host}${didYouMean(q)}`] }
     return [{ ...outside(q, clientSide(q, route)), outcome: 'blocked', blocked }]
   }
   const route = { value: { rule: q.resolved.workload === undefined ? `unknown destination: passed on${didYouMean(q)}` : 'a pod’s own address: passed on' }, because: [{ rule: 'route.passthrough', source, effect: 'chosen' as const }] }
   const client: ClientSide = { ...clientSide(q, route), tls: byDefault<WireTls>('DISABLE', 'tls.passthrough') }
   const places = directPlaces(q)
   if (places === undefined) return [outside(q, client)]
-  if (places.length === 0) return [nowhere(q, client)]
+  if (places.length === 0) return [nowhere(q, client, http)]
   const cluster = config.clusters.get('PassthroughCluster')
   invariant(cluster !== undefined, 'every proxy has what passes through')
   return places.map((p) => {
@@ -147,7 +148,7 @@ const ofServers: ReadonlySet<string> = new Set(['PeerAuthentication', 'Authoriza
 function concerning(q: Question, answers: readonly EndpointAnswer[]): readonly Problem[] {
   const rules = answers.flatMap(({ client: { destination } }) => {
     const service = destination === null ? undefined : q.context.scope.byHost.get(destination.host)
-    return service === undefined ? [] : (q.context.ruleFor(service)?.from ?? [])
+    return service === undefined ? [] : [...(q.context.ruleFor(service)?.from ?? []), ...(service.ports.some((p) => p.number === destination?.port && (p.protocol === 'grpc' || p.protocol === 'http2')) ? [service.object] : [])]
   })
   const met = new Set([...rules.map((r) => refTo(r)), ...answers.flatMap((a) => a.client.route.because.flatMap((r) => (r.source === 'default' ? [] : [r.source])))].map((r) => `${r.kind} ${r.namespace}/${r.name}`))
   return q.clientPlan().problems.filter((p) => p.code !== 'KITH0110' || met.has(`${p.ref.kind} ${p.ref.namespace}/${p.ref.name}`))

@@ -105,8 +105,13 @@ function sideLines(e: Pick<EndpointAnswer, 'client' | 'server'>, paint: Paint): 
   return [...lines, ...serverLines(server, paint)]
 }
 
-/** What the route makes of path and Host. */
-function arrivingAs({ path, authority }: RouteTaken): string {
+/** What the route makes of path and Host, and what it does to calls on purpose. */
+function arrivingAs({ path, authority, fault }: RouteTaken): string {
+  const faults = [...(fault?.delay === undefined ? [] : [`${fault.delay.percent} % of calls wait ${fault.delay.ms} ms`]), ...(fault?.abort === undefined ? [] : [`${fault.abort.percent} % of calls are answered with ${fault.abort.status}`])]
+  return rewrittenTo(path, authority) + (faults.length === 0 ? '' : ` (fault injection: ${faults.join(', ')})`)
+}
+
+function rewrittenTo(path: string | undefined, authority: string | undefined): string {
   return path === undefined && authority === undefined ? '' : `, as ${[...(path === undefined ? [] : [path]), ...(authority === undefined ? [] : [`Host ${authority}`])].join(' with ')}`
 }
 

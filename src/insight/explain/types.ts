@@ -31,6 +31,8 @@ export interface RouteTaken {
   /** As the server reads them, where the route rewrites them. */
   readonly path?: string
   readonly authority?: string
+  /** What the caller's sidecar does on purpose, to so many of the calls. */
+  readonly fault?: { readonly delay?: { readonly ms: number; readonly percent: number }; readonly abort?: { readonly status: string; readonly percent: number } }
 }
 
 export interface ClientSide {

@@ -1,7 +1,7 @@
 // What the client's sidecar does with a connection: the engine's own steps, in the proxy's order.
 import {
   chooseChain, findListener, findVirtualHost, forwardedAuthority, forwardedPath, normalizePath, redirectLocation,
-  type ForwardAction, type HttpConnection, type RouteRequest, type RuntimeChain, type RuntimeConfig, type RuntimeListener, type RuntimeRoute, type SocketAddress,
+  type Fault, type ForwardAction, type HttpConnection, type RouteRequest, type RuntimeChain, type RuntimeConfig, type RuntimeListener, type RuntimeRoute, type SocketAddress,
 } from '#engine'
 import { connectionFacts, type FirstBytes } from './bytes.ts'
 
@@ -41,7 +41,7 @@ export type OutboundDecision =
   | ({ readonly kind: 'refused'; readonly status: number } & Taken)
   | ({ readonly kind: 'no-route'; readonly status: 404; readonly table: string; readonly virtualHost: string | undefined } & Taken)
   | ({ readonly kind: 'answer'; readonly what: 'redirect' | 'direct'; readonly status: number; readonly location?: string } & Taken & ByRoute)
-  | ({ readonly kind: 'forward'; readonly route?: ByRoute; readonly choices: readonly ClusterChoice[]; readonly notFoundStatus: number } & Taken)
+  | ({ readonly kind: 'forward'; readonly route?: ByRoute; readonly choices: readonly ClusterChoice[]; readonly notFoundStatus: number; readonly fault?: Fault } & Taken)
 
 export function decideOutbound(config: RuntimeConfig, call: OutboundCall): OutboundDecision {
   const listener = findListener(config, false, call.original)
@@ -70,7 +70,7 @@ function decideRequest(config: RuntimeConfig, taken: Taken, http: HttpConnection
   const { action } = route
   if (action.kind === 'redirect') return { kind: 'answer', what: 'redirect', status: action.status, location: redirectLocation(action, request, route.match.matchedLength(request.path)), ...by, ...taken }
   if (action.kind === 'direct') return { kind: 'answer', what: 'direct', status: action.status, ...by, ...taken }
-  return { kind: 'forward', route: by, choices: choicesOf(route, action, request, http), notFoundStatus: action.notFoundStatus, ...taken }
+  return { kind: 'forward', route: by, choices: choicesOf(route, action, request, http), notFoundStatus: action.notFoundStatus, ...(route.fault === undefined ? {} : { fault: route.fault }), ...taken }
 }
 
 /** Every cluster that may get the request, with its share. */
