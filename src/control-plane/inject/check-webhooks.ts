@@ -1,8 +1,9 @@
 // What the webhooks of a cluster, as they stand there, would do with one pod: for each of them whether it injects, and by which label. Pure.
 // istioctl: pkg/checkinject. Where somebody has changed a selector by hand, this tells of what holds, not of what should.
+import { selectorHolds, type LabelSelector } from '#lib/kubernetes/label-selector.ts'
 import { isRecord, rules } from '#api'
 import type { KubernetesObject } from '#lib/kubernetes/types.ts'
-import { injectionRequired, injectKey, selects, type InjectionCandidate, type InjectionSettings, type LabelSelector } from './decide.ts'
+import { injectionRequired, injectKey, type InjectionCandidate, type InjectionSettings } from './decide.ts'
 
 export interface WebhookCheck {
   /** Name of the MutatingWebhookConfiguration. */
@@ -26,7 +27,7 @@ export function checkWebhooks(configurations: readonly KubernetesObject[], pod: 
     if (webhooks.length === 0) return []
     const revision = configuration.metadata.labels?.['istio.io/rev'] ?? 'default'
     const said = { webhook: configuration.metadata.name ?? '', revision }
-    const asks = webhooks.find((w) => matches(w.namespaceSelector, namespaceLabels) && matches(w.objectSelector, pod.labels))
+    const asks = webhooks.find((w) => selectorHolds(w.namespaceSelector, namespaceLabels) && selectorHolds(w.objectSelector, pod.labels))
     if (asks === undefined) return [{ ...said, injected: false, reason: whyNot(webhooks, pod) }]
     const verdict = injectionRequired(pod, settingsOf(revision))
     if (verdict.value) return [{ ...said, injected: true, reason: whyYes(asks) }]
@@ -40,12 +41,6 @@ function injectorWebhooks(configuration: KubernetesObject): Webhook[] {
   if (!Array.isArray(list)) return []
   const selector = (raw: unknown): LabelSelector => (isRecord(raw) ? (raw as LabelSelector) : {})
   return (list as unknown[]).filter((w): w is Record<string, unknown> => isRecord(w) && /(^|\.)sidecar-injector\.istio\.io$/.test(String(w['name']))).map((w) => ({ name: String(w['name']), namespaceSelector: selector(w['namespaceSelector']), objectSelector: selector(w['objectSelector']) }))
-}
-
-/** As the API server has it: an empty selector selects everything. */
-function matches(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
-  const empty = Object.keys(selector.matchLabels ?? {}).length === 0 && (selector.matchExpressions ?? []).length === 0
-  return empty || selects(selector, labels)
 }
 
 function whyYes({ namespaceSelector, objectSelector }: Webhook): string {

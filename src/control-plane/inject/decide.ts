@@ -1,6 +1,7 @@
 // Who gets a sidecar: ordered adjudicators, each with a reason or nothing to say; the first that speaks decides.
 // Webhook selectors first (would the API server ask at all?), then the injector's own rules, as Istio does it.
 import { byDefault, type Decided, type Reason } from '#lib/decided.ts'
+import { isEmptySelector, selectorHolds, type LabelSelector } from '#lib/kubernetes/label-selector.ts'
 import type { Ref } from '#lib/problem.ts'
 import { refTo, type ApiObject } from '#api'
 
@@ -13,11 +14,6 @@ export interface InjectionSettings {
   readonly alwaysInjectSelector?: readonly LabelSelector[]
   /** The revision that `istio.io/rev` must name. Default `default`. */
   readonly revision?: string
-}
-
-export interface LabelSelector {
-  readonly matchLabels?: Readonly<Record<string, string>>
-  readonly matchExpressions?: readonly { readonly key: string; readonly operator: string; readonly values?: readonly string[] }[]
 }
 
 export interface InjectionCandidate {
@@ -155,18 +151,7 @@ function specRef(pod: InjectionCandidate, field: string): Ref | 'default' {
   return pod.pod === undefined ? 'default' : refTo(pod.pod, (pod.metadataPath ?? 'metadata').replace(/metadata$/, `spec.${field}`))
 }
 
-/** Kubernetes' label selector; an empty one selects nothing here, as in Istio's injector. */
+/** An empty selector selects nothing here, as in Istio's injector. */
 export function selects(selector: LabelSelector, labels: Readonly<Record<string, string>>): boolean {
-  const wanted = Object.entries(selector.matchLabels ?? {})
-  const expressions = selector.matchExpressions ?? []
-  if (wanted.length === 0 && expressions.length === 0) return false
-  return wanted.every(([k, v]) => labels[k] === v) && expressions.every((e) => expressionHolds(e, labels))
-}
-
-function expressionHolds(e: { readonly key: string; readonly operator: string; readonly values?: readonly string[] }, labels: Readonly<Record<string, string>>): boolean {
-  const value = Object.hasOwn(labels, e.key) ? labels[e.key] : undefined
-  if (e.operator === 'In') return value !== undefined && (e.values ?? []).includes(value)
-  if (e.operator === 'NotIn') return value === undefined || !(e.values ?? []).includes(value)
-  if (e.operator === 'Exists') return value !== undefined
-  return e.operator === 'DoesNotExist' && value === undefined
+  return !isEmptySelector(selector) && selectorHolds(selector, labels)
 }

@@ -1,7 +1,7 @@
 // In: a pod (or what makes pods) and its namespace. Out: whether it gets a sidecar, with the reason.
 // Law: pure; one decision for webhook, kube-inject, local mesh and explain.
 // Read first: decide.ts.
-export { decideInjection, injectionRequired, injectKey, selects, type InjectionCandidate, type InjectionSettings, type LabelSelector } from './decide.ts'
+export { decideInjection, injectionRequired, injectKey, selects, type InjectionCandidate, type InjectionSettings } from './decide.ts'
 export { annotationFaults, checkedAnnotations } from './annotations.ts'
 export { injectObject, type ObjectResult } from './inject-object.ts'
 export { injectPod, type InjectContext, type InjectedPod, type PodInput } from './inject-pod.ts'

@@ -1,6 +1,7 @@
 // All that an injector goes by, read from what `istio-sidecar-injector` and `istio` hold: one reading for webhook, kube-inject and tests.
 import { isRecord } from '#api'
-import type { InjectionSettings, LabelSelector } from './decide.ts'
+import type { LabelSelector } from '#lib/kubernetes/label-selector.ts'
+import type { InjectionSettings } from './decide.ts'
 import type { Yaml } from './go-template/index.ts'
 import { injectSettings, type InjectSettings } from './settings.ts'
 import { strings } from './strings.ts'

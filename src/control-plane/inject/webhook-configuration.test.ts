@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { decideInjection, injectKey, selects, type LabelSelector } from './decide.ts'
+import type { LabelSelector } from '#lib/kubernetes/label-selector.ts'
+import { decideInjection, injectKey, selects } from './decide.ts'
 import { webhookConfigurations } from './webhook-configuration.ts'
 
 interface Webhook {

@@ -1,6 +1,6 @@
 // The injector's webhooks among the files, and whom they select; a selector that is absent selects everybody, as Kubernetes has it.
+import { selectorHolds, type LabelSelector } from '#lib/kubernetes/label-selector.ts'
 import { isRecord, type ApiObject } from '#api'
-import { selects, type LabelSelector } from '#inject'
 import type { AnalysisContext, Labels } from './context.ts'
 
 export interface InjectorWebhook {
@@ -31,12 +31,7 @@ function serviceOf(webhook: Record<string, unknown>): InjectorWebhook['service']
 }
 
 export function webhookSelects(webhook: InjectorWebhook, namespaceLabels: Labels, objectLabels: Labels): boolean {
-  return matches(webhook.namespaceSelector, namespaceLabels) && matches(webhook.objectSelector, objectLabels)
-}
-
-function matches(selector: LabelSelector | undefined, labels: Labels): boolean {
-  const empty = Object.keys(selector?.matchLabels ?? {}).length === 0 && (selector?.matchExpressions ?? []).length === 0
-  return selector === undefined || empty || selects(selector, labels)
+  return selectorHolds(webhook.namespaceSelector ?? {}, namespaceLabels) && selectorHolds(webhook.objectSelector ?? {}, objectLabels)
 }
 
 /** Every revision that the webhooks name. */

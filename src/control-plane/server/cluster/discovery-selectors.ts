@@ -1,12 +1,13 @@
 // meshConfig.discoverySelectors: which namespaces belong to this mesh, by their labels. Pure. https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/
 // Law: none written chooses all; the control plane's own namespace always belongs; a selector that can't be read chooses nothing.
+import { selectorHolds, type LabelSelector } from '#lib/kubernetes/label-selector.ts'
 import { isRecord, type ApiObject, type MeshConfigSpec } from '#api'
 
 type Labels = Readonly<Record<string, string>>
 
 export function isChosen(config: MeshConfigSpec, own: string, name: string, labels: Labels): boolean {
   const selectors = config.discoverySelectors ?? []
-  return selectors.length === 0 || name === own || selectors.some((s) => isRecord(s) && matches(s, labels))
+  return selectors.length === 0 || name === own || selectors.some((s) => isRecord(s) && selectorHolds(selectorOf(s), labels))
 }
 
 /** Objects of the chosen namespaces, and what belongs to no namespace. */
@@ -16,20 +17,11 @@ export function objectsOf(objects: readonly ApiObject[], config: MeshConfigSpec,
   return objects.filter((o) => (o.kind === 'Namespace' ? chosen.has(o.metadata.name) : o.metadata.namespace === '' || chosen.has(o.metadata.namespace)))
 }
 
-function matches(selector: Readonly<Record<string, unknown>>, labels: Labels): boolean {
-  const wanted = isRecord(selector['matchLabels']) ? selector['matchLabels'] : {}
-  const expressions = Array.isArray(selector['matchExpressions']) ? selector['matchExpressions'] : []
-  return Object.entries(wanted).every(([k, v]) => labels[k] === v) && expressions.every((e) => isRecord(e) && holds(e, labels))
-}
-
-function holds({ key, operator, values }: Readonly<Record<string, unknown>>, labels: Labels): boolean {
-  const value = typeof key === 'string' ? labels[key] : undefined
-  const listed = Array.isArray(values) && value !== undefined && values.includes(value)
-  switch (operator) {
-    case 'In': return listed
-    case 'NotIn': return !listed
-    case 'Exists': return value !== undefined
-    case 'DoesNotExist': return value === undefined
-    default: return false
+/** As far as it can be read; what can't be holds for nothing. */
+function selectorOf(raw: Readonly<Record<string, unknown>>): LabelSelector {
+  const expressions = Array.isArray(raw['matchExpressions']) ? (raw['matchExpressions'] as unknown[]) : []
+  return {
+    matchLabels: isRecord(raw['matchLabels']) ? (raw['matchLabels'] as Record<string, string>) : {},
+    matchExpressions: expressions.map((e) => (isRecord(e) && typeof e['key'] === 'string' ? { key: e['key'], operator: String(e['operator']), values: Array.isArray(e['values']) ? (e['values'] as string[]) : [] } : { key: '', operator: '' })),
   }
 }
