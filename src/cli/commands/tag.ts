@@ -3,11 +3,12 @@ import { Command } from 'commander'
 import { isRecord } from '#api'
 import { resolveValues, settingsOf, tagObjects } from '#deploy'
 import { KithError } from '#lib/errors.ts'
+import { objectKey } from '#lib/kubernetes/object-key.ts'
 import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
 import { confirm } from '../ask.ts'
 import { clusterOptions, withCluster, type ClusterOptions } from '../cluster.ts'
 import { ExitError } from '../failure.ts'
-import { fieldManager, keyOf } from '../install/apply.ts'
+import { fieldManager } from '../install/apply.ts'
 import { installedKinds } from '../install/inventory.ts'
 import { formatTable } from '../demo/table.ts'
 import { manifestText } from './manifest.ts'
@@ -92,6 +93,6 @@ async function removeTag(client: KubernetesClient, tag: string, options: Options
   if (found.length === 0) throw new KithError('NO_SUCH_TAG', `cannot remove tag "${tag}": cannot find MutatingWebhookConfiguration for it; kith tag list shows what there is`)
   const users = (await namespacesOf(client)).get(tag) ?? []
   if (users.length > 0 && !(await confirm(`Caution: namespaces ${users.join(', ')} still use the tag "${tag}": new pods there get no sidecar. Remove it?`, options.skipConfirmation === true))) throw new ExitError(1, 'Cancelled: nothing was changed.')
-  for (const object of found) await client.delete(keyOf(object))
+  for (const object of found) await client.delete(objectKey(object))
   process.stdout.write(`Revision tag ${tag} removed\n`)
 }

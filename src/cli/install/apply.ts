@@ -1,6 +1,7 @@
 // Objects of an installation → the cluster, by server-side apply under a name of our own. Law: what others set is never taken over in silence.
 import { KithError } from '#lib/errors.ts'
-import type { KubernetesClient, KubernetesObject, ObjectKey } from '#lib/kubernetes/types.ts'
+import { objectKey } from '#lib/kubernetes/object-key.ts'
+import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
 import { isRecord } from '#api'
 
 export const fieldManager = 'kith-install'
@@ -14,17 +15,13 @@ export interface ApplyOptions {
   readonly force: boolean
 }
 
-export function keyOf({ apiVersion, kind, metadata }: KubernetesObject): ObjectKey {
-  return { apiVersion, kind, name: metadata.name ?? '', ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }) }
-}
-
 /** `Deployment istio-system/istiod` */
 export function nameOf({ kind, metadata }: KubernetesObject): string {
   return `${kind} ${metadata.namespace === undefined ? '' : `${metadata.namespace}/`}${metadata.name ?? ''}`
 }
 
 export async function applyObject(client: KubernetesClient, object: KubernetesObject, { dryRun, force }: ApplyOptions): Promise<Change> {
-  const live = await client.get(keyOf(object))
+  const live = await client.get(objectKey(object))
   // A namespace that is there already is somebody's: it stays as it is, and uninstalling leaves it.
   if (live !== undefined && object.kind === 'Namespace') return 'unchanged'
   try {

@@ -1,8 +1,9 @@
 // Takes an installation out of a cluster. Law: says beforehand what goes; what users wrote goes only where they say so.
 import { customResourceDefinitions, managedBy } from '#deploy'
 import { KithError } from '#lib/errors.ts'
+import { objectKey } from '#lib/kubernetes/object-key.ts'
 import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
-import { keyOf, nameOf } from './apply.ts'
+import { nameOf } from './apply.ts'
 import { installedObjects } from './inventory.ts'
 
 export interface Removal {
@@ -38,7 +39,7 @@ export async function planRemoval(client: KubernetesClient, { namespace, revisio
 }
 
 export async function remove(client: KubernetesClient, objects: readonly KubernetesObject[], said: (object: KubernetesObject) => void): Promise<void> {
-  for (const object of objects) if (await client.delete(keyOf(object))) said(object)
+  for (const object of objects) if (await client.delete(objectKey(object))) said(object)
 }
 
 /** What the control plane itself made: trust bundles everywhere, its CA's key, its leases. */
@@ -92,7 +93,7 @@ export async function waitForGone(client: KubernetesClient, objects: readonly Ku
 }
 
 async function stillThere(client: KubernetesClient, object: KubernetesObject): Promise<boolean> {
-  const now = await client.get(keyOf(object))
+  const now = await client.get(objectKey(object))
   // An object of that name that is a new one is not ours to wait for.
   return now !== undefined && now.metadata.uid === object.metadata.uid
 }

@@ -1,6 +1,7 @@
 // An installation in stages, each a line that a person can follow. Law: nothing refuses pods before something answers: the webhooks come last.
 import { valueAtPath, type InstallPlan } from './plan-install.ts'
 import { KithError } from '#lib/errors.ts'
+import { objectKey } from '#lib/kubernetes/object-key.ts'
 import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
 import type { Progress } from '../progress.ts'
 import { applyObject, nameOf, type ApplyOptions, type Change } from './apply.ts'
@@ -54,7 +55,7 @@ export async function runStages(client: KubernetesClient, plan: InstallPlan, opt
   }
   const stale = namespaceThere ? await staleObjects(client, plan) : []
   for (const object of stale) {
-    if (!options.dryRun) await client.delete({ apiVersion: object.apiVersion, kind: object.kind, name: object.metadata.name ?? '', ...(object.metadata.namespace === undefined ? {} : { namespace: object.metadata.namespace }) })
+    if (!options.dryRun) await client.delete(objectKey(object))
     progress.done(`${options.dryRun ? 'would remove' : 'removed'} ${nameOf(object)}, which these values no longer ask for`)
     total.removed++
   }

@@ -2,13 +2,14 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { isRecord } from '#api'
 import { KithError } from '#lib/errors.ts'
+import { objectKey } from '#lib/kubernetes/object-key.ts'
 import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
-import { keyOf, nameOf } from './apply.ts'
+import { nameOf } from './apply.ts'
 
 export async function waitForWebhooks(client: KubernetesClient, objects: readonly KubernetesObject[], timeoutMs: number, say: (text: string) => void): Promise<void> {
   const endMs = Date.now() + Math.min(timeoutMs, 60_000)
   for (const object of objects) {
-    while (!trusted(await client.get(keyOf(object)))) {
+    while (!trusted(await client.get(objectKey(object)))) {
       say(`waiting for the control plane’s certificate in ${object.metadata.name ?? ''}`)
       if (Date.now() > endMs) throw new KithError('INSTALL_NOT_READY', `${nameOf(object)} has no certificate yet: the control plane should have written it; kubectl logs -n ${String(serviceOf(object)?.['namespace'] ?? 'istio-system')} -l app=istiod says why not`)
       await pause(200)

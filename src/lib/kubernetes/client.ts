@@ -5,6 +5,7 @@ import { bodyText, transport, type Exchange, type Transport } from './http.ts'
 import { jsonLines } from './json-lines.ts'
 import { groupPath, knownResource, resourcePath, type Resource } from './kinds.ts'
 import { clusterAccess, type AccessOptions } from './kubeconfig.ts'
+import { objectKey } from './object-key.ts'
 import type { Collection, KubernetesClient, KubernetesObject, ListPage, ObjectKey, PatchType, WatchEvent, WriteOptions } from './types.ts'
 
 export type { Collection, KubernetesClient, KubernetesObject, ListPage, ObjectKey, ObjectMeta, OwnerReference, PatchType, WatchEvent, WriteOptions } from './types.ts'
@@ -106,8 +107,8 @@ export function clientOver(wire: Transport, server: string, namespace: string): 
       const resource = await resourceOf(apiVersion, kind)
       return write('POST', resourcePath(resource, apiVersion, resource.namespaced ? (metadata?.namespace ?? namespace) : undefined), object, 'application/json', options)
     },
-    update: async (object, options) => write('PUT', await pathTo(keyOf(object)), object, 'application/json', options),
-    apply: async (object, options) => write('PATCH', await pathTo(keyOf(object)), object, 'application/apply-patch+yaml', options),
+    update: async (object, options) => write('PUT', await pathTo(objectKey(object)), object, 'application/json', options),
+    apply: async (object, options) => write('PATCH', await pathTo(objectKey(object)), object, 'application/apply-patch+yaml', options),
     patch: async (key, type, body, options) => write('PATCH', await pathTo(key, options?.subresource === undefined ? '' : `/${options.subresource}`), body, patchTypes[type], options),
     async delete(key, options = {}) {
       const body = JSON.stringify({ apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: options.propagation ?? 'Background', ...(options.dryRun === true ? { dryRun: ['All'] } : {}) })
@@ -118,11 +119,6 @@ export function clientOver(wire: Transport, server: string, namespace: string): 
 }
 
 const patchTypes: Readonly<Record<PatchType, string>> = { json: 'application/json-patch+json', merge: 'application/merge-patch+json', strategic: 'application/strategic-merge-patch+json' }
-
-function keyOf(object: KubernetesObject): ObjectKey {
-  const { apiVersion, kind, metadata } = object
-  return { apiVersion, kind, name: metadata.name ?? '', ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }) }
-}
 
 function selectors(of: Collection): Record<string, string> {
   return { ...(of.labelSelector === undefined ? {} : { labelSelector: of.labelSelector }), ...(of.fieldSelector === undefined ? {} : { fieldSelector: of.fieldSelector }) }

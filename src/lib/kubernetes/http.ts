@@ -42,13 +42,13 @@ export function transport(access: ClusterAccess): Transport {
   let agent: HttpAgent | undefined
   let agentOf = ''
   const agentFor = (credential: Credential): HttpAgent => {
-    const { ca } = tlsOptions(cluster, credential)
-    const key = `${ca ?? ''}${credential.cert ?? ''}`
+    const tls = tlsOptions(cluster, credential)
+    const key = `${tls.ca ?? ''}${credential.cert ?? ''}`
     if (agent !== undefined && agentOf === key) return agent
     // Open answers of the former agent go on: only its idle sockets are closed.
     const keep = { keepAlive: true, keepAliveMsecs: 15_000, maxFreeSockets: 4, scheduling: 'lifo' as const }
     agent = secure
-      ? new HttpsAgent({ ...keep, ...tlsOptions(cluster, credential) })
+      ? new HttpsAgent({ ...keep, ...tls })
       : new HttpAgent(keep)
     agentOf = key
     return agent
