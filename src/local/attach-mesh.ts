@@ -1,6 +1,7 @@
 // A handle on a mesh that runs: everything goes over its control socket, so several commands may hold one at once.
 import { KithError } from '#lib/errors.ts'
 import type { ApiObject } from '#api'
+import type { Handshake } from '#identity'
 import { decodeObjects, readFiles } from '#sources'
 import { ask, openSession } from './control-client.ts'
 import { channels, type Reply, type Request } from './control-protocol.ts'
@@ -8,7 +9,7 @@ import type { MeshHandle } from './mesh-handle.ts'
 import { readRecord, stateDirOf, statePaths } from './state-dir.ts'
 import { readOrigins, withUsersOrigin } from './supervisor/applied-files.ts'
 import { formatReference } from './supervisor/find-pod.ts'
-import type { ApplyResult, ExecResult, Handshake, MeshEvent, PodView } from './types.ts'
+import type { ApplyResult, ExecResult, MeshEvent, PodView } from './types.ts'
 
 /** The mesh that runs from this folder. @throws KithError MESH_NOT_RUNNING */
 export async function attachMesh(dir: string): Promise<MeshHandle> {

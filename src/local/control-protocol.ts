@@ -1,6 +1,7 @@
 // What a command and the supervisor say to each other on the control socket: frames of a channel, a length and bytes.
 // Channel 0 holds JSON; 1, 2 and 3 a program's standard input, output and error. One request a connection.
-import type { AppliedChange, Handshake, LogOptions, MeshEvent, PodView } from './types.ts'
+import type { Handshake } from '#identity'
+import type { AppliedChange, LogOptions, MeshEvent, PodView } from './types.ts'
 import type { Problem } from '#lib/problem.ts'
 
 export type Request =

@@ -1,6 +1,7 @@
 // The running mesh as a program holds it: what `startMesh` and `attachMesh` return.
 import type { ApiObject } from '#api'
-import type { ApplyResult, ExecOptions, ExecResult, Handshake, LocalMode, LogOptions, MeshEvent, PodReference, PodView } from './types.ts'
+import type { Handshake } from '#identity'
+import type { ApplyResult, ExecOptions, ExecResult, LocalMode, LogOptions, MeshEvent, PodReference, PodView } from './types.ts'
 
 export interface MeshHandle {
   readonly dir: string

@@ -55,20 +55,6 @@ export interface PodView {
   readonly injected: boolean
 }
 
-/** The last mutual TLS handshake of a sidecar with one peer. Times are RFC 3339, ends SPIFFE ids. */
-export interface Handshake {
-  readonly time: string
-  readonly side: 'inbound' | 'outbound'
-  /** `address:port` of whom it called, as the mesh names them; the address of who called it. */
-  readonly address: string
-  readonly tlsVersion: string
-  readonly cipher: string
-  readonly own: string
-  readonly peer: string
-  readonly ownCertificateEnds: string
-  readonly peerCertificateEnds: string
-}
-
 export interface AppliedChange {
   readonly action: 'created' | 'configured' | 'unchanged' | 'deleted' | 'not found'
   readonly ref: Ref

@@ -142,15 +142,21 @@ test('a stream ends with the certificate that opened it', async (t) => {
   assert.match(error.details, /certificate has ended/)
 })
 
-test('certificates renew under traffic, a saved policy arrives, a broken one does not, and a lost control plane takes nothing along', async (t) => {
-  const mesh = await TrustMesh.create(3000)
-  t.after(() => mesh.close())
-  await mesh.startPlane()
+/** sleep and httpbin behind sidecars that are ready. `inbound`: where httpbin's takes connections; `outbound`: the HTTP proxy that sleep uses. */
+async function callerAndServer(mesh: TrustMesh): Promise<{ readonly inbound: number; readonly outbound: number }> {
   const app = await mesh.startApplication()
   const [inbound, outbound] = [await freePorts(1), await freePorts(1)]
   const server = await mesh.startSidecar('httpbin', '10.244.0.5', { dial: {}, inbound: [{ listen: `127.0.0.1:${inbound}`, originalDestination: '10.244.0.5:80', app: `127.0.0.1:${app}` }], hosts: {} })
   const client = await mesh.startSidecar('sleep', '10.244.0.4', { dial: { '10.244.0.5:80': `127.0.0.1:${inbound}` }, inbound: [], httpProxy: `127.0.0.1:${outbound}`, hosts: { 'httpbin.foo': '10.96.0.7' } })
   await eventually('both ready', () => server.ready() && client.ready(), (ready) => ready)
+  return { inbound, outbound }
+}
+
+test('certificates renew under traffic, a saved policy arrives, a broken one does not, and a lost control plane takes nothing along', async (t) => {
+  const mesh = await TrustMesh.create(3000)
+  t.after(() => mesh.close())
+  await mesh.startPlane()
+  const { inbound, outbound } = await callerAndServer(mesh)
 
   const call = (): Promise<Answer> => get(outbound, 'http://httpbin.foo:8000/headers', 'httpbin.foo:8000')
   const xfcc = (a: Answer): string => (JSON.parse(a.body) as Record<string, string>)['x-forwarded-client-cert'] ?? ''
@@ -207,11 +213,7 @@ test('one root takes over from another of the same name without a failed request
   const [old, young] = [await newRoot('O=cluster.local'), await newRoot('O=cluster.local')]
   mesh.plugIn({ ...old, roots: old.certificate })
   await mesh.startPlane()
-  const app = await mesh.startApplication()
-  const [inbound, outbound] = [await freePorts(1), await freePorts(1)]
-  const server = await mesh.startSidecar('httpbin', '10.244.0.5', { dial: {}, inbound: [{ listen: `127.0.0.1:${inbound}`, originalDestination: '10.244.0.5:80', app: `127.0.0.1:${app}` }], hosts: {} })
-  const client = await mesh.startSidecar('sleep', '10.244.0.4', { dial: { '10.244.0.5:80': `127.0.0.1:${inbound}` }, inbound: [], httpProxy: `127.0.0.1:${outbound}`, hosts: { 'httpbin.foo': '10.96.0.7' } })
-  await eventually('both ready', () => server.ready() && client.ready(), (ready) => ready)
+  const { inbound, outbound } = await callerAndServer(mesh)
   const received = (): number => mesh.lines.filter((l) => l.message === 'certificate received').length
   /** Calls until both sidecars have renewed since the authority changed, each call on whatever connection there is. */
   const everybodyRenewed = async (step: string): Promise<void> => {
@@ -250,11 +252,7 @@ test('an authority that is replaced in one step takes over in several: no reques
   const [old, young] = [await newRoot('O=cluster.local'), await newRoot('O=cluster.local')]
   mesh.plugIn({ ...old, roots: old.certificate })
   await mesh.startPlane()
-  const app = await mesh.startApplication()
-  const [inbound, outbound] = [await freePorts(1), await freePorts(1)]
-  const server = await mesh.startSidecar('httpbin', '10.244.0.5', { dial: {}, inbound: [{ listen: `127.0.0.1:${inbound}`, originalDestination: '10.244.0.5:80', app: `127.0.0.1:${app}` }], hosts: {} })
-  const client = await mesh.startSidecar('sleep', '10.244.0.4', { dial: { '10.244.0.5:80': `127.0.0.1:${inbound}` }, inbound: [], httpProxy: `127.0.0.1:${outbound}`, hosts: { 'httpbin.foo': '10.96.0.7' } })
-  await eventually('both ready', () => server.ready() && client.ready(), (ready) => ready)
+  const { inbound, outbound } = await callerAndServer(mesh)
   mesh.plugIn({ ...young, roots: young.certificate })
   const steps = (): unknown[] => mesh.lines.filter((l) => l.message === 'certificate authority changed').map((l) => l.fields['step'])
   await eventually('the old root is gone', async () => {

@@ -2,6 +2,7 @@
 // Law: names come from SANs alone, whole; anything odd is nobody.
 // Read first: verify-peer.ts, trust-bundle.ts.
 export { altNamesOf, type AltName } from './alt-names.ts'
+export type { Handshake } from './handshake.ts'
 export { formatSpiffeId, parseSpiffeId, type SpiffeId } from './spiffe.ts'
-export { chainProblem, parseCertificates, parseTrustBundle, type TrustBundle } from './trust-bundle.ts'
+export { certificateBlocks, chainProblem, parseCertificates, parseTrustBundle, type TrustBundle } from './trust-bundle.ts'
 export { verifyPeer, verifyPresented, type PeerCheck, type PeerExpectation, type VerifiedPeer } from './verify-peer.ts'

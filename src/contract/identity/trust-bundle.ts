@@ -13,9 +13,14 @@ const certificatePem = /-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CER
 /** Leaf, intermediates and root; more is a mistake or an attack. */
 const longestChain = 10
 
+/** The certificates of a text, as they stand in it; none where there are none. */
+export function certificateBlocks(pem: string): readonly string[] {
+  return pem.match(certificatePem) ?? []
+}
+
 /** PEM with one or several certificates → their order as written. Throws BUNDLE_INVALID. */
 export function parseCertificates(pem: string): X509Certificate[] {
-  const blocks = pem.match(certificatePem) ?? []
+  const blocks = certificateBlocks(pem)
   if (blocks.length === 0) throw new KithError('BUNDLE_INVALID', 'there is no certificate in the text')
   try {
     return blocks.map((b) => new X509Certificate(b))

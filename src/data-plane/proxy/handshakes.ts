@@ -1,22 +1,6 @@
 // The last mutual TLS handshake with each peer, on either side: who both ends proved to be, in what TLS. Law: names, times and ciphers; never a key, a token or a byte of a request.
+import type { Handshake } from '#identity'
 import type { TlsFacts } from './transport.ts'
-
-export interface Handshake {
-  /** RFC 3339. */
-  readonly time: string
-  /** `inbound`: the peer called. */
-  readonly side: 'inbound' | 'outbound'
-  /** Of the peer that was called, as the mesh names it; of a caller, its address alone. */
-  readonly address: string
-  readonly tlsVersion: string
-  readonly cipher: string
-  /** SPIFFE ids. */
-  readonly own: string
-  readonly peer: string
-  /** RFC 3339: when each certificate ends. */
-  readonly ownCertificateEnds: string
-  readonly peerCertificateEnds: string
-}
 
 export interface OwnEnd {
   readonly principal: string

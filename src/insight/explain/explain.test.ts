@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { decode } from '#api'
+import type { Handshake } from '#identity'
 import { buildMesh, type Mesh } from '#mesh'
 import { parseYaml } from '#sources'
 import { explain } from './explain.ts'
-import { observedIn, podsToAsk, type SeenHandshake } from './observed.ts'
+import { observedIn, podsToAsk } from './observed.ts'
 import { whyNot } from './why-not.ts'
 import { formatExplanation } from './text.ts'
 import type { Explanation } from './types.ts'
@@ -230,7 +231,7 @@ test('what was observed: the latest handshake of any of the caller’s pods with
   const m = mesh()
   const answer = explain(m, { from: 'web.foo', to: 'http://web.bar:8000/' })
   const address = (namespace: string): string => m.workloads.find((w) => w.namespace === namespace)?.addresses[0] as string
-  const at = (time: string, place: string, more: Partial<SeenHandshake> = {}): SeenHandshake => ({ time, side: 'outbound', address: place, tlsVersion: 'TLSv1.3', cipher: 'C', own: 'a', peer: 'b', ownCertificateEnds: 'x', peerCertificateEnds: 'y', ...more })
+  const at = (time: string, place: string, more: Partial<Handshake> = {}): Handshake => ({ time, side: 'outbound', address: place, tlsVersion: 'TLSv1.3', cipher: 'C', own: 'a', peer: 'b', ownCertificateEnds: 'x', peerCertificateEnds: 'y', ...more })
   assert.deepEqual(podsToAsk(m, answer).map((w) => w.id), m.workloads.filter((w) => w.namespace === 'foo').map((w) => w.id))
   const seen = [at('2026-01-01T00:00:01Z', `${address('bar')}:80`), at('2026-01-01T00:00:03Z', `${address('bar')}:80`, { cipher: 'D' }), at('2026-01-01T00:00:09Z', `${address('bar')}:9000`), at('2026-01-01T00:00:09Z', `${address('bar')}:80`, { side: 'inbound' })]
   const observed = observedIn(m, answer, seen)

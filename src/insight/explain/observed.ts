@@ -1,20 +1,8 @@
 // What the mesh has really seen of a call: the last mutual TLS handshake between the two ends, told by the caller's sidecar.
+import type { Handshake } from '#identity'
 import type { Mesh, Workload } from '#mesh'
 import { findWorkload } from './find-workload.ts'
 import type { Explanation, Observed } from './types.ts'
-
-/** As the sidecar keeps it. */
-export interface SeenHandshake {
-  readonly time: string
-  readonly side: 'inbound' | 'outbound'
-  readonly address: string
-  readonly tlsVersion: string
-  readonly cipher: string
-  readonly own: string
-  readonly peer: string
-  readonly ownCertificateEnds: string
-  readonly peerCertificateEnds: string
-}
 
 /** The pods whose sidecars would know: all of the caller's workload. None where nobody has a sidecar or nothing is reached. */
 export function podsToAsk(mesh: Mesh, answer: Explanation, namespace = 'default'): readonly Workload[] {
@@ -24,7 +12,7 @@ export function podsToAsk(mesh: Mesh, answer: Explanation, namespace = 'default'
 }
 
 /** The latest one with any of the call's endpoints. */
-export function observedIn(mesh: Mesh, answer: Explanation, seen: readonly SeenHandshake[]): Observed | null {
+export function observedIn(mesh: Mesh, answer: Explanation, seen: readonly Handshake[]): Observed | null {
   const places = placesOf(answer)
   const names = new Set([...places].flatMap((p) => addressesOf(mesh, p)))
   const [last] = seen.filter((h) => h.side === 'outbound' && names.has(h.address)).sort((a, b) => (a.time < b.time ? 1 : -1))

@@ -1,11 +1,12 @@
 // One pod's life, as kubelet leads it: the sidecar first, then what must run once, then the application; probes, restarts, the end of a Job.
 import { randomUUID } from 'node:crypto'
 import type { Container } from '#api'
+import type { Handshake } from '#identity'
 import { containerCommand, searchPath, type LocalCommand } from '../container-command.ts'
 import type { DesiredPod } from '../desired-pods.ts'
 import type { LocalImage } from '../mesh-file.ts'
 import { podObject, serviceAccountOf, sidecarContainer } from '../pod-object.ts'
-import type { ContainerView, Handshake, PodView } from '../types.ts'
+import type { ContainerView, PodView } from '../types.ts'
 import { ContainerRunner, type RestartPolicy } from './container.ts'
 import type { PodPlace } from './place.ts'
 import { Probing } from './probing.ts'

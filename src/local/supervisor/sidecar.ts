@@ -1,10 +1,10 @@
 // The sidecar's program and environment, as the injector's template gives them; and watching its readiness.
 import { request } from 'node:http'
+import type { Handshake } from '#identity'
 import { canonicalName, podLabels, serviceAccountOf } from '../pod-object.ts'
 import { searchPath } from '../container-command.ts'
 import type { ContainerRunner } from './container.ts'
 import type { PodPlace } from './place.ts'
-import type { Handshake } from '../types.ts'
 import type { PodRunner } from './pod-runner.ts'
 
 export interface SidecarProgram {

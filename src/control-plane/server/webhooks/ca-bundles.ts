@@ -5,6 +5,7 @@ import { KithError } from '#lib/errors.ts'
 import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
 import type { Logger } from '#lib/log.ts'
 import { isRecord } from '#api'
+import { certificateBlocks } from '#identity'
 import { follow } from '#sources'
 
 export interface CaBundlesOptions {
@@ -133,7 +134,7 @@ function stateOf(bundle: string, roots: string): 'none' | 'lacks' | 'more' {
 }
 
 function certificates(pem: string): string[] {
-  return [...pem.matchAll(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)].map((m) => m[0].replaceAll(/\s/g, ''))
+  return certificateBlocks(pem).map((block) => block.replaceAll(/\s/g, ''))
 }
 
 /** A configuration may be labelled with our revision and send to another mesh's namespace. */
