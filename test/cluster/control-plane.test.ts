@@ -14,14 +14,17 @@ import { load } from 'js-yaml'
 import { status } from '@grpc/grpc-js'
 import { kubernetesClient } from '#lib/kubernetes/client.ts'
 import { clusterAccess } from '#lib/kubernetes/kubeconfig.ts'
+import { objectKey } from '#lib/kubernetes/object-key.ts'
 import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
 import { silentLogger } from '#lib/log.ts'
 import { newRootFiles } from '#ca'
+import { customResourceDefinitions } from '#deploy'
 import { parseCertificates } from '#identity'
 import { followObject } from '#sources'
 import { typeUrls } from '#xds'
+import { waitForCrds } from '../../src/cli/install/rollout.ts'
 import { askCertificate, rootOf, SidecarClient, type Where } from '../kubernetes/sidecar-client.ts'
-import { labMissing, labUp } from './lab.ts'
+import { lab, labMissing, labUp } from './lab.ts'
 
 const required = (process.env['REQUIRE'] ?? '').split(',').includes('cluster')
 const there = (process.env['KUBECONFIG'] ?? '') !== ''
@@ -38,6 +41,9 @@ let road: Road
 let plane: Plane
 let where: Where
 let followed: ReturnType<typeof followObject>
+/** What was not there before. */
+const definitions: KubernetesObject[] = []
+let ours = false
 
 /** Between the control plane and the API server; it may be broken. */
 class Road {
@@ -79,9 +85,13 @@ interface Plane {
   readonly lines: Record<string, unknown>[]
 }
 
+/** Every control plane that was started, whatever became of its test. */
+const children: ChildProcess[] = []
+
 async function startPlane(name: string): Promise<Plane> {
   const argv = ['--disable-warning=ExperimentalWarning', 'src/control-plane/server/main.ts', 'discovery', '--kubernetes', '--kubeconfig', join(folder, 'kubeconfig'), '--namespace', own, '--revision', own, '--listen', '127.0.0.1:0', '--status-host', '127.0.0.1', '--status-port', '0', '--webhook-port', '0', '--drain-seconds', '1', '--staging-seconds', '2']
   const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, POD_NAME: name } })
+  children.push(child)
   const lines: Record<string, unknown>[] = []
   createInterface({ input: child.stderr }).on('line', (l) => lines.push(l.startsWith('{') ? (JSON.parse(l) as Record<string, unknown>) : { level: 'error', msg: l }))
   const ready = await new Promise<{ listen: string; statusPort: number }>((resolve, reject) => {
@@ -124,8 +134,14 @@ async function tokenOf(account: string, podName: string, audience = 'istio-ca'):
 
 before(async () => {
   if (skip !== false) return
-  if (!there) labUp()
+  if (!there) ours = labUp().ours
   api = await kubernetesClient()
+  for (const crd of customResourceDefinitions()) {
+    if ((await api.get(objectKey(crd))) !== undefined) continue
+    await api.create(crd)
+    definitions.push(crd)
+  }
+  await waitForCrds(api, definitions.map((d) => d.metadata.name ?? ''), 30_000)
   folder = mkdtempSync(join(tmpdir(), 'kith-plane-'))
   const { server } = clusterAccess()
   road = new Road(server)
@@ -150,12 +166,14 @@ before(async () => {
 
 after(async () => {
   if (skip !== false) return
-  plane?.process.kill('SIGKILL')
+  for (const child of children) child.kill('SIGKILL')
   for (const name of [own, apps]) await api.delete({ apiVersion: 'v1', kind: 'Namespace', name })
+  for (const crd of definitions) await api.delete(objectKey(crd))
   await road.break()
   followed.close()
   api.close()
   rmSync(folder, { recursive: true, force: true })
+  if (ours) lab('down')
 })
 
 test('the bundle is in the namespaces that belong to the mesh, new ones at once, and mended', { skip }, async () => {

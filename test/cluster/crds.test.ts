@@ -10,7 +10,7 @@ import { kubernetesClient } from '#lib/kubernetes/client.ts'
 import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
 import { parseYaml } from '#sources'
 import { crdCases } from './crd-cases.ts'
-import { labMissing, labUp } from './lab.ts'
+import { lab, labMissing, labUp } from './lab.ts'
 
 const required = (process.env['REQUIRE'] ?? '').split(',').includes('cluster')
 const there = (process.env['KUBECONFIG'] ?? '') !== ''
@@ -29,10 +29,11 @@ function moved(crd: KubernetesObject): KubernetesObject {
 }
 const definitions = customResourceDefinitions().map(moved)
 let client: KubernetesClient
+let ours = false
 
 before(async () => {
   if (skip !== false) return
-  if (!there) labUp()
+  if (!there) ours = labUp().ours
   client = await kubernetesClient()
   await client.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
   for (const crd of definitions) await client.create(crd)
@@ -51,6 +52,7 @@ after(async () => {
   for (const crd of definitions) await client.delete({ apiVersion: crd.apiVersion, kind: crd.kind, name: crd.metadata.name ?? '' })
   await client.delete({ apiVersion: 'v1', kind: 'Namespace', name: namespace })
   client.close()
+  if (ours) lab('down')
 })
 
 /** What the API server says: undefined where it takes the object. */
