@@ -24,7 +24,7 @@ export function takeOutEarlier(spec: Obj, annotations: Record<string, string>): 
   const status = parseObject(text)
   const listed = (key: string): unknown[] => (Array.isArray(status[key]) ? (status[key] as unknown[]) : [])
   const proxy = lists.flatMap((f) => containersOf(spec, f)).find((c) => c['name'] === 'istio-proxy')
-  const env = Array.isArray(proxy?.['env']) ? (proxy['env'] as Obj[]) : []
+  const env = objectsIn(proxy?.['env'])
   const gone = new Set(lists.flatMap(listed))
   const stored = parseObject(annotations[overridesKey] ?? '{}')
   const originals = lists.map((f) => new Map(containersOf(stored, f).map((c) => [c['name'], c])))
@@ -51,10 +51,10 @@ export function takeOutEarlier(spec: Obj, annotations: Record<string, string>): 
 export function keepOthers(proxy: Obj, earlier: Earlier, revision: string, spec: Obj): void {
   const before = earlier.proxy
   if (before === undefined || earlier.revision !== revision || before['image'] !== proxy['image']) return
-  const volumes = new Set((Array.isArray(spec['volumes']) ? (spec['volumes'] as Obj[]) : []).map((v) => v['name']))
+  const volumes = new Set(objectsIn(spec['volumes']).map((v) => v['name']))
   const more = (field: string, key: string, counts: (item: Obj) => boolean): void => {
-    const ours = Array.isArray(proxy[field]) ? (proxy[field] as Obj[]) : []
-    const theirs = (Array.isArray(before[field]) ? (before[field] as Obj[]) : []).filter((t) => isRecord(t) && counts(t) && !ours.some((o) => o[key] === t[key]))
+    const ours = objectsIn(proxy[field])
+    const theirs = objectsIn(before[field]).filter((t) => counts(t) && !ours.some((o) => o[key] === t[key]))
     if (theirs.length > 0) proxy[field] = [...ours, ...theirs]
   }
   more('env', 'name', (e) => !String(e['name']).startsWith('ISTIO_'))
@@ -64,12 +64,17 @@ export function keepOthers(proxy: Obj, earlier: Earlier, revision: string, spec:
 }
 
 export function containersOf(spec: Readonly<Obj>, field: 'containers' | 'initContainers'): Obj[] {
-  return Array.isArray(spec[field]) ? (spec[field] as unknown[]).filter((c): c is Obj => isRecord(c)) : []
+  return objectsIn(spec[field])
+}
+
+/** The objects of a list; whoever sends one may have put anything in it. */
+export function objectsIn(list: unknown): Obj[] {
+  return Array.isArray(list) ? (list as unknown[]).filter((c): c is Obj => isRecord(c)) : []
 }
 
 function removeNamed(spec: Obj, field: string, names: readonly unknown[]): void {
   if (!Array.isArray(spec[field]) || names.length === 0) return
-  const kept = (spec[field] as Obj[]).filter((v) => !names.includes(v['name']))
+  const kept = (spec[field] as unknown[]).filter((v) => !isRecord(v) || !names.includes(v['name']))
   if (kept.length > 0) spec[field] = kept
   else delete spec[field]
 }

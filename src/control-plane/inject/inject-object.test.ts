@@ -85,6 +85,20 @@ test('a bad annotation refuses the pod and is named', () => {
   }
 })
 
+test('what the API server would refuse is refused by field: a null among volumes, a label that is a number, a hook without form', () => {
+  const faultsOf = (pod: Record<string, unknown>): readonly string[] => {
+    const result = injectObject({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a' }, ...pod }, context)
+    assert.ok(result.kind === 'faulty')
+    return result.faults
+  }
+  const containers = [{ name: 'a', image: 'x' }]
+  assert.deepEqual(faultsOf({ spec: { containers, volumes: [{ name: 'v' }, null] } }), ['Pod: spec.volumes[1] must be an object'])
+  assert.deepEqual(faultsOf({ metadata: { name: 'a', labels: { version: 1 } }, spec: { containers } }), ['Pod: metadata.labels must be a map of strings, not {"version":1}'])
+  assert.deepEqual(faultsOf({ spec: { containers: [{ ...containers[0], lifecycle: { preStop: 'sleep' } }] } }), ['Pod: spec.containers[0].lifecycle.preStop must be an object'])
+  const cron = injectObject({ apiVersion: 'batch/v1', kind: 'CronJob', metadata: { name: 'a' }, spec: { jobTemplate: { spec: { template: { spec: { containers: [null] } } } } } }, context)
+  assert.deepEqual(cron.kind === 'faulty' ? cron.faults : cron, ['CronJob: spec.jobTemplate.spec.template.spec.containers[0] must be an object'])
+})
+
 test('the user’s own istio-proxy is laid over ours, its uid goes to the redirect', () => {
   const { proxy, pod } = injected(deployment({}, {}, { containers: [{ name: 'web', image: 'x' }, { name: 'istio-proxy', image: 'auto', securityContext: { runAsUser: 4444 }, env: [{ name: 'MORE', value: '1' }] }] }))
   assert.equal((proxy['securityContext'] as Obj)['runAsUser'], 4444)

@@ -27,7 +27,7 @@ export function injectObject(object: Obj, context: Injector): ObjectResult {
   if (path === undefined || typeof object['apiVersion'] !== 'string') return { kind: 'untouched', warnings: [] }
   const holder = path.reduce<unknown>((at, key) => (isRecord(at) ? at[key] : undefined), object)
   if (!isRecord(holder) || !isRecord(holder['spec'])) return { kind: 'untouched', warnings: [] }
-  const faults = typeFaults(object, holder['spec'])
+  const faults = typeFaults(object, holder, path)
   if (faults.length > 0) return { kind: 'faulty', faults }
   const metadata = isRecord(object['metadata']) ? object['metadata'] : {}
   const podMetadata = isRecord(holder['metadata']) ? holder['metadata'] : {}

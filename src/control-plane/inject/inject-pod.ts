@@ -3,7 +3,7 @@
 import { isRecord } from '#api'
 import { annotationFaults } from './annotations.ts'
 import { cloneJson } from './clone.ts'
-import { containersOf, keepOthers, overridesKey, statusKey, takeOutEarlier, type Earlier } from './earlier.ts'
+import { containersOf, keepOthers, objectsIn, overridesKey, statusKey, takeOutEarlier, type Earlier } from './earlier.ts'
 import { modeOf, statusPortOf } from './interception.ts'
 import { strategicMerge } from './merge.ts'
 import type { PodOwner } from './owner.ts'
@@ -145,8 +145,8 @@ function overlay(rendered: Obj, own: Obj | undefined): Obj {
 function addRest(spec: Obj, rendered: PartialPod): unknown[] {
   const { containers: _c, initContainers: _i, volumes, ...rest } = rendered.spec ?? {}
   Object.assign(spec, strategicMerge(spec, rest))
-  const there = Array.isArray(spec['volumes']) ? (spec['volumes'] as Obj[]) : []
-  const added = (Array.isArray(volumes) ? (volumes as Obj[]) : []).filter((v) => !there.some((o) => o['name'] === v['name']))
+  const there: unknown[] = Array.isArray(spec['volumes']) ? spec['volumes'] : []
+  const added = objectsIn(volumes).filter((v) => !objectsIn(there).some((o) => o['name'] === v['name']))
   if (added.length > 0 || spec['volumes'] !== undefined) spec['volumes'] = [...there, ...cloneJson(added)]
   return added.map((v) => v['name'])
 }
@@ -157,7 +157,7 @@ function completeProxy(proxy: Obj, spec: Obj, annotations: Record<string, string
   const applications = fields.flatMap((f) => containersOf(spec, f)).filter((c) => !ours.includes(String(c['name'])))
   const rewrite = (annotations['sidecar.istio.io/rewriteAppHTTPProbers'] ?? String(settings.rewriteAppHttpProbers)) === 'true'
   const probed = rewrite ? rewriteProbes(applications, statusPortOf(input), earlier.probers) : { probers: {}, warnings: [] }
-  const env = Array.isArray(proxy['env']) ? (proxy['env'] as Obj[]) : []
+  const env = objectsIn(proxy['env'])
   const { env: metrics, faults } = mergePrometheus(annotations, settings, earlier)
   proxy['env'] = [...env, ...(Object.keys(probed.probers).length > 0 ? [{ name: 'ISTIO_KUBE_APP_PROBERS', value: JSON.stringify(probed.probers) }] : []), ...(metrics === undefined ? [] : [metrics])]
   return { warnings: probed.warnings, faults }
@@ -194,5 +194,6 @@ function namesIn(rendered: PartialPod): ReadonlySet<unknown> {
 }
 
 function namesOrNull(list: unknown): unknown[] | null {
-  return Array.isArray(list) && list.length > 0 ? (list as Obj[]).map((c) => c['name']) : null
+  const names = objectsIn(list).map((c) => c['name'])
+  return names.length > 0 ? names : null
 }

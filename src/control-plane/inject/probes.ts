@@ -1,6 +1,7 @@
 // The application's probes and hooks, sent by way of the agent: STRICT would refuse the kubelet.
 // Istio: pkg/kube/inject/app_probe.go.
 import { isRecord } from '#api'
+import { objectsIn } from './earlier.ts'
 
 type Obj = Record<string, unknown>
 
@@ -66,7 +67,6 @@ function proberOf(handler: Obj, container: Obj): Obj | string | undefined {
 function portNumber(port: unknown, container: Obj): number | undefined {
   if (typeof port === 'number') return port
   if (typeof port === 'string' && /^\d+$/.test(port)) return Number(port)
-  const ports = Array.isArray(container['ports']) ? (container['ports'] as Obj[]) : []
-  const found = ports.find((p) => p['name'] === port)?.['containerPort']
+  const found = objectsIn(container['ports']).find((p) => p['name'] === port)?.['containerPort']
   return typeof found === 'number' ? found : undefined
 }

@@ -1,4 +1,5 @@
 // What makes a pod part of the mesh: the sidecar, the container that sets up the redirect, their volumes, labels. Istio's injection-template.yaml, as data.
+import { objectsIn } from './earlier.ts'
 import { annotationsForCni, interceptionArgs, modeOf, statusPortOf } from './interception.ts'
 import { ownerUrl } from './owner.ts'
 import type { InjectSettings } from './settings.ts'
@@ -87,7 +88,7 @@ export function environment(i: TemplateInput): Obj[] {
   const workload = i.labels['service.istio.io/workload-name'] || i.owner.name
   const field = (name: string, fieldPath: string): Obj => ({ name, valueFrom: { fieldRef: { fieldPath } } })
   const value = (name: string, text: string): Obj => ({ name, value: text })
-  const ports = i.containers.flatMap((c) => (Array.isArray(c['ports']) ? (c['ports'] as Obj[]) : []))
+  const ports = i.containers.flatMap((c) => objectsIn(c['ports']))
   const metadata = (i.proxyConfig['proxyMetadata'] ?? {}) as Record<string, unknown>
   return [
     value('PILOT_CERT_PROVIDER', 'istiod'), value('CA_ADDR', s.caAddress), field('POD_NAME', 'metadata.name'), field('POD_NAMESPACE', 'metadata.namespace'), field('INSTANCE_IP', 'status.podIP'), field('SERVICE_ACCOUNT', 'spec.serviceAccountName'), field('HOST_IP', 'status.hostIP'),
