@@ -79,9 +79,3 @@ export function rule<T>(schema: Schema<T>, message: string, cel: string, holds: 
 export function nullable<T>(schema: Schema<T>): Schema<T> {
   return { ...schema, nullable: true }
 }
-
-/** A schema that refers to itself; `make` is asked at first use. */
-export function lazy<T>(make: () => Schema<T>): Schema<T> {
-  let made: Schema<T> | undefined
-  return new Proxy({} as Schema<T> & object, { get: (_t, key) => Reflect.get((made ??= make()), key) }) as Schema<T>
-}

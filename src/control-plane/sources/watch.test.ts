@@ -3,7 +3,6 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { memorySource } from './memory.ts'
 import type { Objects } from './objects.ts'
 import { watchFiles } from './watch.ts'
 
@@ -66,16 +65,4 @@ test('a file by its name: put in place anew, it is still watched; one that is mi
     watch.close()
     rmSync(folder, { recursive: true })
   }
-})
-
-test('texts in memory follow the same law', () => {
-  const seen: unknown[][] = []
-  const source = memorySource({ a: policy('STRICT') }, (now) => seen.push(modes(now)))
-  source.put('a', policy('DISABLED'))
-  source.put('a', 'a: [')
-  source.put('a', policy('PERMISSIVE'))
-  source.put('a', undefined)
-  source.close()
-  source.put('a', policy('STRICT'))
-  assert.deepEqual(seen, [['STRICT'], ['STRICT'], ['PERMISSIVE'], []])
 })

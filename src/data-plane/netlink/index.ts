@@ -3,7 +3,7 @@
 // Read first: libc.ts, message.ts; then nftables.ts (tables), links.ts (rtnetlink), sockets.ts (what the proxy uses), namespaces.ts.
 export { SystemCallError } from './libc.ts'
 export { configureLinks, loopbackIndex, type LinkChange } from './links.ts'
-export { currentNamespace, inNamespaces, mount, newMountNamespace, newNetworkNamespace, reapOrphans, unmount, type MountOptions, type Namespaces } from './namespaces.ts'
+export { currentNamespace, inNamespaces, mount, newMountNamespace, newNetworkNamespace, reapOrphans, type MountOptions, type Namespaces } from './namespaces.ts'
 export type { Match, Statement } from './nft-expressions.ts'
 export { deleteTable, replaceTable, tableBatch, type NftChain, type NftRule, type NftTable, type TableFamily } from './nftables.ts'
-export { connectMarked, fileDescriptor, markedSocket, originalDestination, setMark, type MarkedConnectOptions, type MarkedSocketOptions, type SocketAddress } from './sockets.ts'
+export { fileDescriptor, markedSocket, originalDestination, type MarkedSocketOptions, type SocketAddress } from './sockets.ts'

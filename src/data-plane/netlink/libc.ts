@@ -14,7 +14,6 @@ const signatures = {
   unshare: { arguments: ['int32'], return: 'int32' },
   setns: { arguments: ['int32', 'int32'], return: 'int32' },
   mount: { arguments: ['string', 'string', 'string', 'uint64', 'string'], return: 'int32' },
-  umount2: { arguments: ['string', 'int32'], return: 'int32' },
   waitid: { arguments: ['int32', 'uint32', 'buffer', 'int32'], return: 'int32' },
   waitpid: { arguments: ['int32', 'pointer', 'int32'], return: 'int32' },
   sethostname: { arguments: ['string', 'uint64'], return: 'int32' },

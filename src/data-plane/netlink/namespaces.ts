@@ -15,7 +15,6 @@ const MS_REMOUNT = 32
 const MS_BIND = 4096
 const MS_REC = 16384
 const MS_PRIVATE = 1 << 18
-const MNT_DETACH = 2
 
 export interface Namespaces {
   /** Descriptors of namespaces; absent ones stay as they are. */
@@ -103,11 +102,6 @@ const flagBits = { bind: MS_BIND, recursive: MS_REC, private: MS_PRIVATE, readon
 export function mount(source: string, target: string, options: MountOptions): void {
   const flags = (options.flags ?? []).reduce((bits, f) => bits | flagBits[f], 0)
   checked(libc().call.mount(source, target, options.type ?? 'none', BigInt(flags), options.data ?? ''), `mounting ${options.type ?? source} on ${target}`)
-}
-
-/** Takes a mount away at once, and lets its users finish. @throws SystemCallError */
-export function unmount(target: string): void {
-  checked(libc().call.umount2(target, MNT_DETACH), `unmounting ${target}`)
 }
 
 /** Takes leave of ended children that are not `own`: an init process inherits orphans and must reap them. Returns their ids. */

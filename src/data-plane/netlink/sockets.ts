@@ -89,22 +89,6 @@ export function markedSocket(options: MarkedSocketOptions): Socket {
   return new Socket({ fd, manualStart: true, allowHalfOpen: options.allowHalfOpen ?? false } as ConstructorParameters<typeof Socket>[0])
 }
 
-export interface MarkedConnectOptions {
-  readonly host: string
-  readonly port: number
-  readonly mark?: number
-  /** Source address; 127.0.0.6 is how an inbound sidecar speaks to its application. */
-  readonly localAddress?: string
-  readonly allowHalfOpen?: boolean
-}
-
-/** `net.connect` for an IP address, with a mark. Errors come as the socket's `error`; a refused mark is thrown. */
-export function connectMarked(options: MarkedConnectOptions): Socket {
-  const socket = markedSocket({ family: options.host.includes(':') ? 6 : 4, mark: options.mark ?? 0, allowHalfOpen: options.allowHalfOpen ?? false })
-  socket.connect({ host: options.host, port: options.port, ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }) })
-  return socket
-}
-
 function openTcp(family: 4 | 6, mark = 0): number {
   const fd = checked(libc().call.socket(family === 6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), 'socket')
   if (mark === 0) return fd
@@ -118,7 +102,7 @@ function openTcp(family: 4 | 6, mark = 0): number {
 }
 
 /** Marks a socket that exists already; its next packets carry the mark. @throws SystemCallError (EPERM without CAP_NET_ADMIN or CAP_NET_RAW) */
-export function setMark(fd: number, mark: number): void {
+function setMark(fd: number, mark: number): void {
   const value = Buffer.alloc(4)
   value.writeUInt32LE(mark)
   checked(libc().call.setsockopt(fd, SOL_SOCKET, SO_MARK, value, 4), 'setting SO_MARK')
