@@ -4,7 +4,7 @@
 export { addressBytes, cidrContains, formatAddress, plainAddress, type SocketAddress } from './address.ts'
 export { defaultFormat, type AccessLog, type JsonFormat } from './access-log.ts'
 export { choose, type Candidate } from './balance.ts'
-export { chooseGroup, groupsOf } from './localities.ts'
+export { chooseGroup, servingGroups, type Group } from './localities.ts'
 export { hash32 } from './hash-policy.ts'
 export { chooseSocket, type LbPolicy, type Outlier, type RuntimeCluster, type SocketChoice } from './clusters.ts'
 export {

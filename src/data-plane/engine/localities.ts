@@ -1,18 +1,25 @@
 // Which endpoints a request chooses among: the priority that takes it, then, where localities have weights, the locality.
 // Law: pure; chance comes in as arguments. Envoy: a priority that is not wholly healthy hands on what it can't carry, with 40 % to spare.
+import type { RuntimeCluster } from './clusters.ts'
 import type { RuntimeEndpoint } from './endpoints.ts'
 
 export interface Placed {
   readonly endpoint: Pick<RuntimeEndpoint, 'priority' | 'locality' | 'localityWeight'>
 }
 
-interface Group<H> {
+export interface Group<H> {
   /** Shares add up to 1 over the groups. */
   readonly share: number
   readonly hosts: readonly H[]
 }
 
 const overprovisioning = 1.4
+
+/** Whom a cluster's next request may go to: by priority and locality; everybody alike in panic, when too few of all are healthy. */
+export function servingGroups<H extends Placed>(all: readonly H[], up: readonly H[], { panicPercent, byLocality }: Pick<RuntimeCluster, 'panicPercent' | 'byLocality'>): readonly Group<H>[] {
+  if (all.length > 0 && (up.length / all.length) * 100 < panicPercent) return [{ share: 1, hosts: all }]
+  return groupsOf(all, new Set(up), byLocality)
+}
 
 /** `all`: everybody, healthy or not; `up`: those who may be chosen. Empty: nobody may. */
 export function groupsOf<H extends Placed>(all: readonly H[], up: ReadonlySet<H>, byLocality: boolean): readonly Group<H>[] {

@@ -1,5 +1,5 @@
 // A cluster at work: its endpoints with their counters and pools, who is ejected, who comes next. Law: counters outlive updates; a changed guise retires its pools.
-import { choose, chooseGroup, chooseSocket, groupsOf, hash32, type Candidate, type RuntimeCluster, type RuntimeEndpoint, type UpstreamTls } from '#engine'
+import { choose, chooseGroup, chooseSocket, hash32, servingGroups, type Candidate, type Group, type RuntimeCluster, type RuntimeEndpoint, type UpstreamTls } from '#engine'
 import { HttpPool, type PoolCounts, type PoolIo } from './http-pool.ts'
 
 export class Host implements Candidate {
@@ -77,7 +77,7 @@ export class UpstreamCluster {
   requests = 0
   retries = 0
   #hosts: readonly Host[] = []
-  #groups: ReturnType<typeof groupsOf<Host>> = []
+  #groups: readonly Group<Host>[] = []
   readonly #originals = new Map<string, Host>()
   #turn = Math.floor(Math.random() * 1024)
 
@@ -121,15 +121,8 @@ export class UpstreamCluster {
     this.#refresh()
   }
 
-  /** By priority and locality; all hosts together in panic. */
   #refresh(): void {
-    const up = this.#hosts.filter((h) => h.endpoint.healthy && h.ejectedUntilMs === 0)
-    const panic = this.config.panicPercent
-    if (this.#hosts.length > 0 && (up.length / this.#hosts.length) * 100 < panic) {
-      this.#groups = [{ share: 1, hosts: this.#hosts }]
-      return
-    }
-    this.#groups = groupsOf(this.#hosts, new Set(up), this.config.byLocality)
+    this.#groups = servingGroups(this.#hosts, this.#hosts.filter((h) => h.endpoint.healthy && h.ejectedUntilMs === 0), this.config)
   }
 
   /** `avoid`: tried before, by this request. */

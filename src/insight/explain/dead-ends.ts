@@ -9,12 +9,15 @@ import { clientSide, rewritten } from './client-side.ts'
 import type { Question } from './question.ts'
 import type { ClientSide, EndpointAnswer, WireTls } from './types.ts'
 
+/** One end for all of the calls. */
+const whole = { share: 1, priority: 0, locality: '' }
+
 type Clusters = Extract<Routed, { kind: 'clusters' }>
 
 /** A host whose address only the application knows: nothing of the mesh is at the other end. */
 export function outside(q: Question, client: ClientSide): EndpointAnswer {
   const wire = client.tls?.value ?? 'DISABLE'
-  return { address: `${q.target.host.includes(':') ? `[${q.target.host}]` : q.target.host}:${q.target.port}`, weight: 1, outcome: wire === 'DISABLE' ? 'plaintext' : wire === 'ISTIO_MUTUAL' ? 'mtls' : 'tls', client, server: null, blocked: null }
+  return { address: `${q.target.host.includes(':') ? `[${q.target.host}]` : q.target.host}:${q.target.port}`, weight: 1, ...whole, outcome: wire === 'DISABLE' ? 'plaintext' : wire === 'ISTIO_MUTUAL' ? 'mtls' : 'tls', client, server: null, blocked: null }
 }
 
 /** `localhost`: what listens in the caller's own pod. */
@@ -53,14 +56,14 @@ export function localAnswer(q: Question, routed: Extract<Routed, { kind: 'local'
   }[what]
   const fix = { 'no-route': ['add a rule without match as the last one'], 'not-http': ['speak plain http:// from the application; the sidecars make the TLS', `or name the Service’s port https-… so that TLS passes through`] }[what as string] ?? []
   const symptom = what === 'not-http' ? 'the connection is closed, or 400, during the TLS handshake' : `${status} from the caller’s sidecar`
-  return { address: '', weight: 1, outcome: 'blocked', client: clientSide(q, routed.route), server: null, blocked: { at: 'client', why, symptom, source, fix } }
+  return { address: '', weight: 1, ...whole, outcome: 'blocked', client: clientSide(q, routed.route), server: null, blocked: { at: 'client', why, symptom, source, fix } }
 }
 
 /** Fault injection that leaves no call. */
 export function aborted(q: Question, { route, status }: Extract<Routed, { kind: 'aborted' }>): EndpointAnswer {
   const source = route.because[0]?.source ?? 'default'
   const blocked = { at: 'client' as const, why: `the route aborts every call on purpose (fault.abort) with ${status}`, symptom: `${status} from the caller’s sidecar (response flag FI)`, source, fix: ['remove fault.abort from the route, or lower its percentage'] }
-  return { address: '', weight: 1, outcome: 'blocked', client: clientSide(q, route), server: null, blocked }
+  return { address: '', weight: 1, ...whole, outcome: 'blocked', client: clientSide(q, route), server: null, blocked }
 }
 
 export function noUpstream(q: Question, routed: Clusters, choice: ClusterChoice, upstream: Upstream | null): EndpointAnswer {
@@ -72,5 +75,5 @@ export function noUpstream(q: Question, routed: Clusters, choice: ClusterChoice,
   const symptom = routed.http ? `${upstream === null ? routed.status : 503} from the caller’s sidecar (response flag ${upstream === null ? 'NC' : 'UH'})` : 'the connection is closed'
   const fix = upstream === null ? [subset === '' ? 'check the destination’s host and port' : `define subset ${subset} in a DestinationRule for ${host} that this client sees`] : [subset === '' ? 'check that ready pods match the Service’s selector' : `check the labels of subset ${subset}`]
   const client: ClientSide = { ...clientSide(q, rewritten(q, routed.route, choice)), destination, tls: upstream === null ? null : mapDecided(upstream.tls, (t): WireTls => (t.mode === 'AUTO' ? 'DISABLE' : t.mode)) }
-  return { address: '', weight: choice.weight, outcome: 'blocked', client, server: null, blocked: { at: 'client', why, symptom, source, fix } }
+  return { address: '', weight: choice.weight, ...whole, outcome: 'blocked', client, server: null, blocked: { at: 'client', why, symptom, source, fix } }
 }

@@ -124,6 +124,15 @@ test('weights to different ends make a mixed answer, each end told', () => {
   assert.deepEqual(mixed.endpoints.map((e) => [e.weight, e.outcome]), [[90, 'mtls'], [10, 'plaintext']])
 })
 
+test('who gets how many of the calls, and who stands by', () => {
+  const pod = (name: string, place: string, ns = 'bar'): string => `{apiVersion: apps/v1, kind: Deployment, metadata: {name: ${name}, namespace: ${ns}}, spec: {template: {metadata: {labels: {app: ${name.split('-')[0]}, istio-locality: ${place}}}, spec: {containers: [{name: web}]}}}}\n---\n`
+  const zones = mesh(pod('near-1', 'r1.a') + pod('far-1', 'r2.a') + pod('near', 'r1.a', 'foo') + '{apiVersion: v1, kind: Service, metadata: {name: zones, namespace: bar}, spec: {ports: [{name: http, port: 8000}], selector: {app: near}}}\n---\n' + pod('near-2', 'r2.a') + rule('foo', 'zones.bar.svc.cluster.local', '{outlierDetection: {consecutive5xxErrors: 5}}'))
+  const answer = explain(zones, { from: 'near.foo', to: 'http://zones.bar:8000/' })
+  assert.deepEqual(answer.spread.map((s) => [s.workload, s.share, s.priority, s.locality]), [['bar/near-1', 1, 0, 'r1/a'], ['bar/near-2', 0, 1, 'r2/a']])
+  assert.match(formatExplanation(answer), /^spread {3}bar\/near-1 in r1\/a: 100 % of calls\n {9}bar\/near-2 in r2\/a: stands by, priority 1$/m)
+  assert.doesNotMatch(formatExplanation(explain(mesh(), { from: 'web.foo', to: 'http://web.bar:8000/' })), /spread/)
+})
+
 test('the answer is what the schema says, names file and line, and reads well', () => {
   const validate = new Ajv2020({ strict: true, allowUnionTypes: true }).compile(JSON.parse(readFileSync('docs/schema/explain.json', 'utf8')) as object)
   for (const [policies, from, to] of cases) {

@@ -3,7 +3,7 @@
 import { invariant, KithError } from '#lib/errors.ts'
 import { byDefault, type Decided, type Reason } from '#lib/decided.ts'
 import { formatRef, type Problem } from '#lib/problem.ts'
-import type { RuntimeCluster } from '#engine'
+import { formatAddress, type RuntimeCluster } from '#engine'
 import { refTo } from '#api'
 import { endpointsOf, type Mesh } from '#mesh'
 import { planEndpoints, podTlsAt, type ProxyPlan, type Upstream } from '#plan'
@@ -15,7 +15,7 @@ import { findWorkload } from './find-workload.ts'
 import { askAbout, type Question } from './question.ts'
 import { arrive, type Sent } from './server-side.ts'
 import { isLoopback, parseTarget } from './target.ts'
-import type { Blocked, Call, ClientSide, EndpointAnswer, Explanation, WireTls } from './types.ts'
+import type { Blocked, Call, ClientSide, EndpointAnswer, Explanation, Spread, WireTls } from './types.ts'
 
 type Clusters = Extract<Routed, { kind: 'clusters' }>
 
@@ -35,7 +35,8 @@ function withSidecar(q: Question): EndpointAnswer[] {
   if (routed.kind === 'unknown') return unknownDestination(q, plan, routed, routed.choice)
   if (routed.kind === 'aborted') return [aborted(q, routed)]
   if (routed.kind === 'local') return [localAnswer(q, routed)]
-  return routed.choices.flatMap((choice) => (choice.cluster === 'PassthroughCluster' ? unknownDestination(q, plan, routed, choice) : clusterAnswers(q, plan, routed, choice)))
+  const total = routed.choices.reduce((sum, c) => sum + c.weight, 0)
+  return routed.choices.flatMap((choice) => (choice.cluster === 'PassthroughCluster' ? unknownDestination(q, plan, routed, choice) : clusterAnswers(q, plan, routed, choice)).map((a) => ({ ...a, share: total === 0 ? a.share : (a.share * choice.weight) / total })))
 }
 
 function clusterAnswers(q: Question, plan: ProxyPlan, routed: Clusters, choice: ClusterChoice): EndpointAnswer[] {
@@ -51,16 +52,16 @@ function clusterAnswers(q: Question, plan: ProxyPlan, routed: Clusters, choice: 
     if (places === undefined) return [{ ...outside(q, client(sentOn('', q.target.port).tls)), weight: choice.weight }]
     return places.map((p) => {
       const sent = sentOn(p.address, p.port)
-      return answerAt(q, client(sent.tls), sent, p.address, p.port, choice.weight)
+      return answerAt(q, client(sent.tls), sent, { ...p, share: 1 / places.length }, choice.weight)
     })
   }
   const planned = upstream.dnsEndpoints ?? planEndpoints(q.context, plan, new Set([upstream.name]))[0]?.endpoints ?? []
   const all = cluster.inline?.all ?? runtimeEndpoints({ upstream: upstream.name, endpoints: planned })
   const up = candidates(cluster, all)
   if (up.length === 0) return [noUpstream(q, routed, choice, upstream)]
-  return up.map((e) => {
+  return up.map(({ endpoint: e, share }) => {
     const sent = sentTo(q, cluster, upstream, { ...e, because: planned.find((p) => p.address === e.address && p.port === e.port)?.tls.because ?? [] }, choice)
-    return answerAt(q, client(sent.tls), sent, e.address, e.port, choice.weight)
+    return answerAt(q, client(sent.tls), sent, { ...e, share }, choice.weight)
   })
 }
 
@@ -82,8 +83,9 @@ function sentTo(q: Question, cluster: RuntimeCluster, upstream: Pick<Upstream, '
   }
 }
 
-function answerAt(q: Question, client: ClientSide, sent: Sent, address: string, port: number, weight: number): EndpointAnswer {
-  return { address: `${address}:${port}`, weight, client, ...arrive(q, sent, address, port) }
+function answerAt(q: Question, client: ClientSide, sent: Sent, to: { readonly address: string; readonly port: number; readonly share: number; readonly priority?: number; readonly locality?: string }, weight: number): EndpointAnswer {
+  const { address, port, share, priority = 0, locality = '' } = to
+  return { address: formatAddress({ address, port }), weight, share, priority, locality, client, ...arrive(q, sent, address, port) }
 }
 
 const noSidecar = byDefault<WireTls>('DISABLE', 'tls.no-sidecar')
@@ -94,7 +96,7 @@ function withoutSidecar(q: Question): EndpointAnswer[] {
   const places = directPlaces(q)
   if (places === undefined) return [outside(q, client)]
   if (places.length === 0) return [nowhere(q, client, false)]
-  return places.map((p) => answerAt(q, client, { tls: noSidecar, bytes: q.bytes }, p.address, p.port, 1))
+  return places.map((p) => answerAt(q, client, { tls: noSidecar, bytes: q.bytes }, { ...p, share: 1 / places.length }, 1))
 }
 
 /** Where the application's own connection leads. undefined: somewhere outside the mesh. */
@@ -131,7 +133,7 @@ function unknownDestination(q: Question, plan: ProxyPlan, { config, http }: Pick
     const because = podTlsAt(plan, plan.passthrough, p.address, p.port)?.because ?? []
     const tls: Upstream['tls'] = because.length === 0 ? byDefault({ mode: 'DISABLE' }, 'tls.passthrough') : byDefault({ mode: 'AUTO', sni: '', sans: [] }, 'tls.auto-address')
     const sent = sentTo(q, cluster, { tls }, { ...p, because, socketMatch: {} }, choice)
-    return answerAt(q, { ...client, tls: sent.tls }, sent, p.address, p.port, choice.weight)
+    return answerAt(q, { ...client, tls: sent.tls }, sent, { ...p, share: 1 / places.length }, choice.weight)
   })
 }
 
@@ -154,9 +156,16 @@ function concerning(q: Question, answers: readonly EndpointAnswer[]): readonly P
   return q.clientPlan().problems.filter((p) => p.code !== 'KITH0110' || met.has(`${p.ref.kind} ${p.ref.namespace}/${p.ref.name}`))
 }
 
-function summarize(call: Call, answers: readonly EndpointAnswer[], problems: readonly Problem[]): Explanation {
+function summarize(call: Call, all: readonly EndpointAnswer[], problems: readonly Problem[]): Explanation {
+  // Who only stands by makes no difference today.
+  const answers = all.filter((a) => a.share > 0)
   const first = answers[0] as EndpointAnswer
   const same = answers.every((a) => a.outcome === first.outcome && a.server?.mtls?.value === first.server?.mtls?.value && a.client.destination?.host === first.client.destination?.host && a.client.destination?.subset === first.client.destination?.subset)
   const outcome = answers.every((a) => a.outcome === first.outcome) ? first.outcome : 'mixed'
-  return { call: { from: call.from, to: call.to }, outcome, client: first.client, server: first.server, blocked: outcome === 'mixed' ? null : first.blocked, endpoints: same && outcome !== 'mixed' ? [] : answers, observed: null, problems }
+  return { call: { from: call.from, to: call.to }, outcome, client: first.client, server: first.server, blocked: outcome === 'mixed' ? null : first.blocked, endpoints: same && outcome !== 'mixed' ? [] : answers, spread: spreadOf(all), observed: null, problems }
+}
+
+function spreadOf(all: readonly EndpointAnswer[]): Spread[] {
+  const known = all.filter((a) => a.address !== '')
+  return known.map(({ address, server, share, priority, locality, outcome }) => ({ address, workload: server?.workload ?? null, share, priority, locality, outcome })).sort((a, b) => b.share - a.share || a.priority - b.priority)
 }

@@ -3,7 +3,7 @@ import { stripVTControlCharacters, styleText } from 'node:util'
 import type { Reason } from '#lib/decided.ts'
 import { formatRef } from '#lib/problem.ts'
 import { rules } from '#api'
-import type { EndpointAnswer, Explanation, NotApplied, Observed, RouteTaken, ServerSide } from './types.ts'
+import type { EndpointAnswer, Explanation, NotApplied, Observed, RouteTaken, ServerSide, Spread } from './types.ts'
 
 type Paint = (style: Parameters<typeof styleText>[0], text: string) => string
 
@@ -26,6 +26,7 @@ export function formatExplanation(e: Explanation, options: TextOptions = {}): st
   const lines = [`${e.call.from} → ${e.call.to}: ${paint(colours[e.outcome], headline[e.outcome])}`, '']
   if (e.endpoints.length > 0) for (const alike of groups(e.endpoints)) lines.push(...endpointLines(alike, paint), '')
   else lines.push(...sideLines(e, paint))
+  lines.push(...spreadLines(e.spread, paint))
   if (e.blocked !== null) {
     lines.push('', `${paint('red', 'why')}      ${e.blocked.why}`, `${paint('bold', 'caller')}   ${e.blocked.symptom}`)
     e.blocked.fix.forEach((f, i) => lines.push(`${i === 0 ? paint('bold', 'fix') : i === 1 ? ' or' : '   '}      ${f.replace(/^or /, '')}`))
@@ -52,7 +53,7 @@ function folded(lines: readonly string[], { width = Infinity }: TextOptions): st
   const fold = (line: string): string[] => {
     if (length(line) <= width) return [line]
     const plain = stripVTControlCharacters(line)
-    const label = /^\s*(?:chosen|overruled|ignored|why|caller|fix|or|note|client|server|route|sends|takes|access|seen|endpoint)\s+/.exec(plain)?.[0].length
+    const label = /^\s*(?:chosen|overruled|ignored|why|caller|fix|or|note|spread|client|server|route|sends|takes|access|seen|endpoint)\s+/.exec(plain)?.[0].length
     const indent = ' '.repeat(Math.min(label ?? (/^\s*/.exec(plain)?.[0].length ?? 0) + 2, Math.floor(width / 3)))
     const out: string[] = []
     let row = ''
@@ -75,6 +76,22 @@ function groups(answers: readonly EndpointAnswer[]): EndpointAnswer[][] {
     alike.set(key, [...(alike.get(key) ?? []), a])
   }
   return [...alike.values()]
+}
+
+/** Where calls go in the long run, when that is more than one kind of place. */
+function spreadLines(spread: readonly Spread[], paint: Paint): string[] {
+  const places = new Map<string, Spread[]>()
+  for (const s of spread) {
+    const key = JSON.stringify([s.workload ?? s.address, s.priority, s.locality, s.share > 0])
+    places.set(key, [...(places.get(key) ?? []), s])
+  }
+  if (places.size < 2) return []
+  return [...places.values()].map((alike, i) => {
+    const one = alike[0] as Spread
+    const share = alike.reduce((sum, s) => sum + s.share, 0)
+    const how = share === 0 ? `stands by, priority ${one.priority}` : `${Math.round(share * 1000) / 10} % of calls${one.priority === 0 ? '' : `, priority ${one.priority}`}`
+    return `${i === 0 ? paint('bold', 'spread') : '      '}   ${one.workload ?? one.address}${alike.length > 1 ? `, ${alike.length} endpoints` : ''}${one.locality === '' ? '' : ` in ${one.locality}`}: ${how}`
+  })
 }
 
 /** The last handshake, and when either side's certificate ends. */

@@ -57,11 +57,22 @@ export interface ServerSide {
 /** What happens at one endpoint; where endpoints or weighted routes differ, each is told whole. */
 export interface EndpointAnswer {
   readonly address: string
+  /** The route's. */
   readonly weight: number
+  /** Of all calls like this one, 0 to 1; 0: it stands by for those of a better priority. */
+  readonly share: number
+  readonly priority: number
+  /** `region/zone/subzone`; '' = none. */
+  readonly locality: string
   readonly outcome: Exclude<Outcome, 'mixed'>
   readonly client: ClientSide
   readonly server: ServerSide | null
   readonly blocked: Blocked | null
+}
+
+/** `workload`: null outside the mesh. */
+export interface Spread extends Pick<EndpointAnswer, 'address' | 'share' | 'priority' | 'locality' | 'outcome'> {
+  readonly workload: string | null
 }
 
 export interface Explanation {
@@ -71,6 +82,8 @@ export interface Explanation {
   readonly server: ServerSide | null
   readonly blocked: Blocked | null
   readonly endpoints: readonly EndpointAnswer[]
+  /** Every endpoint that may be chosen, the likeliest first, then those that stand by. */
+  readonly spread: readonly Spread[]
   /** The last handshake seen between the two, where the mesh runs. */
   readonly observed: Observed | null
   readonly problems: readonly Problem[]

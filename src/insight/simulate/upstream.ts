@@ -1,15 +1,25 @@
 // Which endpoints a cluster sends to, and what goes on the wire to each: the engine's socket choice, told in Istio's words.
-import { chooseSocket, type RuntimeCluster, type RuntimeEndpoint, type UpstreamTls } from '#engine'
+import { chooseSocket, servingGroups, type RuntimeCluster, type RuntimeEndpoint, type UpstreamTls } from '#engine'
 import type { FirstBytes } from './bytes.ts'
 
 export type Wire = 'ISTIO_MUTUAL' | 'MUTUAL' | 'SIMPLE' | 'DISABLE'
 
-/** The best priority with a healthy endpoint; all of them in panic: what the proxy's cluster chooses among at rest. */
-export function candidates(cluster: RuntimeCluster, endpoints: readonly RuntimeEndpoint[]): readonly RuntimeEndpoint[] {
-  const up = endpoints.filter((e) => e.healthy)
-  if (endpoints.length > 0 && (up.length / endpoints.length) * 100 < cluster.panicPercent) return endpoints
-  const best = Math.min(...up.map((e) => e.priority))
-  return up.filter((e) => e.priority === best)
+export interface Candidate {
+  readonly endpoint: RuntimeEndpoint
+  /** Of the cluster's requests, in the long run; 0: it takes over where those before it fail. */
+  readonly share: number
+}
+
+/** Whom the proxy's cluster chooses among as long as nobody is ejected, and who stands by. Empty: nobody may be chosen. */
+export function candidates(cluster: RuntimeCluster, endpoints: readonly RuntimeEndpoint[]): readonly Candidate[] {
+  const all = endpoints.map((endpoint) => ({ endpoint }))
+  const up = all.filter(({ endpoint }) => endpoint.healthy)
+  const chosen = servingGroups(all, up, cluster).flatMap(({ share, hosts }) => {
+    const weights = hosts.reduce((sum, h) => sum + h.endpoint.weight, 0)
+    return hosts.map((h) => ({ ...h, share: (share * h.endpoint.weight) / weights }))
+  })
+  const met = new Set(chosen.map((c) => c.endpoint))
+  return chosen.length === 0 ? [] : [...chosen, ...up.filter((h) => !met.has(h.endpoint)).map((h) => ({ ...h, share: 0 }))]
 }
 
 export interface OnTheWire {
