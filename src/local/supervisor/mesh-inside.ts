@@ -8,6 +8,7 @@ import type { Problem } from '#lib/problem.ts'
 import { decodeMeshConfig, refTo, type ApiObject } from '#api'
 import { sidecarMark, type Exemption } from '#redirect'
 import { readFiles, watchFiles } from '#sources'
+import { searchPath } from '../container-command.ts'
 import { readMeshFile } from '../mesh-file.ts'
 import { statePaths, type MeshRecord } from '../state-dir.ts'
 import type { MeshEvent } from '../types.ts'
@@ -28,6 +29,13 @@ import { createTokenIssuer } from './tokens.ts'
 export interface MeshInside {
   stop(why: string): Promise<void>
   onDown(action: () => void): void
+}
+
+/** Where Envoy is, or at once why it can't be had: no pod would come up. */
+async function envoyFor(mode: SupervisorOptions['mode']): Promise<string> {
+  if (mode === 'explicit') throw new KithError('MODE_UNSUPPORTED', 'Envoy needs intercepted connections, which explicit mode has not: use --mode namespaced, or --proxy kith')
+  const { findEnvoy } = await import('#agent') // all of the data plane: only for those who ask for Envoy
+  return findEnvoy(process.env['KITH_ENVOY_PATH'] ?? '', searchPath())
 }
 
 const propagationMs = 5000
@@ -55,12 +63,14 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   const domain = 'cluster.local'
   const trustDomain = meshConfig.trustDomain ?? 'cluster.local'
 
+  const proxy = options.proxy ?? file.proxy ?? 'kith'
+  const envoyPath = proxy === 'envoy' ? await envoyFor(options.mode) : undefined
   if (options.mode === 'namespaced') {
     if (spawnSync('setpriv', ['--version']).error !== undefined) throw new KithError('NAMESPACES_REFUSED', 'setpriv is missing; it comes with util-linux')
     privateRun([options.stateDir, options.dir])
     if (process.pid === 1) reapForever()
   }
-  const exemption: Exemption = options.ownUsers && othersCanRead([process.execPath, options.programs.agent]) ? { by: 'owner', uid: 1337, gid: 1337 } : { by: 'mark', mark: sidecarMark }
+  const exemption: Exemption = options.ownUsers && othersCanRead([process.execPath, options.programs.agent, ...(envoyPath === undefined ? [] : [envoyPath])]) ? { by: 'owner', uid: 1337, gid: 1337 } : { by: 'mark', mark: sidecarMark }
   // Under sudo, programs of a user's folder run as that user: without capabilities, root could not even read it.
   const applicationUser = options.ownUsers && othersCanRead([process.execPath]) ? ownerOf(options.dir) : undefined
   const cacheShared = options.mode === 'namespaced' && exemption.by === 'owner' && shareCompileCache(process.env['NODE_COMPILE_CACHE'], exemption.uid)
@@ -81,7 +91,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   const external = await startExternal(file.external, sandbox, { dir: options.dir, emit })
   const cluster = new Cluster({
     dir: options.dir, objectsDir: paths.objects, images: file.images, meshConfig, external: external.names, sandbox, tokens, controlPlaneReady, emit,
-    sidecar: sidecarProgram({ program: options.programs.agent, proxy: options.proxy ?? file.proxy ?? 'kith', controlPlane: sandbox.controlPlaneAddress, trustDomain, inherited: { ...inheritedEnv(), ...(cacheShared ? { NODE_COMPILE_CACHE: sidecarCacheDir } : {}) } }),
+    sidecar: sidecarProgram({ program: options.programs.agent, proxy, ...(envoyPath === undefined ? {} : { envoyPath }), controlPlane: sandbox.controlPlaneAddress, trustDomain, inherited: { ...inheritedEnv(), ...(cacheShared ? { NODE_COMPILE_CACHE: sidecarCacheDir } : {}) } }),
   })
   const watch = watchFiles([...userPaths, paths.applied], (now) => cluster.update(now.objects))
   // The pods' objects are written before the control plane reads for the first time, and it starts up while the pods get their places.

@@ -250,7 +250,7 @@ export class PodRunner {
     if (this.#terminating) return 'Terminating'
     if (this.#phase === 'Succeeded') return 'Completed'
     if (this.#phase === 'Failed') return 'Error'
-    const bad = [...this.#containers, ...this.#initial].find((c) => ['CrashLoopBackOff', 'ErrImagePull', 'Error'].includes(c.status))
+    const bad = [...(this.#sidecar === undefined ? [] : [this.#sidecar]), ...this.#containers, ...this.#initial].find((c) => ['CrashLoopBackOff', 'ErrImagePull', 'Error'].includes(c.status))
     if (bad !== undefined) return bad.status
     if (this.#initializing !== undefined) return `Init:${this.#initial.findIndex((c) => c.name === this.#initializing)}/${this.#initial.length}`
     if (this.#phase === 'Pending') return this.#sidecar === undefined || !this.#sidecar.running ? 'ContainerCreating' : 'PodInitializing'

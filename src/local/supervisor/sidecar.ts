@@ -16,6 +16,8 @@ export interface SidecarProgram {
 export interface SidecarSettings {
   readonly program: string
   readonly proxy: 'kith' | 'envoy'
+  /** Where Envoy's binary is, when `proxy` says envoy. */
+  readonly envoyPath?: string
   readonly controlPlane: string
   readonly trustDomain: string
   /** Passed on, so that started programs are quick: NODE_COMPILE_CACHE. */
@@ -34,7 +36,7 @@ export function sidecarProgram(settings: SidecarSettings): SidecarProgram {
       return {
         ...settings.inherited, PATH: searchPath(), POD_NAME: name, POD_NAMESPACE: namespace, INSTANCE_IP: pod.address, HOST_IP: pod.address, SERVICE_ACCOUNT: serviceAccountOf(pod.desired), TRUST_DOMAIN: settings.trustDomain,
         CA_ADDR: settings.controlPlane, ISTIO_META_WORKLOAD_NAME: workload.name, ISTIO_META_OWNER: `kubernetes://apis/${group}/namespaces/${namespace}/${workload.kind.toLowerCase()}s/${workload.name}`,
-        ISTIO_METAJSON_LABELS: JSON.stringify(podLabels(pod.desired, true)), CANONICAL_SERVICE: canonicalName(pod.desired), ISTIO_META_CLUSTER_ID: 'Kubernetes', KITH_PROXY: settings.proxy,
+        ISTIO_METAJSON_LABELS: JSON.stringify(podLabels(pod.desired, true)), CANONICAL_SERVICE: canonicalName(pod.desired), ISTIO_META_CLUSTER_ID: 'Kubernetes', KITH_PROXY: settings.proxy, ...(settings.envoyPath === undefined ? {} : { KITH_ENVOY_PATH: settings.envoyPath }),
         // One malloc arena: a few megabytes less of each sidecar's own memory.
         KITH_INTERCEPTION: 'REDIRECT', TERMINATION_DRAIN_DURATION_SECONDS: '1', KITH_LEAVE_WHEN_IDLE: 'true', MALLOC_ARENA_MAX: '1',
       }
