@@ -56,7 +56,7 @@ function meshOf(objects: readonly Obj[]): Mesh {
   return buildMesh(decodeObjects(parseYaml([...base, ...objects].map((o) => canonicalJson(o)).join('\n---\n'), 'in.yaml').documents).objects)
 }
 
-const ends = (e: Explanation): readonly EndpointAnswer[] => (e.endpoints.length > 0 ? e.endpoints : [{ address: '', weight: 1, share: 1, priority: 0, locality: '', outcome: e.outcome as EndpointAnswer['outcome'], client: e.client, server: e.server, blocked: e.blocked }])
+const ends = (e: Explanation): readonly EndpointAnswer[] => (e.endpoints.length > 0 ? e.endpoints : [{ address: '', weight: 1, share: 1, priority: 0, locality: '', provided: e.provided, outcome: e.outcome as EndpointAnswer['outcome'], client: e.client, server: e.server, blocked: e.blocked }])
 const wholeConfig = (mesh: Mesh, name: string): RuntimeConfig => {
   const { config, errors } = compile(configOf(mesh, name).resources)
   assert.deepEqual(errors, [])

@@ -10,7 +10,7 @@ import type { Question } from './question.ts'
 import type { ClientSide, EndpointAnswer, WireTls } from './types.ts'
 
 /** One end for all of the calls. */
-const whole = { share: 1, priority: 0, locality: '' }
+const whole = { share: 1, priority: 0, locality: '', provided: null }
 
 type Clusters = Extract<Routed, { kind: 'clusters' }>
 

@@ -124,6 +124,30 @@ test('weights to different ends make a mixed answer, each end told', () => {
   assert.deepEqual(mixed.endpoints.map((e) => [e.weight, e.outcome]), [[90, 'mtls'], [10, 'plaintext']])
 })
 
+test('TLS that is not the mesh’s: who makes it, who ends it, and what that rests on', () => {
+  const own = (mode: string): string => `${peer('bar', 'DISABLE')}{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: own, namespace: bar}, spec: {ingress: [{port: {number: 9000, protocol: TLS, name: tls}, defaultEndpoint: '127.0.0.1:9000', tls: {mode: ${mode}, serverCertificate: /c.pem, privateKey: /k.pem${mode === 'MUTUAL' ? ', caCertificates: /ca.pem' : ''}}}]}}\n---\n`
+  const sends = (mode: string): string => rule('foo', web('bar'), `{tls: {mode: ${mode}${mode === 'MUTUAL' ? ', clientCertificate: /a, privateKey: /b' : ''}}}`)
+  const rows: readonly (readonly [string, string, string, RegExp | undefined, string | undefined])[] = [
+    [own('SIMPLE'), 'https://web.bar:9000/', 'tls', /takes the certificate \/c\.pem/, undefined],
+    [own('SIMPLE') + sends('SIMPLE'), 'tcp://web.bar:9000', 'tls', /takes the certificate \/c\.pem/, undefined],
+    [own('SIMPLE') + sends('ISTIO_MUTUAL'), 'tcp://web.bar:9000', 'blocked', undefined, 'client'],
+    [own('SIMPLE'), 'tcp://web.bar:9000', 'blocked', undefined, 'server'],
+    [own('MUTUAL') + sends('SIMPLE'), 'tcp://web.bar:9000', 'blocked', undefined, 'server'],
+    [own('MUTUAL') + sends('MUTUAL'), 'tcp://web.bar:9000', 'tls', /shows one that \/ca\.pem vouches for/, undefined],
+    [sends('SIMPLE'), 'tcp://web.bar:9000', 'tls', /application of web\.bar ends TLS on port 9000 itself: its sidecar passes on/, undefined],
+    [rule('foo', web('legacy'), '{tls: {mode: SIMPLE}}'), 'http://web.legacy:8000/', 'tls', /no sidecar stands before it\. One that speaks plaintext there can’t read it, and the caller sees 503/, undefined],
+    ['', 'http://web.bar:8000/', 'mtls', undefined, undefined],
+  ]
+  for (const [policies, to, outcome, provided, at] of rows) {
+    const answer = explain(mesh(policies), { from: 'web.foo', to })
+    assert.deepEqual([answer.outcome, answer.blocked?.at], [outcome, at], `${policies} ${to}: ${answer.blocked?.why}`)
+    if (provided === undefined) assert.equal(answer.provided, null)
+    else assert.match(answer.provided ?? '', provided)
+  }
+  assert.match(formatExplanation(explain(mesh(own('SIMPLE')), { from: 'web.foo', to: 'https://web.bar:9000/' })), /: the application’s own TLS, which the server’s sidecar ends\n/)
+  assert.match(formatExplanation(explain(mesh(sends('SIMPLE')), { from: 'web.foo', to: 'tcp://web.bar:9000' })), /: TLS that the caller’s sidecar originates\n[^]*^needs {4}the application/m)
+})
+
 test('who gets how many of the calls, and who stands by', () => {
   const pod = (name: string, place: string, ns = 'bar'): string => `{apiVersion: apps/v1, kind: Deployment, metadata: {name: ${name}, namespace: ${ns}}, spec: {template: {metadata: {labels: {app: ${name.split('-')[0]}, istio-locality: ${place}}}, spec: {containers: [{name: web}]}}}}\n---\n`
   const zones = mesh(pod('near-1', 'r1.a') + pod('far-1', 'r2.a') + pod('near', 'r1.a', 'foo') + '{apiVersion: v1, kind: Service, metadata: {name: zones, namespace: bar}, spec: {ports: [{name: http, port: 8000}], selector: {app: near}}}\n---\n' + pod('near-2', 'r2.a') + rule('foo', 'zones.bar.svc.cluster.local', '{outlierDetection: {consecutive5xxErrors: 5}}'))

@@ -23,12 +23,13 @@ export interface Arrived {
   readonly server: ServerSide | null
   readonly outcome: Verdict['outcome']
   readonly blocked: Blocked | null
+  readonly provided: string | null
 }
 
 export function arrive(q: Question, sent: Sent, address: string, port: number): Arrived {
   const workload = q.mesh.workloadByAddress.get(address)
   const { tls } = sent
-  if (workload === undefined) return { server: null, outcome: outcomeBeyond(tls.value), blocked: null }
+  if (workload === undefined) return { server: null, outcome: outcomeBeyond(tls.value), blocked: null, provided: null }
   const words: Words = { tls, name: `${workload.name}.${workload.namespace}`, port, hasClientSidecar: q.client.sidecar.value, http: q.target.scheme !== 'tcp', applicationTls: q.bytes.tls !== undefined, identity: tls.value === 'ISTIO_MUTUAL' ? q.client.identity : '' }
   const side = (more: Partial<ServerSide>): ServerSide => ({
     workload: `${workload.namespace}/${workload.name}`, sidecar: workload.sidecar, identity: workload.sidecar.value ? workload.identity : null, port, mtls: null, authorization: null, ...more,

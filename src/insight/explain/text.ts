@@ -8,8 +8,13 @@ import type { EndpointAnswer, Explanation, NotApplied, Observed, RouteTaken, Ser
 type Paint = (style: Parameters<typeof styleText>[0], text: string) => string
 
 const headline: Readonly<Record<Explanation['outcome'], string>> = {
-  mtls: 'mutual TLS', tls: 'TLS that the mesh originates', plaintext: 'plaintext', blocked: 'BLOCKED', mixed: 'mixed: it depends on the endpoint',
+  mtls: 'mutual TLS', tls: 'TLS that the caller’s sidecar originates', plaintext: 'plaintext', blocked: 'BLOCKED', mixed: 'mixed: it depends on the endpoint',
 }
+/** Who makes the TLS: the caller's sidecar, or the application itself. */
+function headlineOf({ outcome, client }: Pick<Explanation, 'outcome' | 'client'>): string {
+  return outcome === 'tls' && client.tls?.value === 'DISABLE' ? 'the application’s own TLS, which the server’s sidecar ends' : headline[outcome]
+}
+
 const colours = { mtls: 'green', tls: 'green', plaintext: 'yellow', blocked: 'red', mixed: 'yellow' } as const
 
 export interface TextOptions {
@@ -23,10 +28,11 @@ const painter = ({ colour }: TextOptions): Paint => (colour === true ? (style, t
 
 export function formatExplanation(e: Explanation, options: TextOptions = {}): string {
   const paint = painter(options)
-  const lines = [`${e.call.from} → ${e.call.to}: ${paint(colours[e.outcome], headline[e.outcome])}`, '']
+  const lines = [`${e.call.from} → ${e.call.to}: ${paint(colours[e.outcome], headlineOf(e))}`, '']
   if (e.endpoints.length > 0) for (const alike of groups(e.endpoints)) lines.push(...endpointLines(alike, paint), '')
   else lines.push(...sideLines(e, paint))
   lines.push(...spreadLines(e.spread, paint))
+  if (e.provided !== null && e.endpoints.length === 0) lines.push(`${paint('yellow', 'needs')}    ${e.provided}`)
   if (e.blocked !== null) {
     lines.push('', `${paint('red', 'why')}      ${e.blocked.why}`, `${paint('bold', 'caller')}   ${e.blocked.symptom}`)
     e.blocked.fix.forEach((f, i) => lines.push(`${i === 0 ? paint('bold', 'fix') : i === 1 ? ' or' : '   '}      ${f.replace(/^or /, '')}`))
@@ -53,7 +59,7 @@ function folded(lines: readonly string[], { width = Infinity }: TextOptions): st
   const fold = (line: string): string[] => {
     if (length(line) <= width) return [line]
     const plain = stripVTControlCharacters(line)
-    const label = /^\s*(?:chosen|overruled|ignored|why|caller|fix|or|note|spread|client|server|route|sends|takes|access|seen|endpoint)\s+/.exec(plain)?.[0].length
+    const label = /^\s*(?:chosen|overruled|ignored|why|needs|caller|fix|or|note|spread|client|server|route|sends|takes|access|seen|endpoint)\s+/.exec(plain)?.[0].length
     const indent = ' '.repeat(Math.min(label ?? (/^\s*/.exec(plain)?.[0].length ?? 0) + 2, Math.floor(width / 3)))
     const out: string[] = []
     let row = ''
@@ -72,7 +78,7 @@ function folded(lines: readonly string[], { width = Infinity }: TextOptions): st
 function groups(answers: readonly EndpointAnswer[]): EndpointAnswer[][] {
   const alike = new Map<string, EndpointAnswer[]>()
   for (const a of answers) {
-    const key = JSON.stringify([a.outcome, a.client, a.server, a.blocked?.why])
+    const key = JSON.stringify([a.outcome, a.client, a.server, a.blocked?.why, a.provided])
     alike.set(key, [...(alike.get(key) ?? []), a])
   }
   return [...alike.values()]
@@ -106,7 +112,7 @@ function endpointLines(alike: readonly EndpointAnswer[], paint: Paint): string[]
   const addresses = [...new Set(alike.map((one) => one.address))]
   const at = addresses.length > 3 ? `${addresses.slice(0, 3).join(', ')} and ${addresses.length - 3} more` : addresses.join(', ')
   const place = a.server === null ? at : `${a.server.workload} at ${at}`
-  return [`${paint('bold', 'endpoint')} ${place === '' ? 'none' : place}: ${paint(colours[a.outcome], headline[a.outcome])}`, ...sideLines(a, paint).map((l) => `  ${l}`), ...(a.blocked === null ? [] : [`  why      ${a.blocked.why}`])]
+  return [`${paint('bold', 'endpoint')} ${place === '' ? 'none' : place}: ${paint(colours[a.outcome], headlineOf(a))}`, ...sideLines(a, paint).map((l) => `  ${l}`), ...(a.provided === null ? [] : [`  needs    ${a.provided}`]), ...(a.blocked === null ? [] : [`  why      ${a.blocked.why}`])]
 }
 
 function sideLines(e: Pick<EndpointAnswer, 'client' | 'server'>, paint: Paint): string[] {

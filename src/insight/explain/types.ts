@@ -68,6 +68,8 @@ export interface EndpointAnswer {
   readonly client: ClientSide
   readonly server: ServerSide | null
   readonly blocked: Blocked | null
+  /** What this rests on and the mesh can't know; null: nothing. */
+  readonly provided: string | null
 }
 
 /** `workload`: null outside the mesh. */
@@ -81,6 +83,7 @@ export interface Explanation {
   readonly client: ClientSide
   readonly server: ServerSide | null
   readonly blocked: Blocked | null
+  readonly provided: string | null
   readonly endpoints: readonly EndpointAnswer[]
   /** Every endpoint that may be chosen, the likeliest first, then those that stand by. */
   readonly spread: readonly Spread[]

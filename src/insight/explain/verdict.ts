@@ -1,7 +1,7 @@
 // What the engine decided at one endpoint, as outcome, reason and remedy. Law: words alone; the decision has been made.
 import type { Decided } from '#lib/decided.ts'
 import { formatRef, type Ref } from '#lib/problem.ts'
-import type { Authorization, InboundPort } from '#plan'
+import type { Authorization, InboundPort, ServerTls } from '#plan'
 import type { InboundDecision } from '../simulate/index.ts'
 import { accessReasons } from './access.ts'
 import type { Blocked, Outcome, WireTls } from './types.ts'
@@ -9,6 +9,8 @@ import type { Blocked, Outcome, WireTls } from './types.ts'
 export interface Verdict {
   readonly outcome: Exclude<Outcome, 'mixed'>
   readonly blocked: Blocked | null
+  /** What it rests on and nobody here can know. */
+  readonly provided: string | null
 }
 
 export interface Words {
@@ -28,27 +30,45 @@ export interface Words {
 
 const winner = (d: Decided<unknown>): Ref | 'default' => d.because[0]?.source ?? 'default'
 const said = (source: Ref | 'default'): string => (source === 'default' ? 'the default' : formatRef(source))
-const through = (outcome: Verdict['outcome']): Verdict => ({ outcome, blocked: null })
+const through = (outcome: Verdict['outcome']): Verdict => ({ outcome, blocked: null, provided: null })
 
 function block(w: Words, at: 'client' | 'server', why: string, source: Ref | 'default', fix: readonly string[]): Verdict {
   const symptom = w.hasClientSidecar && w.http && !w.applicationTls ? '503 from the caller’s sidecar (response flags UC, upstream connection termination)' : 'the connection is closed before any answer'
-  return { outcome: 'blocked', blocked: { at, why, symptom, source, fix } }
+  return { outcome: 'blocked', blocked: { at, why, symptom, source, fix }, provided: null }
+}
+
+/** TLS that no sidecar ends: the application must. */
+function toApplication(w: Words, behind: string): string {
+  return `the application of ${w.name} ends TLS on port ${w.port} itself: ${behind}. One that speaks plaintext there can’t read it, and the caller sees ${w.hasClientSidecar && w.http && !w.applicationTls ? '503 (response flag UF)' : 'the handshake fail'}`
 }
 
 export function withoutServerSidecar(w: Words): Verdict {
   if (w.tls.value === 'DISABLE') return through('plaintext')
-  if (w.tls.value !== 'ISTIO_MUTUAL') return through('tls')
+  if (w.tls.value !== 'ISTIO_MUTUAL') return { ...through('tls'), provided: toApplication(w, 'no sidecar stands before it') }
   const source = winner(w.tls)
   return block(w, 'client', `${said(source)} asks for mesh mutual TLS, and ${w.name} has no sidecar to answer it`, source, [...changeTls(w.tls), `inject a sidecar into ${w.name}`])
 }
 
-export function inboundVerdict(decision: InboundDecision, w: Words, { mtls, port }: InboundPort, authorization: Authorization | undefined): Verdict {
+/** A Sidecar's ingress that ends TLS by a certificate of its own, which it may where mesh mTLS is off. */
+function atOwnTls(decision: InboundDecision, w: Words, tls: ServerTls, source: Ref | 'default', where: string): Verdict | undefined {
+  const own = `its Sidecar’s ingress ends TLS there by a certificate of its own, ${tls.certificate}`
+  if (decision.kind === 'no-chain') return block(w, 'server', `${where} takes TLS alone, and the client sends plaintext: ${own}`, source, ['originate TLS: a DestinationRule with mode SIMPLE or MUTUAL', 'speak https:// from the application'])
+  if (decision.kind !== 'taken' && decision.kind !== 'no-certificate') return undefined
+  if (w.tls.value === 'ISTIO_MUTUAL') return block(w, 'client', `the client expects a certificate of the mesh, and ${where} shows another: ${own}`, winner(w.tls), [...changeTls(w.tls, 'SIMPLE'), `remove tls from the Sidecar’s ingress of ${w.name}`])
+  if (tls.mode === 'MUTUAL' && w.tls.value === 'SIMPLE') return block(w, 'server', `${where} asks for a client’s certificate (${own}, mode MUTUAL), and the client shows none`, source, changeTls(w.tls, 'MUTUAL'))
+  const trusts = `the client takes the certificate ${tls.certificate} that ${where} shows`
+  return { outcome: 'tls', blocked: null, provided: tls.mode === 'MUTUAL' ? `${trusts}, and shows one that ${tls.caCertificates ?? 'the system’s authorities'} vouches for` : trusts }
+}
+
+export function inboundVerdict(decision: InboundDecision, w: Words, { mtls, port, tls: ownServerTls }: InboundPort, authorization: Authorization | undefined): Verdict {
   const source = winner(mtls)
   const where = port === null ? w.name : `${w.name} port ${port}`
   const ownTls = w.applicationTls && w.tls.value === 'DISABLE'
+  const ended = ownServerTls === undefined ? undefined : atOwnTls(decision, w, ownServerTls, source, where)
+  if (ended !== undefined) return ended
   switch (decision.kind) {
     case 'taken':
-      // A Sidecar's own TLS asks for no certificate of the mesh.
+      if (decision.chain.tls === null && w.tls.value !== 'DISABLE') return { ...through('tls'), provided: toApplication(w, `${source === 'default' ? '' : `with ${mtls.value} (${said(source)}) `}its sidecar passes on TLS that is not the mesh’s as it is`) }
       return through(decision.chain.tls === null ? (w.tls.value === 'DISABLE' ? 'plaintext' : 'tls') : w.identity !== '' ? 'mtls' : 'tls')
     case 'no-certificate':
       return block(w, 'server', `${where} is ${mtls.value}, and the ${ownTls ? 'application’s own' : 'client’s'} TLS shows no certificate of the mesh`, source, ownTls ? callPlainly(w, true) : changeTls(w.tls))
@@ -58,7 +78,7 @@ export function inboundVerdict(decision: InboundDecision, w: Words, { mtls, port
       if (w.tls.value === 'ISTIO_MUTUAL') return block(w, 'server', `${said(source)} turns mutual TLS off on ${where}, so nobody ends the client’s TLS`, source, [...changeTls(w.tls), 'let the server take mutual TLS: PERMISSIVE or STRICT'])
       return block(w, 'server', `${where} takes plaintext HTTP only (${said(source)}), and the ${ownTls ? 'application' : 'client'} sends TLS`, source, ownTls ? callPlainly(w, false) : changeTls(w.tls))
     case 'path-refused':
-      return { outcome: 'blocked', blocked: { at: 'server', why: 'the path can’t be read: an escape that is none, a null byte, or dots that climb out of the root', symptom: '400 from the server’s sidecar', source: 'default', fix: ['send a path that RFC 3986 knows'] } }
+      return { outcome: 'blocked', blocked: { at: 'server', why: 'the path can’t be read: an escape that is none, a null byte, or dots that climb out of the root', symptom: '400 from the server’s sidecar', source: 'default', fix: ['send a path that RFC 3986 knows'] }, provided: null }
     case 'denied':
       return denied(w, where, decision.chain.terminal.kind === 'http', accessReasons(authorization, decision.access))
     case 'no-chain':
@@ -76,7 +96,7 @@ function denied(w: Words, where: string, http: boolean, decided: Decided<'allow'
   const fix = w.identity === '' && none
     ? [`give the caller a sidecar, and name its service account in a rule under ${name}`, `write a rule there that asks for no principal and no namespace: a plaintext caller has none`]
     : [none ? `let ${caller} in: a rule under ${name} that names it and this call` : `change ${name}`]
-  return { outcome: 'blocked', blocked: { at: 'server', why, symptom: http ? '403 “RBAC: access denied” from the server’s sidecar' : 'the connection is closed once the first bytes arrive', source, fix } }
+  return { outcome: 'blocked', blocked: { at: 'server', why, symptom: http ? '403 “RBAC: access denied” from the server’s sidecar' : 'the connection is closed once the first bytes arrive', source, fix }, provided: null }
 }
 
 /** The server's certificate names nobody whom the client expects. */
@@ -90,9 +110,9 @@ function callPlainly(w: Words, strict: boolean): string[] {
   return ['give the caller a sidecar and speak plain http:// from the application', `or let ${w.name} take other connections too: a PeerAuthentication with mode PERMISSIVE for this workload or port`]
 }
 
-function changeTls(tls: Decided<WireTls>): string[] {
+function changeTls(tls: Decided<WireTls>, to: WireTls = tls.value === 'ISTIO_MUTUAL' ? 'DISABLE' : 'ISTIO_MUTUAL'): string[] {
   const source = winner(tls)
-  return source === 'default' ? [] : [`change ${formatRef(source)}: remove it (mutual TLS is automatic) or write ${tls.value === 'ISTIO_MUTUAL' ? 'DISABLE' : 'ISTIO_MUTUAL'}`]
+  return source === 'default' ? [] : [`change ${formatRef(source)}: remove it (mutual TLS is automatic) or write ${to}`]
 }
 
 function fixPlaintext(w: Words): string[] {
