@@ -63,6 +63,10 @@ export class ApiServer {
   get kubeconfig(): string {
     return JSON.stringify({ 'current-context': 'c', contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }], clusters: [{ name: 'c', cluster: { server: this.url } }], users: [{ name: 'u', user: { token: 't' } }] })
   }
+  /** Watches of a plural that are open. */
+  watching(plural: string): number {
+    return [...this.#watches].filter((w) => w.collection.endsWith(`/${plural}`)).length
+  }
   cut(): void {
     for (const s of this.#sockets) s.destroy()
   }

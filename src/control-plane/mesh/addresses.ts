@@ -4,6 +4,7 @@ import { isIPv6 } from 'node:net'
 
 /** An IPv6 address as the kernel and Envoy write it; everything else as it is. Ranges keep their length. */
 export function canonicalAddress(text: string): string {
+  if (!text.includes(':')) return text
   const [address = '', length] = text.split('/')
   return isIPv6(address) ? `${new URL(`http://[${address.split('%')[0]}]`).hostname.slice(1, -1)}${length === undefined ? '' : `/${length}`}` : text
 }

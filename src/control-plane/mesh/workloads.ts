@@ -31,15 +31,36 @@ export function buildWorkloads(objects: readonly ApiObject[], namespaces: Readon
     const template = templateOf(object)
     if (template !== undefined) found.push({ object, name: object.metadata.name, pod: object.metadata.name, replicas: (object.spec as WorkloadSpec).replicas ?? 1, ...template })
   }
-  found.sort((a, b) => (key(a) < key(b) ? -1 : 1))
+  const keys = new Map(found.map((f) => [f, key(f)]))
+  found.sort((a, b) => ((keys.get(a) as string) < (keys.get(b) as string) ? -1 : 1))
   const addressed = found.filter((f) => podAddresses(f.object).length === 0 && f.replicas > 0 && !isObserved(f.object))
   const taken = new Set(found.flatMap((f) => podAddresses(f.object)))
   const given = assignAddresses(addressed.map(key), podPrefix, taken)
   const nodes = new Map(objects.filter((o) => o.kind === 'Node').map((o) => [o.metadata.name, localityOfNode(o.metadata.labels)]))
-  return found.map((f) => buildOne(f, given.get(key(f)), namespaces.get(f.object.metadata.namespace), options, injection, nodes))
+  return found.map((f) => observedOnce(f, options, nodes) ?? buildOne(f, given.get(keys.get(f) as string), namespaces.get(f.object.metadata.namespace), options, injection, nodes))
 }
 
 const key = (f: Found): string => `${f.object.metadata.namespace}/${f.pod}/${f.object.kind}`
+
+interface Observed {
+  readonly trustDomain: string
+  readonly locality: string | undefined
+  readonly workload: Workload
+}
+
+const observed = new WeakMap<ApiObject, Observed>()
+
+/** A pod that a cluster has admitted depends on nothing beside itself, its node and the trust domain; in a cluster of thousands all but one are as they were. */
+function observedOnce(f: Found, options: MeshOptions, nodes: ReadonlyMap<string, string>): Workload | undefined {
+  if (!isObserved(f.object)) return undefined
+  const { trustDomain } = options
+  const locality = nodes.get(f.template.spec?.nodeName ?? '')
+  const before = observed.get(f.object)
+  if (before?.trustDomain === trustDomain && before.locality === locality) return before.workload
+  const workload = buildOne(f, undefined, undefined, options, {}, nodes)
+  observed.set(f.object, { trustDomain, locality, workload })
+  return workload
+}
 
 function buildOne(f: Found, address: string | undefined, namespace: NamespaceInfo | undefined, options: MeshOptions, injection: InjectionSettings, nodes: ReadonlyMap<string, string>): Workload {
   const { metadata } = f.object
@@ -106,11 +127,17 @@ export function ownerName(pod: ApiObject): string {
   return owner.name
 }
 
-function podAddresses(object: ApiObject): string[] {
+const addressesOf = new WeakMap<ApiObject, readonly string[]>()
+
+function podAddresses(object: ApiObject): readonly string[] {
   if (object.kind !== 'Pod') return []
+  const before = addressesOf.get(object)
+  if (before !== undefined) return before
   const status = (object.raw['status'] ?? {}) as PodStatus
   const all = [status.podIP, ...(status.podIPs ?? []).map((p) => p.ip)].filter((ip): ip is string => typeof ip === 'string' && ip !== '')
-  return [...new Set(all.map(canonicalAddress))]
+  const addresses = [...new Set(all.map(canonicalAddress))]
+  addressesOf.set(object, addresses)
+  return addresses
 }
 
 /** A cluster has admitted it: what it lacks it will not get by injection, and its address is for the cluster to give. */

@@ -32,6 +32,7 @@ export async function clusterAuthority(options: ClusterAuthorityOptions): Promis
   const { client, namespace, now, log, onChange } = options
   let last: Authority | undefined
   let pluggedIn = false
+  let taking: Promise<void> = Promise.resolve()
   const take = async (name: string, secret: KubernetesObject | undefined): Promise<void> => {
     if (secret === undefined) return void (last !== undefined && log.warn({ secret: name, namespace }, 'the secret of the certificate authority is gone, the last one goes on'))
     // What somebody plugged in counts before what we made.
@@ -44,7 +45,8 @@ export async function clusterAuthority(options: ClusterAuthorityOptions): Promis
     if (!isFirst) onChange(next)
   }
   const watch = (name: string) => followObject(client, { apiVersion: 'v1', kind: 'Secret', namespace, name }, log, (secret) => {
-    take(name, secret).catch((error: unknown) => log.error({ reason: (error as Error).message }, 'certificate authority refused, the last one goes on'))
+    // One after another: of two that come in haste the later one counts.
+    taking = taking.then(() => take(name, secret)).catch((error: unknown) => log.error({ reason: (error as Error).message }, 'certificate authority refused, the last one goes on'))
   })
   const plugged = await client.get({ apiVersion: 'v1', kind: 'Secret', namespace, name: pluggedInSecret })
   if (plugged === undefined) await take(ownSecret, await ownOrNew(options))

@@ -1,0 +1,58 @@
+// Where a cluster's authority comes from, and in which order its changes are taken.
+import 'reflect-metadata'
+import assert from 'node:assert/strict'
+import { generateKeyPairSync } from 'node:crypto'
+import { test, type TestContext } from 'node:test'
+import { BasicConstraintsExtension, PemConverter, X509CertificateGenerator } from '@peculiar/x509'
+import { silentLogger } from '#lib/log.ts'
+import { newRootFiles, type Authority } from '#ca'
+import { clusterAuthority } from '../../src/control-plane/server/cluster/cluster-authority.ts'
+import { eventually } from '../scenario/fixtures/trust-mesh.ts'
+import { ApiServer, clientOf } from './api-server.ts'
+
+const secrets = '/api/v1/namespaces/istio-system/secrets'
+const dataOf = (files: Readonly<Record<string, string>>): Record<string, string> => Object.fromEntries(Object.entries(files).map(([name, pem]) => [name, Buffer.from(pem).toString('base64')]))
+
+/** A key that takes long to be read. */
+async function largeRoot(): Promise<Record<string, string>> {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 3072 })
+  const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }
+  const keys = {
+    privateKey: await crypto.subtle.importKey('pkcs8', privateKey.export({ type: 'pkcs8', format: 'der' }), algorithm, false, ['sign']),
+    publicKey: await crypto.subtle.importKey('spki', publicKey.export({ type: 'spki', format: 'der' }), algorithm, true, ['verify']),
+  }
+  const root = await X509CertificateGenerator.createSelfSigned({ serialNumber: '01', name: 'O=large', notBefore: new Date(Date.now() - 1000), notAfter: new Date(Date.now() + 86_400_000), signingAlgorithm: algorithm, keys, extensions: [new BasicConstraintsExtension(true, undefined, true)] })
+  const pem = PemConverter.encode(root.rawData, 'CERTIFICATE')
+  return { 'ca-cert.pem': pem, 'ca-key.pem': privateKey.export({ type: 'pkcs8', format: 'pem' }) as string, 'root-cert.pem': pem }
+}
+
+async function started(t: TestContext): Promise<{ api: ApiServer; taken: Authority[] }> {
+  const api = await ApiServer.start()
+  const client = clientOf(api)
+  const taken: Authority[] = []
+  const source = await clusterAuthority({ client, namespace: 'istio-system', trustDomain: 'cluster.local', now: Date.now, log: silentLogger, onChange: (a) => taken.push(a) })
+  t.after(async () => {
+    source.close()
+    client.close()
+    await api.down()
+  })
+  return { api, taken }
+}
+
+test('two changes in haste are taken in their order: what was plugged in counts, though our own secret changes while it is read', async (t) => {
+  const plugged = await largeRoot()
+  for (let round = 1; round <= 3; round++) {
+    const { api, taken } = await started(t)
+    const [first, second] = await Promise.all([newRootFiles('cluster.local', Date.now()), newRootFiles('cluster.local', Date.now())])
+    await eventually('the watches', () => api.watching('secrets'), (n) => n === 2)
+    api.put(secrets, { kind: 'Secret', metadata: { name: 'cacerts' }, data: dataOf(plugged) })
+    api.put(secrets, { kind: 'Secret', metadata: { name: 'istio-ca-secret' }, data: dataOf(first) })
+    await eventually('the plugged-in one', () => taken.some((a) => a.roots.trim() === plugged['root-cert.pem']?.trim()), (seen) => seen)
+    // Later ones of both in the same breath: the last one of what is plugged in.
+    api.put(secrets, { kind: 'Secret', metadata: { name: 'cacerts' }, data: dataOf(second) })
+    api.put(secrets, { kind: 'Secret', metadata: { name: 'istio-ca-secret' }, data: dataOf(plugged) })
+    await eventually('the later one', () => taken.some((a) => a.roots === second['root-cert.pem']), (seen) => seen)
+    assert.equal(taken.at(-1)?.roots, second['root-cert.pem'], `round ${round}: ${taken.map((a) => a.certificate.subject).join(', ')}`)
+    assert.ok(!taken.some((a) => a.roots === first['root-cert.pem']) || taken.findIndex((a) => a.roots === first['root-cert.pem']) < taken.findIndex((a) => a.certificate.subject === 'O=large'), `round ${round}: our own came after what is plugged in`)
+  }
+})
