@@ -1,17 +1,29 @@
-// What the mesh on this machine has seen of an explained call: asked of the caller's sidecars.
+// What the mesh on this machine has seen of an explained call: asked of the caller's sidecars. Law: where nothing was seen, why.
 import { observedIn, podsToAsk, type Explanation } from '#insight'
 import type { Mesh } from '#mesh'
 
-/** The answer with what was observed; as it is where the mesh has gone meanwhile or has seen nothing. */
-export async function withObserved(mesh: Mesh, answer: Explanation, namespace: string, localDir: string | undefined): Promise<Explanation> {
-  const pods = localDir === undefined ? [] : podsToAsk(mesh, answer, namespace)
-  if (localDir === undefined || pods.length === 0) return answer
+export interface Asking {
+  /** Folder of the mesh that runs here. */
+  readonly localDir?: string
+  readonly fromFiles: boolean
+}
+
+/** The answer with what was observed, or with the reason why nothing was. */
+export async function withObserved(mesh: Mesh, answer: Explanation, namespace: string, { localDir, fromFiles }: Asking): Promise<Explanation> {
+  const unseen = (notObserved: string): Explanation => ({ ...answer, observed: null, notObserved })
+  const pods = podsToAsk(mesh, answer, namespace)
+  if (pods.length === 0) return unseen('no two sidecars meet on this call, so that there is no handshake to see')
+  if (fromFiles) return unseen('the mesh was read from files, where nothing runs')
+  if (localDir === undefined) return unseen('the sidecars of a cluster were not asked: their admin answers inside their pods (kith dashboard proxy POD, then /handshakes)')
   const { attachMesh } = await import('#local')
   try {
     const running = await attachMesh(localDir)
-    const seen = await Promise.all(pods.map((w) => running.handshakes(`pod/${w.pod}.${w.namespace}`)))
-    return { ...answer, observed: observedIn(mesh, answer, seen.flat()) }
-  } catch {
-    return answer
+    const told = await Promise.all(pods.map((w) => running.handshakes(`pod/${w.pod}.${w.namespace}`)))
+    const observed = observedIn(mesh, answer, told.flatMap((t) => t ?? []))
+    if (observed !== null) return { ...answer, observed }
+    if (told.every((t) => t === null)) return unseen('the caller’s sidecar is an Envoy, which counts handshakes for each cluster (its admin: /stats?filter=ssl) and keeps no record of a single one')
+    return unseen('the caller’s sidecars have made no handshake with these endpoints lately: make the call and ask again')
+  } catch (error) {
+    return unseen(`the mesh could not be asked: ${(error as Error).message}`)
   }
 }

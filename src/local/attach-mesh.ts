@@ -38,7 +38,7 @@ export async function attachState(stateDir: string, dir = stateDir): Promise<Mes
       const text = await logs(socket, { op: 'logs', pod: formatReference(pod), options: { container: 'istio-proxy', stream: 'stdout' } })
       return text.split('\n').filter((l) => l !== '')
     },
-    handshakes: async (pod) => part<'handshakes', readonly Handshake[]>(await ask(socket, { op: 'handshakes', pod: formatReference(pod) }), 'handshakes'),
+    handshakes: async (pod) => part<'handshakes', readonly Handshake[] | null>(await ask(socket, { op: 'handshakes', pod: formatReference(pod) }), 'handshakes'),
     objects: async () => localObjects(stateDir),
     onEvent(listener) {
       const session = openSession(socket, { op: 'events' })

@@ -21,7 +21,7 @@ export type ClientNote = { readonly signal: string } | { readonly eof: true }
 export type Reply =
   | { readonly status: MeshStatus }
   | { readonly pods: readonly PodView[] }
-  | { readonly handshakes: readonly Handshake[] }
+  | { readonly handshakes: readonly Handshake[] | null }
   | { readonly done: true }
   | { readonly exit: number; readonly error?: string }
   | { readonly changes: readonly AppliedChange[]; readonly problems: readonly Problem[] }

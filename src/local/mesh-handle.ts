@@ -22,8 +22,8 @@ export interface MeshHandle {
   logs(pod: PodReference, options?: LogOptions): Promise<string>
   /** The sidecar's access log, a line an entry. */
   accessLog(pod: PodReference): Promise<readonly string[]>
-  /** The last mutual TLS handshakes of the pod's sidecar, the latest first; none where it has no sidecar of ours. */
-  handshakes(pod: PodReference): Promise<readonly Handshake[]>
+  /** The last mutual TLS handshakes of the pod's sidecar, the latest first; none where it has no sidecar; null: its sidecar keeps no record of them (Envoy). */
+  handshakes(pod: PodReference): Promise<readonly Handshake[] | null>
   /** Every object as the control plane sees it, with the file and line where the user wrote it. */
   objects(): Promise<readonly ApiObject[]>
   /** Events from now on; returns the way to stop. */

@@ -66,8 +66,8 @@ test('mutual TLS where both have sidecars, plaintext elsewhere; a virtual addres
   if (m === undefined) return
   const both = answer(await get(m, 'client.foo', 'http://echo:8000/'))
   assert.match(both.xfcc ?? '', /^By=spiffe:\/\/cluster.local\/ns\/foo\/sa\/echo;.*URI=spiffe:\/\/cluster.local\/ns\/foo\/sa\/client$/)
-  const [seenByClient] = await m.handshakes('client.foo')
-  const [seenByServer] = await m.handshakes('deploy/echo.foo')
+  const [seenByClient] = (await m.handshakes('client.foo')) ?? []
+  const [seenByServer] = (await m.handshakes('deploy/echo.foo')) ?? []
   assert.deepEqual([seenByClient?.side, seenByClient?.own, seenByClient?.peer, seenByClient?.tlsVersion], ['outbound', 'spiffe://cluster.local/ns/foo/sa/client', 'spiffe://cluster.local/ns/foo/sa/echo', 'TLSv1.3'])
   assert.deepEqual([seenByServer?.side, seenByServer?.own, seenByServer?.peer, seenByServer?.peerCertificateEnds], ['inbound', seenByClient?.peer, seenByClient?.own, seenByClient?.ownCertificateEnds])
   assert.deepEqual(await m.handshakes('client.legacy'), [])

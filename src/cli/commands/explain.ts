@@ -44,7 +44,7 @@ Exit codes: 0 the call goes through, 1 something can't be read, 2 wrong usage, 3
       const loaded = await loadMesh(options)
       for (const problem of loaded.problems) process.stderr.write(formatProblem(problem) + '\n')
       const call = { from, to, method: options.method, headers: parseHeaders(options.header) }
-      const answer = await withObserved(loaded.mesh, explain(loaded.mesh, call, options.namespace), options.namespace, loaded.localDir)
+      const answer = await withObserved(loaded.mesh, explain(loaded.mesh, call, options.namespace), options.namespace, { fromFiles: options.filename.length > 0, ...(loaded.localDir === undefined ? {} : { localDir: loaded.localDir }) })
       const notApplied = options.whyNot === true ? whyNot(loaded.mesh, call, answer, options.namespace) : undefined
       const whole = notApplied === undefined ? answer : { ...answer, notApplied }
       if (options.output === 'json') process.stdout.write(JSON.stringify(whole, null, 2) + '\n')

@@ -162,7 +162,7 @@ function summarize(call: Call, all: readonly EndpointAnswer[], problems: readonl
   const first = answers[0] as EndpointAnswer
   const same = answers.every((a) => a.outcome === first.outcome && a.server?.mtls?.value === first.server?.mtls?.value && a.client.destination?.host === first.client.destination?.host && a.client.destination?.subset === first.client.destination?.subset)
   const outcome = answers.every((a) => a.outcome === first.outcome) ? first.outcome : 'mixed'
-  return { call: { from: call.from, to: call.to }, outcome, client: first.client, server: first.server, blocked: outcome === 'mixed' ? null : first.blocked, provided: outcome === 'mixed' ? null : first.provided, endpoints: same && outcome !== 'mixed' ? [] : answers, spread: spreadOf(all), observed: null, problems }
+  return { call: { from: call.from, to: call.to }, outcome, client: first.client, server: first.server, blocked: outcome === 'mixed' ? null : first.blocked, provided: outcome === 'mixed' ? null : first.provided, endpoints: same && outcome !== 'mixed' ? [] : answers, spread: spreadOf(all), observed: null, notObserved: null, problems }
 }
 
 function spreadOf(all: readonly EndpointAnswer[]): Spread[] {

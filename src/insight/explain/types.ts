@@ -89,6 +89,8 @@ export interface Explanation {
   readonly spread: readonly Spread[]
   /** The last handshake seen between the two, where the mesh runs. */
   readonly observed: Observed | null
+  /** Why `observed` is null; null: it isn't, or nobody has asked. */
+  readonly notObserved: string | null
   readonly problems: readonly Problem[]
 }
 

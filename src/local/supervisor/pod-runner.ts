@@ -87,7 +87,7 @@ export class PodRunner {
   }
 
   /** As the sidecar's own admin tells them, from inside the pod. */
-  async handshakes(): Promise<readonly Handshake[]> {
+  async handshakes(): Promise<readonly Handshake[] | null> {
     return this.#sidecar?.running === true && this.#place !== undefined ? askHandshakes(this.#place) : []
   }
 

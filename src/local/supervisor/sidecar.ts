@@ -80,9 +80,10 @@ async function isReady(place: PodPlace, port: number): Promise<boolean> {
   return (await get(place, port, '/healthz/ready'))?.status === 200
 }
 
-/** Envoy's admin knows no such page: it has seen none. */
-export async function askHandshakes(place: PodPlace): Promise<readonly Handshake[]> {
+/** null: Envoy's admin knows no such page, it counts handshakes and keeps none. */
+export async function askHandshakes(place: PodPlace): Promise<readonly Handshake[] | null> {
   const answer = await get(place, Number(place.sidecarEnv['KITH_PORT_BASE'] ?? 15000), '/handshakes', true)
+  if (answer?.status === 404) return null
   try {
     return answer?.status === 200 ? (JSON.parse(answer.body) as { handshakes: Handshake[] }).handshakes : []
   } catch {
