@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { HttpMatchSpec } from '#api'
+import type { HttpMatchSpec, L4MatchSpec } from '#api'
 import type { Workload } from '#mesh'
-import { httpClauseFailed } from './clauses.ts'
+import { httpClauseFailed, l4ClauseFailed } from './clauses.ts'
 import type { RequestFacts } from './route.ts'
 
 const client = { name: 'web', namespace: 'foo', labels: { app: 'web' } } as unknown as Workload
@@ -38,4 +38,22 @@ const rows: readonly (readonly [HttpMatchSpec, string | undefined])[] = [
 
 test('the clause that does not hold, in a sentence', () => {
   for (const [match, expected] of rows) assert.equal(httpClauseFailed(match, client, 8000, request), expected, JSON.stringify(match))
+})
+
+test('of tcp and tls rules: subnets and server names too', () => {
+  const table: readonly (readonly [L4MatchSpec & { sniHosts?: string[] }, string | undefined, string | undefined, string | undefined])[] = [
+    [{ destinationSubnets: ['10.0.0.0/8'] }, '10.1.2.3', undefined, undefined],
+    [{ destinationSubnets: ['10.0.0.0/8', '192.0.2.7'] }, '192.0.2.7', undefined, undefined],
+    [{ destinationSubnets: ['10.0.0.0/8', 'fd00::/8'] }, '192.0.2.7', undefined, 'destinationSubnets: 192.0.2.7 is in none of 10.0.0.0/8, fd00::/8'],
+    [{ destinationSubnets: ['fd00::/8'] }, 'fd00::1', undefined, undefined],
+    [{ destinationSubnets: ['10.0.0.0/8'] }, undefined, undefined, 'destinationSubnets: the address of this call is not known here, and 10.0.0.0/8 are asked for'],
+    [{ sniHosts: ['*.example.com'] }, '10.0.0.1', 'a.example.com', undefined],
+    [{ sniHosts: ['*.example.com', 'b.org'] }, '10.0.0.1', 'c.org', 'sniHosts: the server name c.org is none of *.example.com, b.org'],
+    [{ sniHosts: ['b.org'] }, '10.0.0.1', undefined, 'sniHosts: the application speaks no TLS, so that there is no server name'],
+    [{ sniHosts: ['b.org'] }, '10.0.0.1', '', 'sniHosts: the application’s TLS names no server'],
+    [{ sniHosts: ['b.org'], port: 443 }, '10.0.0.1', 'b.org', 'port 8000 is not 443'],
+    [{ gateways: ['gw'], sniHosts: ['b.org'] }, '10.0.0.1', 'b.org', 'it is for the gateways gw, not for the mesh'],
+    [{ sourceNamespace: 'bar' }, '10.0.0.1', 'b.org', "sourceNamespace: the caller's is foo, not bar"],
+  ]
+  for (const [match, address, serverName, expected] of table) assert.equal(l4ClauseFailed(match, client, 8000, { address, serverName }), expected, JSON.stringify(match))
 })

@@ -1,6 +1,7 @@
 // Which clause of a match rules a call out, in a sentence. The values are compared by the matcher that routes are taken by.
 import type { HttpMatchSpec, L4MatchSpec, StringMatchSpec } from '#api'
-import type { Workload } from '#mesh'
+import { addressBytes, cidrContains } from '#engine'
+import { hostCovers, type Workload } from '#mesh'
 import { pathMatches, textMatches, type RequestFacts } from './route.ts'
 
 /** The first clause of an http match that does not hold; undefined where all do. `port`: the one that was called. */
@@ -20,7 +21,32 @@ export function httpClauseFailed(m: HttpMatchSpec, client: Workload, port: numbe
   )
 }
 
-/** What tcp and tls matches ask of the caller and the port; their subnets and server names are the connection's. */
+export interface ConnectionSeen {
+  /** Where the application connected to; undefined: an address that the mesh does not know. */
+  readonly address: string | undefined
+  /** Of the application's TLS; undefined: it speaks none. */
+  readonly serverName: string | undefined
+}
+
+/** The first clause of a tcp or tls match that does not hold. */
+export function l4ClauseFailed(m: L4MatchSpec, client: Workload, port: number, { address, serverName }: ConnectionSeen): string | undefined {
+  const from = sourceClauseFailed(m, client, port)
+  if (from !== undefined) return from
+  const subnets = m.destinationSubnets ?? []
+  if (subnets.length > 0 && (address === undefined || !subnets.some((s) => inSubnet(s, address)))) return address === undefined ? `destinationSubnets: the address of this call is not known here, and ${subnets.join(', ')} are asked for` : `destinationSubnets: ${address} is in none of ${subnets.join(', ')}`
+  const names = m.sniHosts ?? []
+  if (names.length === 0) return undefined
+  if (serverName === undefined || serverName === '') return serverName === undefined ? 'sniHosts: the application speaks no TLS, so that there is no server name' : 'sniHosts: the application’s TLS names no server'
+  return names.some((n) => hostCovers(n, serverName)) ? undefined : `sniHosts: the server name ${serverName} is none of ${names.join(', ')}`
+}
+
+function inSubnet(subnet: string, address: string): boolean {
+  const [prefix = '', length] = subnet.split('/')
+  const [have, want] = [addressBytes(address), addressBytes(prefix)]
+  return have !== undefined && want !== undefined && cidrContains({ bytes: want, length: length === undefined ? want.length * 8 : Number(length), text: subnet }, have)
+}
+
+/** What every match asks of the caller and the port. */
 export function sourceClauseFailed(m: Pick<L4MatchSpec, 'port' | 'gateways' | 'sourceLabels' | 'sourceNamespace'>, client: Workload, port: number): string | undefined {
   if (m.port !== undefined && m.port !== 0 && m.port !== port) return `port ${port} is not ${m.port}`
   const gateways = m.gateways ?? []

@@ -179,6 +179,21 @@ test('why a rule did not apply is said by its clause', () => {
   assert.match(said, /app is "web", not "other"/)
 })
 
+test('a rule that holds and comes too late, rules of another kind, delegates: each gets its sentence', () => {
+  const to = `route: [{destination: {host: ${web('bar')}, port: {number: 8000}}}]`
+  const policies = virtual(`http: [{match: [{uri: {prefix: /x}}], ${to}}, {match: [{method: {exact: GET}}], ${to}}, {${to}}], tcp: [{match: [{port: 9000}], route: [{destination: {host: ${web('bar')}}}]}]`)
+  const said = (to: string): string[] => whyNot(mesh(policies), { from: 'web.foo', to }, explain(mesh(policies), { from: 'web.foo', to })).map((n) => `${n.source.path}: ${n.why}`)
+  const http = said('http://web.bar:8000/x')
+  assert.equal(http.length, 3)
+  assert.match(http[0] ?? '', /^spec\.http\[1\]\.match\[0\]: every clause of it holds, and VirtualService foo\/vs spec\.http\[0\]\.match\[0\] \(policies\.yaml:\d+\) comes before it$/)
+  assert.match(http[1] ?? '', /^spec\.http\[2\]: every clause of it holds/)
+  assert.equal(http[2], 'spec.tcp: tcp rules are for connections that the sidecar reads no HTTP in')
+  assert.deepEqual(said('tcp://web.bar:9000'), ['spec.http: http rules are for what the sidecar reads as HTTP, and this call is not'])
+  const delegated = mesh(virtual('http: [{match: [{uri: {prefix: /x}}], delegate: {name: more}}]') + `{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: more, namespace: foo}, spec: {http: [{match: [{uri: {prefix: /x/y}}], ${to}}, {${to}}]}}`)
+  const call = { from: 'web.foo', to: 'http://web.bar:8000/x' }
+  assert.deepEqual(whyNot(delegated, call, explain(delegated, call)).map((n) => `${n.source.name} ${n.source.path}: ${n.why}`), ['more spec.http[0].match[0]: path "/x" does not begin with "/x/y"'])
+})
+
 test('a port or a name that nobody has is said with those that somebody has', () => {
   const port = explain(mesh(), { from: 'web.foo', to: 'http://web.bar:8080/' })
   assert.deepEqual([port.outcome, port.blocked?.at], ['blocked', 'client'])

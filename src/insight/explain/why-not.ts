@@ -1,35 +1,48 @@
 // For each rule that did not apply to a call: which clause ruled it out, in a sentence.
 import { refTo, type DestinationRule, type PeerAuthentication, type VirtualService } from '#api'
+import { formatRef } from '#lib/problem.ts'
 import { hostCovers, isVisible, resolveHost, selectorCovers, type Mesh, type Workload } from '#mesh'
-import { scopeOf, virtualServicesFor, planContext } from '#plan'
+import { mergeDelegates, scopeOf, virtualServicesFor } from '#plan'
 import { accessNotMet } from './access-clauses.ts'
-import { httpClauseFailed, sourceClauseFailed } from './clauses.ts'
+import { httpClauseFailed, l4ClauseFailed } from './clauses.ts'
 import { findWorkload } from './find-workload.ts'
-import { askAbout } from './question.ts'
+import { askAbout, type Question } from './question.ts'
 import type { RequestFacts } from './route.ts'
-import { asRead, parseTarget, resolveTarget } from './target.ts'
-import type { Call, Explanation, NotApplied } from './types.ts'
+import { asRead, parseTarget } from './target.ts'
+import type { Call, Explanation, NotApplied, Ref } from './types.ts'
 
 /** Rules for the call's host and its server that had no say. */
 export function whyNot(mesh: Mesh, call: Call, answer: Explanation, namespace = 'default'): NotApplied[] {
   const client = findWorkload(mesh, call.from, namespace)
   const server = serverOf(mesh, answer)
   const target = parseTarget(call.to)
-  const access = server === undefined || target === undefined || !server.sidecar.value ? [] : accessNotMet(askAbout(mesh, client, target, call), answer, server)
-  return [...routesNotTaken(mesh, client, call), ...rulesNotApplied(mesh, client, answer), ...(server === undefined ? [] : policiesNotInForce(mesh, server)), ...access]
+  if (target === undefined) return []
+  const q = askAbout(mesh, client, target, call)
+  const access = server === undefined || !server.sidecar.value ? [] : accessNotMet(q, answer, server)
+  return [...routesNotTaken(q, call, answer), ...rulesNotApplied(mesh, client, answer), ...(server === undefined ? [] : policiesNotInForce(mesh, server)), ...access]
 }
 
 function serverOf(mesh: Mesh, answer: Explanation): Workload | undefined {
   return mesh.workloads.find((w) => `${w.namespace}/${w.name}` === answer.server?.workload)
 }
 
-function routesNotTaken(mesh: Mesh, client: Workload, call: Call): NotApplied[] {
-  const target = parseTarget(call.to)
-  if (target === undefined || !client.sidecar.value) return []
-  const host = resolveTarget(mesh, client, target.host).service?.host ?? target.host
-  const request: RequestFacts | undefined = target.scheme === 'http' || target.scheme === 'grpc' ? { authority: target.authority, path: asRead(target.path), method: call.method ?? 'GET', scheme: 'http', headers: call.headers ?? {} } : undefined
+function routesNotTaken(q: Question, call: Call, answer: Explanation): NotApplied[] {
+  const { mesh, client, target, context } = q
+  if (!client.sidecar.value) return []
+  const { service } = q.resolved
+  const host = service?.host ?? target.host
+  const protocol = service?.ports.find((p) => p.number === target.port)?.protocol
+  const taken = chosenRoutes(answer)
+  const kind = /^spec\.(\w+)/.exec([...taken.values()][0]?.path ?? '')?.[1]
+  const declaresHttp = protocol === 'http' || protocol === 'http2' || protocol === 'grpc'
+  const declaresBytes = protocol === 'tcp' || protocol === 'tls' || protocol === 'udp'
+  // What was taken says it; else the port, else what the application writes.
+  const carriesHttp = kind === undefined ? declaresHttp || (q.bytes.http !== undefined && !declaresBytes) : kind === 'http'
+  const seen: Seen = {
+    taken, address: q.resolved.addresses[0]?.split('/')[0], serverName: q.bytes.tls?.serverName,
+    ...(carriesHttp ? { request: { authority: q.request.authority, path: asRead(target.path), method: q.request.method, scheme: 'http', headers: call.headers ?? {} } } : {}),
+  }
   const out: NotApplied[] = []
-  const context = planContext(mesh, client)
   const inScope = new Set(context.scope.byHost.get(host) === undefined ? scopeOf(mesh, client).virtualServices : virtualServicesFor(context, context.scope.byHost.get(host) as never))
   for (const virtual of mesh.virtualServices) {
     const hosts = (virtual.spec.hosts ?? []).map((h) => resolveHost(h, virtual.metadata.namespace, mesh.options.domain))
@@ -43,20 +56,65 @@ function routesNotTaken(mesh: Mesh, client: Workload, call: Call): NotApplied[] 
       out.push({ source: refTo(virtual, 'spec'), why })
       continue
     }
-    out.push(...matchesNotMet(virtual, client, target.port, request))
+    out.push(...rulesNotMet(q, virtual, seen))
   }
   return out
 }
 
-function matchesNotMet(virtual: VirtualService, client: Workload, port: number, request: RequestFacts | undefined): NotApplied[] {
-  const each = <M>(kind: string, rules: readonly { readonly match?: readonly M[] }[] | undefined, failed: (match: M) => string | undefined): NotApplied[] =>
-    (rules ?? []).flatMap((rule, i) => (rule.match ?? []).flatMap((match, n): NotApplied[] => {
-      const why = failed(match)
-      return why === undefined ? [] : [{ source: refTo(virtual, `spec.${kind}[${i}].match[${n}]`), why }]
-    }))
-  // Only what is HTTP to the proxy meets http rules, only what isn't the others.
-  if (request !== undefined) return each('http', virtual.spec.http, (m) => httpClauseFailed(m, client, port, request))
-  return [...each('tls', virtual.spec.tls, (m) => sourceClauseFailed(m, client, port)), ...each('tcp', virtual.spec.tcp, (m) => sourceClauseFailed(m, client, port))]
+interface Seen {
+  /** `foo/v spec.http[0].match[1]` of what took the call. */
+  readonly taken: ReadonlyMap<string, Ref>
+  readonly address: string | undefined
+  readonly serverName: string | undefined
+  /** Where the sidecar reads HTTP. */
+  readonly request?: RequestFacts
+}
+
+const keyOf = (r: Ref): string => `${r.namespace}/${r.name} ${r.path}`
+
+function chosenRoutes(answer: Explanation): Seen['taken'] {
+  const chosen = [answer, ...answer.endpoints].flatMap(({ client }) => client.route.because.flatMap((r) => (r.effect === 'chosen' && r.source !== 'default' ? [r.source] : [])))
+  return new Map(chosen.map((r) => [keyOf(r), r]))
+}
+
+interface Rule {
+  readonly owner: VirtualService
+  readonly path: string
+  /** undefined: it asks for nothing. */
+  readonly failed: string | undefined
+}
+
+/** Each match by itself; one that holds and was not taken came too late. Only what is HTTP to the proxy meets http rules, only what isn't the others. */
+function rulesNotMet(q: Question, virtual: VirtualService, seen: Seen): NotApplied[] {
+  const { spec } = virtual
+  const { request } = seen
+  const all = request !== undefined ? httpRules(q, virtual, request) : [...l4Rules(q, virtual, 'tls', seen), ...l4Rules(q, virtual, 'tcp', seen)]
+  const others = request !== undefined ? (['tls', 'tcp'] as const) : (['http'] as const)
+  const notAsked = others.filter((kind) => (spec[kind] ?? []).length > 0).map((kind): NotApplied => ({ source: refTo(virtual, `spec.${kind}`), why: request !== undefined ? `${kind} rules are for connections that the sidecar reads no HTTP in` : 'http rules are for what the sidecar reads as HTTP, and this call is not' }))
+  const first = [...seen.taken.values()][0]
+  const unmet = all.flatMap(({ owner, path, failed }): NotApplied[] => {
+    const source = refTo(owner, path)
+    if (seen.taken.has(keyOf(source))) return []
+    if (failed !== undefined) return [{ source, why: failed }]
+    return first === undefined ? [] : [{ source, why: `every clause of it holds, and ${formatRef(first)} comes before it` }]
+  })
+  return [...unmet, ...notAsked]
+}
+
+function httpRules({ context, client, target }: Question, virtual: VirtualService, request: RequestFacts): Rule[] {
+  return mergeDelegates(context, virtual).flatMap(({ route, owner, index }) => {
+    const path = `spec.http[${index}]`
+    const matches = route.match ?? []
+    return matches.length === 0 ? [{ owner, path, failed: undefined }] : matches.map((m, n) => ({ owner, path: `${path}.match[${n}]`, failed: httpClauseFailed(m, client, target.port, request) }))
+  })
+}
+
+function l4Rules({ client, target }: Question, virtual: VirtualService, kind: 'tls' | 'tcp', seen: Seen): Rule[] {
+  return (virtual.spec[kind] ?? []).flatMap((rule, i) => {
+    const path = `spec.${kind}[${i}]`
+    const matches = rule.match ?? []
+    return matches.length === 0 ? [{ owner: virtual, path, failed: undefined }] : matches.map((m, n) => ({ owner: virtual, path: `${path}.match[${n}]`, failed: l4ClauseFailed(m, client, target.port, seen) }))
+  })
 }
 
 function rulesNotApplied(mesh: Mesh, client: Workload, answer: Explanation): NotApplied[] {
