@@ -5,18 +5,20 @@ interface CommandEntry {
   readonly name: string
   readonly summary: string
   readonly hidden?: boolean
+  /** Answers and ends: made ahead, as few files (scripts/bundle-commands.ts). */
+  readonly answers?: boolean
   load(): Promise<{ build(): Command }>
 }
 
 export const commands: readonly CommandEntry[] = [
   { name: 'demo', summary: 'the first hour of a mesh, on this machine: measured beside explained', load: () => import('./commands/demo.ts') },
-  { name: 'explain', summary: 'both ends of a call: the verdict, and which line of which policy did it', load: () => import('./commands/explain.ts') },
-  { name: 'validate', summary: 'whether a cluster would take these files', load: () => import('./commands/validate.ts') },
-  { name: 'kube-inject', summary: 'adds the sidecar to the workloads of a file', load: () => import('./commands/kube-inject.ts') },
-  { name: 'check-inject', summary: 'which pods get a sidecar, and why or why not', load: () => import('./commands/check-inject.ts') },
-  { name: 'analyze', summary: 'what is wrong with a mesh: that of files, or a cluster', load: () => import('./commands/analyze.ts') },
-  { name: 'describe', summary: 'what bears on a pod or a Service, and why', load: () => import('./commands/describe.ts') },
-  { name: 'proxy-config', summary: 'what a sidecar holds: clusters, listeners, routes, endpoints, secrets', load: () => import('./commands/proxy-config.ts') },
+  { name: 'explain', summary: 'both ends of a call: the verdict, and which line of which policy did it', answers: true, load: () => import('./commands/explain.ts') },
+  { name: 'validate', summary: 'whether a cluster would take these files', answers: true, load: () => import('./commands/validate.ts') },
+  { name: 'kube-inject', summary: 'adds the sidecar to the workloads of a file', answers: true, load: () => import('./commands/kube-inject.ts') },
+  { name: 'check-inject', summary: 'which pods get a sidecar, and why or why not', answers: true, load: () => import('./commands/check-inject.ts') },
+  { name: 'analyze', summary: 'what is wrong with a mesh: that of files, or a cluster', answers: true, load: () => import('./commands/analyze.ts') },
+  { name: 'describe', summary: 'what bears on a pod or a Service, and why', answers: true, load: () => import('./commands/describe.ts') },
+  { name: 'proxy-config', summary: 'what a sidecar holds: clusters, listeners, routes, endpoints, secrets', answers: true, load: () => import('./commands/proxy-config.ts') },
   { name: 'proxy-status', summary: 'which sidecars are connected, and whether they took what they were sent', load: () => import('./commands/proxy-status.ts') },
   { name: 'install', summary: 'brings the control plane into a cluster, or up to date', load: () => import('./commands/install.ts') },
   { name: 'upgrade', summary: 'the same as install', hidden: true, load: async () => ({ build: (await import('./commands/install.ts')).buildUpgrade }) },
