@@ -25,7 +25,12 @@ export interface Decoding {
 type ObjectNode = SchemaNode & { type: 'object' }
 
 export function decodeValue(schema: SchemaNode, value: unknown, path: string, into: Decoding): unknown {
-  if (value === null || value === undefined) return undefined
+  if (value === undefined) return undefined
+  if (value === null) {
+    // protobuf takes null for nothing; the CRDs mostly do not.
+    if (schema.nullable !== true && schema.type !== 'any' && into.snakeCase !== true) into.faults.push({ path, kind: 'limit', message: `expected ${typeName(schema)}, found null`, help: 'leave the field out, or give it a value' })
+    return undefined
+  }
   const before = into.faults.length
   const decoded = decodeTyped(schema, value, path, into)
   if (schema.rules !== undefined && decoded !== undefined && into.faults.length === before) {
@@ -91,7 +96,11 @@ function decodeInteger(schema: SchemaNode & { type: 'integer' }, value: unknown,
 function decodeDuration(schema: SchemaNode & { type: 'duration' }, value: unknown, path: string, into: Decoding): number | undefined {
   const ms = typeof value === 'string' ? parseDuration(value) : undefined
   if (ms === undefined) return undefined
-  if (ms < schema.minMs) into.faults.push({ path, kind: 'duration', message: `${value as string} is shorter than ${schema.minMs} ms` })
+  const tooShort = `${value as string} is shorter than ${schema.minMs} ms`
+  if (schema.loose === true) {
+    if (schema.minMs > 0 && ms < schema.minMs) limit(into, path, tooShort)
+  } else if (Math.abs(ms) < 1 && schema.minMs === 0) return ms
+  else if (ms < schema.minMs) into.faults.push({ path, kind: 'duration', message: tooShort })
   else if (Math.abs(ms - Math.round(ms)) > 1e-9) into.faults.push({ path, kind: 'duration', message: `${value as string} is no whole number of milliseconds` })
   return ms
 }
@@ -101,7 +110,7 @@ function decodeList(schema: SchemaNode & { type: 'list' }, value: readonly unkno
   value.forEach((item, i) => {
     const at = `${path}[${i}]`
     if (item === null) into.faults.push({ path: at, kind: 'limit', message: 'this item of the list is empty' })
-    const decoded = decodeValue(schema.item, item, at, into)
+    const decoded = item === null ? undefined : decodeValue(schema.item, item, at, into)
     // An item that can't be read keeps its place as far as possible: the paths of those behind it stay right.
     if (decoded !== undefined) out.push(decoded)
     else if (schema.item.type === 'object') out.push({})
@@ -197,6 +206,19 @@ function decodeEnum(values: readonly string[], value: unknown, path: string, int
   return numbered
 }
 
+function typeName(schema: SchemaNode): string {
+  switch (schema.type) {
+    case 'object': return 'an object'
+    case 'map': return 'a map'
+    case 'list': return 'a list'
+    case 'boolean': return 'true or false'
+    case 'number': return 'a number'
+    case 'integer': return 'a whole number'
+    case 'duration': return 'a duration such as "10s"'
+    default: return 'a string'
+  }
+}
+
 function limit(into: Decoding, path: string, message: string): void {
   into.faults.push({ path, kind: 'limit', message })
 }
@@ -206,6 +228,17 @@ const join = (path: string, field: string): string => (path === '' ? field : `${
 function range(min: number | undefined, max: number | undefined): string {
   if (min === undefined) return `at most ${max}`
   return max === undefined ? `at least ${min}` : `in the range ${min} to ${max}`
+}
+
+/** protobuf can't tell an empty list from none, so nobody after the CRD's own rules may. Changes `value`. */
+export function dropEmptyLists(schema: SchemaNode, value: unknown): void {
+  if (schema.type === 'list' && Array.isArray(value)) for (const item of value) dropEmptyLists(schema.item, item)
+  if (schema.type === 'map' && isRecord(value)) for (const item of Object.values(value)) dropEmptyLists(schema.value, item)
+  if (schema.type !== 'object' || !isRecord(value)) return
+  for (const [name, item] of Object.entries(value)) {
+    if (Array.isArray(item) && item.length === 0 && schema.fields[name]?.type === 'list') delete value[name]
+    else if (typeof item === 'object') dropEmptyLists(schema.fields[name] as SchemaNode, item)
+  }
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

@@ -2,7 +2,7 @@
 import { nearest } from '#lib/nearest.ts'
 import type { Problem, Severity } from '#lib/problem.ts'
 import { check } from './checks/index.ts'
-import { decodeValue, isRecord, type Decoding, type Fault } from './decode-fields.ts'
+import { decodeValue, dropEmptyLists, isRecord, type Decoding, type Fault } from './decode-fields.ts'
 import { clusterScoped, istioGroups, istioKindOf, istioKinds, type IstioKind } from './kinds.ts'
 import { refTo, type ApiObject, type Metadata, type Origin } from './object.ts'
 
@@ -66,6 +66,7 @@ function readIstio(head: Omit<ApiObject, 'spec'>, known: IstioKind): Reading {
   }
   decoding.faults.push(...metadataFaults(head.raw['metadata']))
   if (head.metadata.name === '') decoding.faults.push(missingName(head.raw))
+  dropEmptyLists(decoding.root, whole)
   const draft: ApiObject = { ...head, spec: whole?.spec ?? {} }
   const near = (a: string, b: string): boolean => a === b || a.startsWith(`${b}.`) || a.startsWith(`${b}[`) || b.startsWith(`${a}.`) || b.startsWith(`${a}[`)
   // One mistake is said once: what can't be read has no meaning to check; where the meaning is wrong, that says more than the limit.

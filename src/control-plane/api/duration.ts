@@ -15,7 +15,8 @@ export function parseDuration(text: string): number | undefined {
     end += m[0].length
     totalMs += Number(m[1]) * (unitMs[m[2] as string] as number)
   }
-  return end === rest.length ? sign * totalMs : undefined
+  // As many nanoseconds as 64 bits hold.
+  return end === rest.length && totalMs <= 2 ** 63 / 1e6 ? sign * totalMs : undefined
 }
 
 /** protobuf's form: "1.5s". */

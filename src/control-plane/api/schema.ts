@@ -29,7 +29,7 @@ export type SchemaNode =
   | (Shared & { readonly type: 'number' } & NumberLimits)
   | (Shared & { readonly type: 'integer'; readonly min: number; readonly max: number })
   /** Go's or protobuf's syntax ("10s", "1.5s", "1m30s"); decoded to milliseconds. */
-  | (Shared & { readonly type: 'duration'; readonly minMs: number })
+  | (Shared & { readonly type: 'duration'; readonly minMs: number; /** Nobody but the CRD looks at its size. */ readonly loose?: true })
   | (Shared & { readonly type: 'enum'; readonly values: readonly string[] })
   | (Shared & { readonly type: 'list'; readonly item: SchemaNode } & ListLimits)
   | (Shared & { readonly type: 'map'; readonly value: SchemaNode } & MapLimits)
@@ -52,6 +52,7 @@ export const number = (limits: NumberLimits = {}): Schema<number> => ({ type: 'n
 export const any = (): Schema<unknown> => ({ type: 'any' })
 /** `minMs`: the CRDs ask for 1 ms wherever 0 has no meaning of its own. */
 export const duration = (minMs = 1): Schema<number> => ({ type: 'duration', minMs })
+export const looseDuration = (minMs = 0): Schema<number> => ({ type: 'duration', minMs, loose: true })
 export const whole = (min: number, max: number): Schema<number> => ({ type: 'integer', min, max })
 export const uint32 = (): Schema<number> => ({ type: 'integer', min: 0, max: 2 ** 32 - 1 })
 export const int32 = (): Schema<number> => ({ type: 'integer', min: -(2 ** 31), max: 2 ** 31 - 1 })

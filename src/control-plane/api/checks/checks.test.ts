@@ -26,7 +26,14 @@ const cases: Readonly<Record<string, readonly (readonly [string, ...string[]])[]
     ['{action: DENY}', 'spec.rules'],
     ['{action: CUSTOM, rules: [{}]}', 'spec.provider.name'],
     ['{provider: {name: a}, rules: [{}]}', 'spec.provider'],
-    ['{rules: [{from: []}]}', 'spec.rules[0].from'],
+    ['{rules: [{from: []}]}'],
+    ['{action: DENY, rules: []}', 'spec.rules'],
+    ['{rules: [{from: null}]}', 'spec.rules[0].from'],
+    ['{rules: [{from: [{source: {trustDomains: [td, "*.td", "td*"]}}], when: [{key: source.trustDomain, values: ["*"]}]}]}'],
+    ['{rules: [{from: [{source: {trustDomains: [a/b]}}]}]}', 'spec.rules[0].from[0].source.trustDomains[0]'],
+    ['{rules: [{from: [{source: {trustDomains: ["a*b"]}}]}]}', 'spec.rules[0].from[0].source.trustDomains[0]'],
+    ['{rules: [{from: [{source: {serviceAccounts: ["a*"]}}]}]}', 'spec.rules[0].from[0].source.serviceAccounts[0]'],
+    ['{rules: [{to: [{operation: {paths: ["/a//{*}"]}}]}]}', 'spec.rules[0].to[0].operation.paths[0]'],
     ['{rules: [{from: [{source: {ipBlocks: [1.2.3.4.5]}}]}]}', 'spec.rules[0].from[0].source.ipBlocks[0]'],
     ['{rules: [{to: [{operation: {ports: ["65536"]}}]}]}', 'spec.rules[0].to[0].operation.ports[0]'],
     ['{rules: [{to: [{operation: {paths: ["/{**}/{*}"]}}]}]}', 'spec.rules[0].to[0].operation.paths[0]'],
@@ -46,6 +53,14 @@ const cases: Readonly<Record<string, readonly (readonly [string, ...string[]])[]
     ['{host: a, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, maglev: {tableSize: 100}}}}}', 'spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize'],
     ['{host: a, trafficPolicy: {loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {b: 60}}]}}}}', 'spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to'],
     ['{host: a, exportTo: [., foo]}', 'spec.exportTo[1]'],
+    ['{host: a, trafficPolicy: {portLevelSettings: []}}', 'spec.trafficPolicy'],
+    ['{host: a, trafficPolicy: {connectionPool: {http: {http2KeepAlive: {interval: 3s}}}}}', 'spec.trafficPolicy.connectionPool.http.http2KeepAlive.timeout'],
+    ['{host: a, trafficPolicy: {connectionPool: {tcp: {idleTimeout: 0s}}}}'],
+    ['{host: a, trafficPolicy: {connectionPool: {tcp: {connectTimeout: 9223372037s}}}}', 'spec.trafficPolicy.connectionPool.tcp.connectTimeout'],
+    ['{host: a, trafficPolicy: {loadBalancer: {consistentHash: {httpCookie: {name: c, ttl: 1.5ms, attributes: [{name: a}, {name: a}]}}}}}', 'spec.trafficPolicy.loadBalancer.consistentHash.httpCookie.attributes[1].name'],
+    ['{host: a, trafficPolicy: {loadBalancer: {zoneAwareLbSetting: {failoverPriority: [topology.kubernetes.io/zone]}}}}', 'spec.trafficPolicy.loadBalancer.zoneAwareLbSetting.failoverPriority[0]'],
+    ['{host: a, trafficPolicy: {loadBalancer: {localityLbSetting: {}, zoneAwareLbSetting: {}}}}', 'spec.trafficPolicy.loadBalancer.zoneAwareLbSetting'],
+    ['{host: a, trafficPolicy: {retryBudget: {percent: 101}}}', 'spec.trafficPolicy.retryBudget.percent'],
     ['{host: a, subsets: [{name: v_1}]}', 'spec.subsets[0].name'],
   ],
   VirtualService: [
@@ -56,6 +71,10 @@ const cases: Readonly<Record<string, readonly (readonly [string, ...string[]])[]
     [`{gateways: [g], http: [{${route}}]}`, 'spec.gateways'],
     ['{hosts: [a], http: [{delegate: {name: d}, redirect: {uri: /x}}]}', 'spec.http[0].redirect'],
     ['{hosts: [a], http: [{redirect: {uri: /x, redirectCode: 200}}]}', 'spec.http[0].redirect.redirectCode'],
+    ['{hosts: [a], http: [{redirect: {uri: /x, prefixRewrite: /y}}]}', 'spec.http[0].redirect.prefixRewrite'],
+    ['{hosts: [a], http: [{match: [{uri: {exact: /a}}], redirect: {prefixRewrite: /y}}]}', 'spec.http[0].redirect.prefixRewrite'],
+    [`{hosts: [a], http: [{match: [{headers: {":authority": {exact: a}, a.b: {exact: c}}}], corsPolicy: {allowMethods: ["*"], allowHeaders: [x.y]}, ${route}}]}`],
+    [`{hosts: [a], gateways: [mesh, "a b"], http: [{${route}}]}`],
     [`{hosts: [a], http: [{headers: {request: {set: {x: "100%"}}}, ${route}}]}`, 'spec.http[0].headers.request.set.x'],
     [`{hosts: [a], http: [{headers: {request: {set: {x: "%START_TIME(%s)%"}}}, ${route}}]}`],
     [`{hosts: [a], http: [{headers: {response: {set: {host: b}}}, ${route}}]}`, 'spec.http[0].headers.response.set.host'],
@@ -75,10 +94,24 @@ const cases: Readonly<Record<string, readonly (readonly [string, ...string[]])[]
     ['{hosts: [a.com], resolution: STATIC, endpoints: [{address: b.com}]}', 'spec.endpoints[0].address'],
     ['{hosts: [a.com], resolution: DNS, addresses: [10.0.0.0/8]}', 'spec.addresses'],
     ['{hosts: ["*.com"], resolution: DNS}', 'spec.hosts[0]'],
+    ['{hosts: ["*.com"], resolution: DYNAMIC_DNS, ports: [{number: 80, name: http, protocol: HTTP}]}'],
+    ['{hosts: [a.com], resolution: DYNAMIC_DNS}', 'spec.hosts[0]'],
+    ['{hosts: ["*.com"], resolution: DYNAMIC_DNS, ports: [{number: 80, name: tcp, protocol: TCP}]}', 'spec.ports[0].protocol'],
+    ['{hosts: ["*.com"], resolution: DYNAMIC_DNS, addresses: [1.1.1.1]}', 'spec.addresses'],
     ['{hosts: [a.com, b.com], resolution: DNS, ports: [{number: 1, name: tcp, protocol: TCP}]}', 'spec.ports[0]'],
     ['{hosts: [a.com], resolution: DNS, endpoints: [{address: 1.1.1.1, ports: {nobody: 1}}], ports: [{number: 1, name: tcp}]}', 'spec.endpoints[0].ports.nobody'],
   ],
+  RequestAuthentication: [
+    ['{jwtRules: [{issuer: a, jwks: "{}"}]}', 'spec.jwtRules[0].jwks'],
+    ['{jwtRules: [{issuer: a, jwks: \'{"keys": []}\'}]}'],
+    ['{jwtRules: [{issuer: a, jwks: \'{"keys": [{"kty": "RSA", "e": "AQAB"}]}\'}]}', 'spec.jwtRules[0].jwks'],
+    ['{jwtRules: [{issuer: a, jwksUri: "https://a.com:8443/keys"}]}'],
+    ['{jwtRules: [{issuer: a, jwksUri: "https://a b"}]}', 'spec.jwtRules[0].jwksUri'],
+    ['{jwtRules: [{issuer: a, jwksUri: "file:///a"}]}', 'spec.jwtRules[0].jwksUri'],
+    ['{jwtRules: [{issuer: ""}]}', 'spec.jwtRules[0].issuer'],
+  ],
   Sidecar: [
+    ['{ingress: [{port: {number: 443, protocol: TCP}, tls: {mode: SIMPLE, serverCertificate: /c, privateKey: /k}}]}', 'spec.ingress[0].tls'],
     ['{egress: [{hosts: ["./*", istio-system/*]}]}'],
     ['{}', 'spec'],
     ['{egress: [{hosts: [a.com]}]}', 'spec.egress[0].hosts[0]'],
@@ -94,7 +127,7 @@ const cases: Readonly<Record<string, readonly (readonly [string, ...string[]])[]
     ['{servers: [{port: {number: 443, name: https, protocol: HTTPS}, tls: {mode: SIMPLE}, hosts: [a.com]}]}', 'spec.servers[0].tls.serverCertificate', 'spec.servers[0].tls.privateKey'],
     ['{servers: [{port: {number: 80, name: http, protocol: HTTP}, tls: {mode: SIMPLE, credentialName: c}, hosts: [a.com]}]}', 'spec.servers[0].tls'],
   ],
-  WorkloadGroup: [['{template: {}, probe: {httpGet: {port: 80}}}'], ['{}', 'spec.template'], ['{template: {}, probe: {}}', 'spec.probe']],
+  WorkloadGroup: [['{template: {}, probe: {httpGet: {port: 80}}}'], ['{}', 'spec.template'], ['{template: {}, probe: {}}', 'spec.probe'], ['{template: {}, probe: {grpc: {port: 1}}}', 'spec.probe.grpc'], ['{template: {}, probe: {httpGet: {port: 1, httpHeaders: [{name: a_b}]}}}', 'spec.probe.httpGet.httpHeaders[0].name']],
   Telemetry: [['{accessLogging: [{providers: [{name: envoy}]}]}'], ['{tracing: [{randomSamplingPercentage: 101}]}', 'spec.tracing[0].randomSamplingPercentage']],
 }
 
@@ -108,3 +141,18 @@ for (const [kind, rows] of Object.entries(cases)) {
     }
   })
 }
+
+test('warnings: where Istio has them, and not where it drops them', () => {
+  const warned = (kind: string, spec: string): string[] => {
+    const group = kind === 'RequestAuthentication' || kind === 'AuthorizationPolicy' ? 'security' : 'networking'
+    return read(load(`apiVersion: ${group}.istio.io/v1\nkind: ${kind}\nmetadata: {name: x, namespace: foo}\nspec: ${spec}\n`), {}).findings.filter((f) => f.severity === 'warning').map((f) => f.ref.path)
+  }
+  const failover = '{loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}}'
+  assert.deepEqual(warned('DestinationRule', `{host: a, trafficPolicy: ${failover}}`), ['spec.trafficPolicy.loadBalancer.localityLbSetting'])
+  assert.deepEqual(warned('DestinationRule', `{host: a, subsets: [{name: b, trafficPolicy: ${failover}}]}`), [])
+  assert.deepEqual(warned('RequestAuthentication', '{jwtRules: [{issuer: a, jwks: \'{"keys": [{"kty": "oct", "k": "AyM1"}]}\'}]}'), ['spec.jwtRules[0].jwks'])
+  assert.deepEqual(warned('ServiceEntry', '{hosts: ["*a.com"], resolution: DYNAMIC_DNS}'), [])
+  assert.deepEqual(warned('ServiceEntry', '{hosts: ["*a.com"]}'), ['spec.hosts[0]'])
+  assert.deepEqual(warned('VirtualService', '{hosts: [a], http: [{fault: {abort: {}}, route: [{destination: {host: a}}]}]}'), [])
+  assert.deepEqual(warned('AuthorizationPolicy', '{action: DENY, rules: [{to: [{operation: {ports: [], methods: [GET]}}]}]}'), ['spec.rules[0]'])
+})

@@ -3,10 +3,18 @@ import type { Problem, Severity } from '#lib/problem.ts'
 import { refTo, type ApiObject } from '../object.ts'
 
 export class Findings {
-  readonly problems: Problem[] = []
+  readonly problems: Problem[]
   readonly #object: ApiObject
-  constructor(object: ApiObject) {
+  readonly #warns: boolean
+  constructor(object: ApiObject, problems: Problem[] = [], warns = true) {
     this.#object = object
+    this.problems = problems
+    this.#warns = warns
+  }
+
+  /** The same collection, deaf to warnings: where Istio drops them. */
+  errorsOnly(): Findings {
+    return new Findings(this.#object, this.problems, false)
   }
 
   /** Istio's webhook refuses this. `message` may be undefined: then there is nothing to say. */
@@ -16,7 +24,7 @@ export class Findings {
 
   /** Istio's webhook warns of this. */
   warn(path: string, message: string, help?: string): void {
-    this.#add('IST0133', 'warning', path, message, help)
+    if (this.#warns) this.#add('IST0133', 'warning', path, message, help)
   }
 
   /** A finding that has a code of its own. */

@@ -2,7 +2,7 @@
 import type { HttpMatchSpec, HttpRouteSpec, StringMatchSpec } from '../kinds/virtual-service.ts'
 import type { Findings } from './findings.ts'
 import { isLabel, labelSetFault, portFault, wildcardDomainFault } from './names.ts'
-import { checkGatewayNames, checkHeaders, headerNameFault, isAuthorityHeader, regexFault } from './shared.ts'
+import { checkGatewayNames, checkHeaders, isAuthorityHeader, regexFault, tokenFault } from './shared.ts'
 import { subsetFault } from './traffic-policy.ts'
 
 /** `@request.auth.claims.sub`, `@request.auth.claims[sub]` */
@@ -25,7 +25,7 @@ export function checkHttpRoute(found: Findings, path: string, route: HttpRouteSp
     checkDestination(found, `${path}.mirrors[${i}].destination`, mirror.destination, true)
     checkWholePercent(found, `${path}.mirrors[${i}].percentage`, mirror.percentage)
   })
-  checkRedirect(found, `${path}.redirect`, route.redirect)
+  checkRedirect(found, `${path}.redirect`, route)
   checkDirectResponse(found, `${path}.directResponse`, route.directResponse)
   checkRetries(found, `${path}.retries`, route.retries)
   checkRewrite(found, `${path}.rewrite`, route.rewrite)
@@ -46,7 +46,7 @@ function checkConflicts(found: Findings, path: string, route: HttpRouteSpec, isD
     if (isDelegate) found.error(`${path}.delegate`, 'a delegate can’t delegate further')
     else {
       refuse('redirect', 'delegate')
-      if (route.route !== undefined) found.error(`${path}.route`, 'route can’t stand beside delegate')
+      if ((route.route ?? []).length > 0) found.error(`${path}.route`, 'route can’t stand beside delegate')
       return
     }
   }
@@ -56,11 +56,13 @@ function checkConflicts(found: Findings, path: string, route: HttpRouteSpec, isD
   if (route.mirror !== undefined && (route.mirrors ?? []).length > 0) found.error(`${path}.mirrors`, 'mirrors can’t stand beside mirror')
 }
 
+const pseudoHeaders: ReadonlySet<string> = new Set([':method', ':scheme', ':authority', ':path', ':status'])
+
 function checkMatch(found: Findings, path: string, match: HttpMatchSpec): void {
   for (const name of ['headers', 'withoutHeaders'] as const) {
     for (const [header, text] of Object.entries(match[name] ?? {})) {
       const at = `${path}.${name}.${header}`
-      if (!claimHeader.test(header)) found.error(at, headerNameFault(header))
+      if (!claimHeader.test(header) && !pseudoHeaders.has(header)) found.error(at, tokenFault(header))
       if (!(name === 'withoutHeaders' && text.regex === '*')) found.error(at, stringMatchFault(text))
     }
   }
@@ -90,7 +92,7 @@ export function checkWeights(found: Findings, path: string, route: readonly { re
   if (route.length > 1 && route.reduce((sum, r) => sum + (r.weight ?? 0), 0) === 0) found.error(path, 'the weights add up to 0: nobody would get a request')
 }
 
-const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE'])
+const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', '*'])
 
 function checkCors(found: Findings, path: string, cors: HttpRouteSpec['corsPolicy']): void {
   cors?.allowOrigins?.forEach((origin, i) => {
@@ -98,7 +100,7 @@ function checkCors(found: Findings, path: string, cors: HttpRouteSpec['corsPolic
     else if (origin.regex !== undefined) found.error(`${path}.allowOrigins[${i}].regex`, regexFault(origin.regex))
   })
   cors?.allowMethods?.forEach((method, i) => found.error(`${path}.allowMethods[${i}]`, methods.has(method) ? undefined : `${JSON.stringify(method)} is no HTTP method`))
-  for (const name of ['allowHeaders', 'exposeHeaders'] as const) cors?.[name]?.forEach((header, i) => found.error(`${path}.${name}[${i}]`, header === '*' ? undefined : headerNameFault(header)))
+  for (const name of ['allowHeaders', 'exposeHeaders'] as const) cors?.[name]?.forEach((header, i) => found.error(`${path}.${name}[${i}]`, tokenFault(header)))
   if (cors?.maxAge !== undefined && cors.maxAge % 1000 !== 0) found.error(`${path}.maxAge`, 'maxAge is a whole number of seconds')
 }
 
@@ -128,7 +130,6 @@ function checkFault(found: Findings, path: string, fault: HttpRouteSpec['fault']
     if (abort.grpcStatus !== undefined) found.error(`${path}.abort.grpcStatus`, grpcStatuses.has(abort.grpcStatus) ? undefined : `${JSON.stringify(abort.grpcStatus)} is no gRPC status, such as NOT_FOUND`)
     else if (abort.http2Error !== undefined) found.error(`${path}.abort.http2Error`, 'aborting with an HTTP/2 error is not supported')
     else if (abort.httpStatus !== undefined) found.error(`${path}.abort.httpStatus`, statusFault(abort.httpStatus))
-    else found.warn(`${path}.abort`, 'this abort says nothing of how: set httpStatus or grpcStatus')
   }
   checkPercent(found, `${path}.delay.percentage`, delay?.percentage)
   if (delay?.exponentialDelay !== undefined) found.error(`${path}.delay.exponentialDelay`, 'exponentialDelay is not supported')
@@ -144,8 +145,12 @@ function checkDirectResponse(found: Findings, path: string, response: HttpRouteS
   found.error(`${path}.status`, statusFault(response.status ?? 0))
 }
 
-function checkRedirect(found: Findings, path: string, redirect: HttpRouteSpec['redirect']): void {
+function checkRedirect(found: Findings, path: string, { redirect, match }: HttpRouteSpec): void {
   if (redirect === undefined) return
+  if ((redirect.prefixRewrite ?? '') !== '') {
+    if ((redirect.uri ?? '') !== '') return found.error(`${path}.prefixRewrite`, 'prefixRewrite can’t stand beside uri')
+    if (match?.some((m) => m.uri !== undefined && m.uri.prefix === undefined) === true) return found.error(`${path}.prefixRewrite`, 'prefixRewrite needs matches by uri.prefix')
+  }
   if ((redirect.uri ?? '') === '' && (redirect.authority ?? '') === '' && redirect.port === undefined && redirect.derivePort === undefined && (redirect.scheme ?? '') === '' && (redirect.prefixRewrite ?? '') === '') {
     return found.error(path, 'a redirect needs uri, prefixRewrite, authority, scheme, port or derivePort')
   }
@@ -169,7 +174,7 @@ function checkRetries(found: Findings, path: string, retries: HttpRouteSpec['ret
   if (retries === undefined) return
   const attempts = retries.attempts ?? 0
   if (attempts < 0) found.error(`${path}.attempts`, 'must not be negative')
-  if (attempts === 0 && (retries.perTryTimeout !== undefined || (retries.retryOn ?? '') !== '' || retries.retryRemoteLocalities !== undefined || retries.retryIgnorePreviousHosts !== undefined)) {
+  if (attempts === 0 && (retries.perTryTimeout !== undefined || (retries.retryOn ?? '') !== '' || retries.retryRemoteLocalities !== undefined)) {
     found.error(`${path}.attempts`, 'a retry policy with 0 attempts does nothing')
   }
   for (const condition of (retries.retryOn ?? '') === '' ? [] : (retries.retryOn as string).split(',')) {

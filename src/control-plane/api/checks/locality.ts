@@ -8,7 +8,7 @@ export function checkLocality(found: Findings, path: string, setting: Locality |
   if (setting === undefined) return
   const { distribute = [], failover = [], failoverPriority = [] } = setting
   if (distribute.length > 0 && failover.length > 0) return found.error(`${path}.failover`, 'distribute and failover exclude one another')
-  const topology = failover.length === 0 ? -1 : failoverPriority.findIndex((label) => /^topology\.(kubernetes\.io\/(region|zone)|istio\.io\/subzone)$/.test(label))
+  const topology = failover.length === 0 ? -1 : failoverPriority.findIndex(isTopology)
   if (topology !== -1) return found.error(`${path}.failoverPriority[${topology}]`, 'a topology label can’t stand here beside failover')
   distribute.forEach(({ to = {} }, i) => {
     const weights = Object.entries(to)
@@ -19,6 +19,20 @@ export function checkLocality(found: Findings, path: string, setting: Locality |
     else found.error(`${path}.distribute[${i}].to`, overlapFault(Object.keys(to)))
   })
   found.error(`${path}.distribute`, overlapFault(distribute.map((d) => d.from ?? '')))
+  checkFailover(found, path, setting, hasOutlier)
+}
+
+/** Regions and zones are balanced between anyway. */
+export function checkZoneAware(found: Findings, path: string, setting: LoadBalancer['zoneAwareLbSetting'], hasOutlier: boolean): void {
+  setting?.failoverPriority?.forEach((label, i) => found.error(`${path}.failoverPriority[${i}]`, isTopology(label) ? 'a topology label can’t stand here' : undefined))
+  if (setting !== undefined) checkFailover(found, path, setting, hasOutlier)
+}
+
+const isTopology = (label: string): boolean => /^topology\.(kubernetes\.io\/(region|zone)|istio\.io\/subzone)$/.test(label)
+
+interface Failover { readonly failover?: readonly { readonly from?: string; readonly to?: string }[]; readonly failoverPriority?: readonly string[] }
+
+function checkFailover(found: Findings, path: string, { failover = [], failoverPriority = [] }: Failover, hasOutlier: boolean): void {
   if ((failover.length > 0 || failoverPriority.length > 0) && !hasOutlier) found.warn(path, 'failover needs outlierDetection')
   failover.forEach(({ from = '', to = '' }, i) => {
     const at = `${path}.failover[${i}]`

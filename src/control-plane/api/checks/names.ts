@@ -72,7 +72,7 @@ export function labelSetFault(labels: Readonly<Record<string, string>> | undefin
   for (const [key, value] of Object.entries(labels ?? {})) {
     const m = labelKey.exec(key)
     if (m === null || (m[1] ?? '').length > 253 || (m[2] as string).length > 63) return `${JSON.stringify(key)} is no label key`
-    if (value.length > 63 || !labelValue.test(value)) return `${JSON.stringify(value)} is no label value (of ${key})`
+    if (!labelValue.test(value)) return `${JSON.stringify(value)} is no label value (of ${key})`
   }
   return undefined
 }

@@ -3,7 +3,7 @@ import type { ServiceEntrySpec, WorkloadEntrySpec, WorkloadGroupSpec } from '../
 import type { ApiObject } from '../object.ts'
 import type { Findings } from './findings.ts'
 import { fqdnFault, isAddress, isHttpProtocol, isTcpProtocol, isTlsProtocol, labelSetFault, portFault, portNameFault, protocolFault, subnetFault, unixFault, wildcardDomainFault } from './names.ts'
-import { checkExportTo, checkWorkloadSelector, headerNameFault } from './shared.ts'
+import { checkExportTo, checkWorkloadSelector } from './shared.ts'
 
 export function checkServiceEntry(object: ApiObject, found: Findings): void {
   const spec = object.spec as ServiceEntrySpec
@@ -13,18 +13,19 @@ export function checkServiceEntry(object: ApiObject, found: Findings): void {
   if (hosts.length === 0) found.error('spec.hosts', 'at least one host is required')
   hosts.forEach((host, i) => {
     found.error(`spec.hosts[${i}]`, host === '*' ? 'a host of a ServiceEntry can’t be *' : wildcardDomainFault(host))
-    if (host.includes('*') && host !== '*' && !host.startsWith('*.')) found.warn(`spec.hosts[${i}]`, `the wildcard of ${host} covers a part of a label`)
+    if (spec.resolution !== 'DYNAMIC_DNS' && host.includes('*') && host !== '*' && !host.startsWith('*.')) found.warn(`spec.hosts[${i}]`, `the wildcard of ${host} covers a part of a label`)
   })
   addresses.forEach((address, i) => found.error(`spec.addresses[${i}]`, subnetFault(address)))
   const resolution = spec.resolution ?? 'NONE'
   if (addresses.some((a) => a.includes('/')) && resolution !== 'NONE' && resolution !== 'STATIC') found.error('spec.addresses', 'an address range goes with resolution NONE or STATIC only')
   const allocated = resolution !== 'NONE' && object.metadata.labels['networking.istio.io/enable-autoallocate-ip']?.toLowerCase() !== 'false'
-  checkPorts(found, ports, resolution, addresses.length > 0 || allocated)
+  checkPorts(found, ports, addresses.length > 0 || allocated)
   const names = new Set(ports.map((p) => p.name ?? ''))
   if (resolution === 'NONE') {
     if (endpoints.length > 0) found.error('spec.endpoints', 'resolution NONE takes no endpoints')
     if (spec.workloadSelector !== undefined) found.warn('spec.workloadSelector', 'a workloadSelector has no use where resolution is NONE')
   } else if (resolution === 'STATIC') endpoints.forEach((endpoint, i) => checkEntry(found, `spec.endpoints[${i}]`, endpoint, names, false))
+  else if (resolution === 'DYNAMIC_DNS') checkDynamicDns(found, spec, object.metadata.labels)
   else checkDns(found, spec, resolution, names)
   if (resolution !== 'NONE' && hosts.length > 1) {
     const shared = ports.findIndex((p) => !isHttpProtocol(p.protocol ?? '') && !isTlsProtocol(p.protocol ?? ''))
@@ -33,7 +34,7 @@ export function checkServiceEntry(object: ApiObject, found: Findings): void {
   checkExportTo(found, object.metadata.namespace, spec.exportTo, 'ServiceEntry')
 }
 
-function checkPorts(found: Findings, ports: NonNullable<ServiceEntrySpec['ports']>, resolution: string, hasAddress: boolean): void {
+function checkPorts(found: Findings, ports: NonNullable<ServiceEntrySpec['ports']>, hasAddress: boolean): void {
   const names = new Set<string>()
   const numbers = new Set<number>()
   ports.forEach((port, i) => {
@@ -43,10 +44,7 @@ function checkPorts(found: Findings, ports: NonNullable<ServiceEntrySpec['ports'
     if (numbers.has(number)) found.error(`${at}.number`, `the port ${number} stands here twice`)
     names.add(name)
     numbers.add(number)
-    if (targetPort !== 0) {
-      found.error(`${at}.targetPort`, portFault(targetPort))
-      if (resolution === 'NONE') found.warn(`${at}.targetPort`, 'a targetPort has no use where resolution is NONE')
-    }
+    if (targetPort !== 0) found.error(`${at}.targetPort`, portFault(targetPort))
     if (!hasAddress && ['', 'TCP'].includes(port.protocol ?? '')) found.warn(at, 'a TCP port (or one without a protocol) needs addresses: without them it takes all traffic of its number')
     found.error(`${at}.name`, portNameFault(name))
     found.error(`${at}.protocol`, protocolFault(port.protocol))
@@ -56,7 +54,7 @@ function checkPorts(found: Findings, ports: NonNullable<ServiceEntrySpec['ports'
 
 function checkDns(found: Findings, spec: ServiceEntrySpec, resolution: string, names: ReadonlySet<string>): void {
   const { hosts = [], endpoints = [], ports = [] } = spec
-  if (endpoints.length === 0 && resolution !== 'DYNAMIC_DNS') {
+  if (endpoints.length === 0) {
     hosts.forEach((host, i) => found.error(`spec.hosts[${i}]`, fqdnFault(host) === undefined ? undefined : `without endpoints, resolution ${resolution} needs full names as hosts`))
   }
   if (resolution === 'DNS_ROUND_ROBIN' && endpoints.length > 1) found.error('spec.endpoints', 'resolution DNS_ROUND_ROBIN takes one endpoint at most')
@@ -67,8 +65,16 @@ function checkDns(found: Findings, spec: ServiceEntrySpec, resolution: string, n
     found.error(`${at}.labels`, labelSetFault(endpoint.labels))
     checkEntryPorts(found, at, endpoint, names)
   })
-  if (spec.workloadSelector !== undefined) found.warn('spec.workloadSelector', `a workloadSelector has no use where resolution is ${resolution}`)
   if ((spec.addresses ?? []).length > 0 && hosts.length > 1 && ports.some((p) => isTcpProtocol(p.protocol ?? ''))) found.warn('spec.hosts', 'several hosts with an address and a TCP port can’t be told apart')
+}
+
+/** Names are resolved as they are called: there is no address, and each call must say its name. */
+function checkDynamicDns(found: Findings, spec: ServiceEntrySpec, labels: Readonly<Record<string, string>>): void {
+  spec.hosts?.forEach((host, i) => found.error(`spec.hosts[${i}]`, host.startsWith('*') ? undefined : 'resolution DYNAMIC_DNS needs wildcard hosts'))
+  for (const name of ['addresses', 'endpoints'] as const) if ((spec[name] ?? []).length > 0) found.error(`spec.${name}`, `resolution DYNAMIC_DNS takes no ${name}`)
+  spec.ports?.forEach((port, i) => found.error(`spec.ports[${i}].protocol`, ['http', 'http2', 'grpc', 'tls'].includes((port.protocol ?? '').toLowerCase()) ? undefined : 'resolution DYNAMIC_DNS serves HTTP, HTTP2, GRPC and TLS only'))
+  const waypoint = labels['istio.io/use-waypoint'] ?? ''
+  if (spec.location === 'MESH_INTERNAL' && waypoint !== '' && waypoint.toLowerCase() !== 'none') found.error('spec.location', 'MESH_INTERNAL with resolution DYNAMIC_DNS does not go with a waypoint')
 }
 
 function checkEntryPorts(found: Findings, path: string, entry: WorkloadEntrySpec, servicePorts: ReadonlySet<string> | undefined): void {
@@ -109,8 +115,9 @@ export function checkWorkloadGroup(object: ApiObject, found: Findings): void {
   found.error('spec.metadata.labels', labelSetFault(spec.metadata?.labels))
   const probe = spec.probe
   if (probe === undefined) return
-  if ((probe.httpGet ?? probe.tcpSocket ?? probe.exec ?? probe.grpc) === undefined) found.error('spec.probe', 'a probe needs httpGet, tcpSocket, exec or grpc')
+  if (probe.grpc !== undefined) found.error('spec.probe.grpc', 'gRPC probes are not supported here')
+  else if ((probe.httpGet ?? probe.tcpSocket ?? probe.exec) === undefined) found.error('spec.probe', 'a probe needs httpGet, tcpSocket or exec')
   for (const name of ['httpGet', 'tcpSocket'] as const) if (probe[name] !== undefined) found.error(`spec.probe.${name}.port`, portFault(probe[name].port ?? 0))
-  probe.httpGet?.httpHeaders?.forEach((header, i) => found.error(`spec.probe.httpGet.httpHeaders[${i}].name`, headerNameFault(header.name ?? '')))
+  probe.httpGet?.httpHeaders?.forEach((header, i) => found.error(`spec.probe.httpGet.httpHeaders[${i}].name`, /^[-A-Za-z0-9]+$/.test(header.name ?? '') ? undefined : `${JSON.stringify(header.name ?? '')} is no header name`))
   if (probe.exec !== undefined && (probe.exec.command ?? []).length === 0) found.error('spec.probe.exec.command', 'a command is required')
 }

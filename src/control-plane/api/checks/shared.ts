@@ -71,7 +71,8 @@ export function checkGatewayNames(found: Findings, path: string, gateways: reado
       const [gateway, namespace] = name.split('.')
       if (namespace !== undefined) found.warn(at, `${JSON.stringify(name)} is the old way to name a gateway`, `write ${namespace}/${gateway}`)
       found.error(at, fqdnFault(name))
-      continue
+      // Istio looks no further.
+      return
     }
     const [namespace, gateway] = [name.slice(0, slash), name.slice(slash + 1)]
     if (!isLabel(namespace)) found.error(at, `${JSON.stringify(namespace)} is no namespace`)
@@ -126,6 +127,12 @@ function headerValueFault(value: string): string | undefined {
   if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(value)) return 'the value has a control character'
   const rest = value.replace(/%%|%[^%(]+(?:\((?:[^)"]|"[^"]*")*\))?(?::\d+)?%/g, '')
   return rest.includes('%') ? `${JSON.stringify(value)} has a % that is not closed` : undefined
+}
+
+/** What HTTP allows as a header's name. */
+export function tokenFault(name: string): string | undefined {
+  if (name === '') return 'a header needs a name'
+  return /^[!#$%&'*+\-.^_`|~A-Za-z0-9]+$/.test(name) ? undefined : `${JSON.stringify(name)} is no header name`
 }
 
 const headerName = /^[-_A-Za-z0-9]+$/

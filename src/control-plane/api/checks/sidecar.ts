@@ -3,7 +3,7 @@ import type { SidecarSpec } from '../kinds/networking.ts'
 import type { ApiObject } from '../object.ts'
 import type { Findings } from './findings.ts'
 import { checkDestination } from './http-route.ts'
-import { addressFault, fqdnFault, isHttpProtocol, portFault, portNameFault, protocolFault, unixFault } from './names.ts'
+import { addressFault, fqdnFault, isHttpProtocol, isTlsProtocol, portFault, portNameFault, protocolFault, unixFault } from './names.ts'
 import { checkListenerHost, checkServerTls } from './gateway.ts'
 import { checkWorkloadSelector } from './shared.ts'
 import { checkConnectionPool } from './traffic-policy.ts'
@@ -51,6 +51,7 @@ function checkIngress(found: Findings, path: string, listener: Ingress, ports: S
     for (const name of ['subjectAltNames', 'credentialName', 'credentialNames', 'tlsCertificates'] as const) if ((tls[name] ?? '').length > 0) found.error(`${path}.tls.${name}`, `${name} is not supported here`)
     if (tls.httpsRedirect === true) found.error(`${path}.tls.httpsRedirect`, 'httpsRedirect is not supported here')
     if (tls.mode === 'ISTIO_MUTUAL' || tls.mode === 'AUTO_PASSTHROUGH') found.error(`${path}.tls.mode`, `${tls.mode} is not supported here`)
+    if (!isTlsProtocol(port.protocol ?? '')) found.error(`${path}.tls`, 'a port that is neither HTTPS nor TLS takes no tls settings')
     checkServerTls(found, `${path}.tls`, tls)
   }
   checkConnectionPool(found, `${path}.connectionPool`, listener.connectionPool)
@@ -89,7 +90,7 @@ function checkEgressHosts(found: Findings, path: string, hosts: readonly string[
   const seen = new Map<string, Set<string>>()
   hosts.forEach((entry, i) => {
     const slash = entry.indexOf('/')
-    if (slash !== -1) {
+    if (slash !== -1 && !entry.startsWith('~')) {
       const [from, host] = [entry.slice(0, slash) === '.' ? namespace : entry.slice(0, slash), entry.slice(slash + 1)]
       const names = seen.get(from) ?? new Set<string>()
       seen.set(from, names)

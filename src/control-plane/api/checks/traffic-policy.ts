@@ -5,7 +5,7 @@ import type { ApiObject } from '../object.ts'
 import type { Findings } from './findings.ts'
 import { fqdnFault, isAddress, isLabel, labelSetFault, portFault, wildcardDomainFault } from './names.ts'
 import { checkExportTo, checkSelector } from './shared.ts'
-import { checkLocality } from './locality.ts'
+import { checkLocality, checkZoneAware } from './locality.ts'
 
 export function checkDestinationRule(object: ApiObject, found: Findings): void {
   const spec = object.spec as DestinationRuleSpec
@@ -19,7 +19,8 @@ export function checkDestinationRule(object: ApiObject, found: Findings): void {
     seen.add(name)
     found.error(`${at}.name`, subsetFault(name))
     found.error(`${at}.labels`, labelSetFault(subset.labels))
-    checkTrafficPolicy(found, `${at}.trafficPolicy`, subset.trafficPolicy)
+    // Istio warns of no subset's policy, nor of a port's.
+    checkTrafficPolicy(found.errorsOnly(), `${at}.trafficPolicy`, subset.trafficPolicy)
   })
   checkExportTo(found, object.metadata.namespace, spec.exportTo, spec.workloadSelector === undefined ? 'other' : 'selecting DestinationRule')
   checkSelector(found, 'spec.workloadSelector', spec.workloadSelector)
@@ -32,14 +33,14 @@ export function subsetFault(name: string): string | undefined {
 
 function checkTrafficPolicy(found: Findings, path: string, policy: TrafficPolicy | undefined): void {
   if (policy === undefined) return
-  if (Object.keys(policy).length === 0) return found.error(path, 'a traffic policy must say something: loadBalancer, connectionPool, outlierDetection, tls, portLevelSettings, tunnel, proxyProtocol or retryBudget')
+  if (Object.entries(policy).every(([, value]) => Array.isArray(value) && value.length === 0)) return found.error(path, 'a traffic policy must say something: loadBalancer, connectionPool, outlierDetection, tls, portLevelSettings, tunnel, proxyProtocol or retryBudget')
   if (policy.tunnel !== undefined && policy.proxyProtocol !== undefined) return found.error(path, 'tunnel and proxyProtocol exclude one another')
   checkParts(found, path, policy)
   policy.portLevelSettings?.forEach((level, i) => {
     const at = `${path}.portLevelSettings[${i}]`
     if (level.port === undefined) found.error(`${at}.port`, 'a port is required')
     if (Object.keys(level).every((name) => name === 'port')) found.error(at, 'a port’s policy must say something: loadBalancer, connectionPool, outlierDetection or tls')
-    checkParts(found, at, level)
+    checkParts(found.errorsOnly(), at, level)
   })
   const tunnel = policy.tunnel
   if (tunnel !== undefined) {
@@ -48,7 +49,6 @@ function checkTrafficPolicy(found: Findings, path: string, policy: TrafficPolicy
     if (!isAddress(host)) found.error(`${path}.tunnel.targetHost`, fqdnFault(host))
     found.error(`${path}.tunnel.targetPort`, portFault(tunnel.targetPort ?? 0))
   }
-  if (policy.retryBudget !== undefined && (policy.retryBudget.percent ?? 20) > 100) found.error(`${path}.retryBudget.percent`, 'a percentage is at most 100')
 }
 
 function checkParts(found: Findings, path: string, parts: TrafficPolicy | PortTrafficPolicy): void {
@@ -76,6 +76,8 @@ export function checkConnectionPool(found: Findings, path: string, pool: Connect
   const negative = (at: string, value: number | undefined): void => found.error(at, (value ?? 0) < 0 ? 'must not be negative' : undefined)
   for (const name of ['http1MaxPendingRequests', 'http2MaxRequests', 'maxRequestsPerConnection', 'maxRetries', 'maxConcurrentStreams'] as const) negative(`${path}.http.${name}`, pool.http?.[name])
   if (pool.http?.h2UpgradePolicy === 'UPGRADE' && pool.http.useClientProtocol === true) found.error(`${path}.http.useClientProtocol`, 'useClientProtocol can’t be true where h2UpgradePolicy is UPGRADE')
+  const keepAlive = pool.http?.http2KeepAlive
+  if (keepAlive !== undefined) for (const name of ['interval', 'timeout'] as const) if (keepAlive[name] === undefined) found.error(`${path}.http.http2KeepAlive.${name}`, `http2KeepAlive needs ${name}`)
   negative(`${path}.tcp.maxConnections`, pool.tcp?.maxConnections)
 }
 
@@ -86,6 +88,13 @@ function checkLoadBalancer(found: Findings, path: string, balancer: LoadBalancer
   const hash = balancer.consistentHash
   if (hash !== undefined) {
     if (hash.httpCookie !== undefined && (hash.httpCookie.name ?? '') === '') found.error(`${path}.consistentHash.httpCookie.name`, 'a cookie needs a name')
+    const attributes = new Set<string>()
+    hash.httpCookie?.attributes?.forEach(({ name = '' }, i) => {
+      const at = `${path}.consistentHash.httpCookie.attributes[${i}].name`
+      if (name === '') found.error(at, 'a cookie’s attribute needs a name')
+      else if (attributes.has(name)) found.error(at, `the attribute ${name} stands here twice`)
+      attributes.add(name)
+    })
     if ((hash.minimumRingSize ?? 0) !== 0) {
       found.warn(`${path}.consistentHash.minimumRingSize`, 'minimumRingSize is deprecated', 'use ringHash.minimumRingSize')
       if (hash.ringHash !== undefined || hash.maglev !== undefined) found.error(`${path}.consistentHash.minimumRingSize`, 'minimumRingSize can’t stand beside ringHash or maglev')
@@ -93,14 +102,17 @@ function checkLoadBalancer(found: Findings, path: string, balancer: LoadBalancer
     const size = hash.maglev === undefined ? undefined : (hash.maglev.tableSize ?? 0)
     if (size !== undefined && (size === 0 || size >= largestMaglev || !isPrime(size))) found.error(`${path}.consistentHash.maglev.tableSize`, `the table size must be a prime number below ${largestMaglev}`)
   }
+  if (balancer.localityLbSetting !== undefined && balancer.zoneAwareLbSetting !== undefined) found.error(`${path}.zoneAwareLbSetting`, 'zoneAwareLbSetting can’t stand beside localityLbSetting')
   checkLocality(found, `${path}.localityLbSetting`, balancer.localityLbSetting, hasOutlier)
+  checkZoneAware(found, `${path}.zoneAwareLbSetting`, balancer.zoneAwareLbSetting, hasOutlier)
   const warmup = balancer.warmup
   if ((warmup?.minimumPercent ?? 0) > 100) found.error(`${path}.warmup.minimumPercent`, 'a percentage is at most 100')
-  if ((warmup?.aggression ?? 1) < 1) found.error(`${path}.warmup.aggression`, 'the aggression is at least 1')
+  if ((warmup?.aggression ?? 1) <= 0) found.error(`${path}.warmup.aggression`, 'the aggression must be more than 0')
 }
 
 function isPrime(n: number): boolean {
-  if (n < 4) return n > 1
+  // 1 passes, as Envoy has it.
+  if (n < 4) return n > 0
   if (n % 2 === 0) return false
   for (let factor = 3; factor * factor <= n; factor += 2) if (n % factor === 0) return false
   return true

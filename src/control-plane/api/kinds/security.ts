@@ -1,5 +1,6 @@
 // security.istio.io: https://istio.io/latest/docs/reference/config/security/
 import { boolean, duration, list, map, object, oneOf, required, rule, string, type Infer, type Schema } from '../schema.ts'
+import { urlScheme } from '../url.ts'
 
 const strings = () => list(string())
 const texts = () => list(string({ minLength: 1 }))
@@ -59,14 +60,14 @@ export const authorizationPolicy = oneTarget(object({
 export type AuthorizationPolicySpec = Infer<typeof authorizationPolicy>
 
 const jwtHeader = required(object({ name: string({ minLength: 1 }), prefix: string() }), 'name')
-const jwksUri = () => rule(string({ minLength: 1, maxLength: 2048 }), 'must be a URL with the scheme http or https', "url(self).getScheme() in ['http', 'https']", (uri: string) => /^https?:$/i.test(scheme(uri)))
+const jwksUri = () => rule(string({ minLength: 1, maxLength: 2048 }), 'must be a URL with the scheme http or https', "url(self).getScheme() in ['http', 'https']", (uri: string) => /^https?$/.test(urlScheme(uri) ?? ''))
 const claimToHeader = required(object({ header: string({ minLength: 1, pattern: '^[-_A-Za-z0-9]+$' }), claim: string({ minLength: 1 }) }), 'header', 'claim')
 
 export const requestAuthentication = oneTarget(object({
   ...attached,
   jwtRules: list(
     rule(object({
-      issuer: string(), audiences: texts(), jwksUri: jwksUri(), jwks_uri: jwksUri(), jwks: string(), fromHeaders: list(jwtHeader), fromParams: texts(), fromCookies: texts(),
+      issuer: string({ minLength: 1 }), audiences: texts(), jwksUri: jwksUri(), jwks_uri: jwksUri(), jwks: string(), fromHeaders: list(jwtHeader), fromParams: texts(), fromCookies: texts(),
       outputPayloadToHeader: string(), forwardOriginalToken: boolean(), outputClaimToHeaders: list(claimToHeader), timeout: duration(), spaceDelimitedClaims: list(string({ minLength: 1 }), { maxItems: 64 }),
     }), 'only one of jwks and jwksUri may be set', '(has(self.jwksUri) ? 1 : 0) + (has(self.jwks_uri) ? 1 : 0) + (has(self.jwks) ? 1 : 0) <= 1',
       (r) => [r.jwks, r.jwksUri, r.jwks_uri].filter((v) => v !== undefined).length <= 1),
@@ -74,12 +75,5 @@ export const requestAuthentication = oneTarget(object({
   ),
 }))
 export type RequestAuthenticationSpec = Infer<typeof requestAuthentication>
-
-function scheme(uri: string): string {
-  // WHATWG's parser mends what Go's refuses: backslashes and control characters are no URL here.
-  // eslint-disable-next-line no-control-regex
-  if (/[\u0000-\u0020\\\u007f]/.test(uri)) return ''
-  return URL.canParse(uri) ? new URL(uri).protocol : ''
-}
 
 export { attached, oneTarget, targetRef }

@@ -1,5 +1,5 @@
 // telemetry.istio.io and ProxyConfig: https://istio.io/latest/docs/reference/config/telemetry/
-import { boolean, duration, int32, list, map, nullable, number, object, oneOf, required, rule, string, type Infer } from '../schema.ts'
+import { boolean, int32, list, looseDuration, map, nullable, number, object, oneOf, required, rule, string, type Infer } from '../schema.ts'
 import { attached, oneTarget, selector } from './security.ts'
 
 const providers = list(required(object({ name: string({ minLength: 1 }) }), 'name'))
@@ -24,7 +24,7 @@ export const telemetry = oneTarget(object({
   metrics: list(object({
     providers,
     overrides: list(object({ match: object({ metric, customMetric: string({ minLength: 1 }), mode }, ['metric', 'customMetric']), disabled: nullable(boolean()), tagOverrides: map(tagOverride) })),
-    reportingInterval: duration(),
+    reportingInterval: looseDuration(1),
   })),
   accessLogging: list(object({ match: object({ mode }), providers, disabled: nullable(boolean()), filter: object({ expression: string() }) })),
 }))

@@ -1,14 +1,14 @@
 // The policies of a DestinationRule: https://istio.io/latest/docs/reference/config/networking/destination-rule/
-import { boolean, duration, int32, int64, list, map, nullable, number, object, oneOf, required, string, uint32, whole, type Infer } from '../schema.ts'
+import { boolean, duration, int32, int64, list, looseDuration, map, nullable, number, object, oneOf, required, string, uint32, whole, type Infer } from '../schema.ts'
 
 export const port = object({ number: uint32() })
 
-const warmup = required(object({ duration: duration(), minimumPercent: nullable(number({ min: 0, max: 100 })), aggression: nullable(number({ min: 1 })) }), 'duration')
+const warmup = required(object({ duration: duration(), minimumPercent: nullable(number({ min: 0, max: 100 })), aggression: nullable(number({ min: 0 })) }), 'duration')
 const unsigned = () => ({ ...int64(), min: 0 })
 const hash = object(
   {
     httpHeaderName: string(),
-    httpCookie: required(object({ name: string(), path: string(), ttl: duration(0), attributes: list(required(object({ name: string(), value: string() }), 'name')) }), 'name'),
+    httpCookie: required(object({ name: string(), path: string(), ttl: looseDuration(), attributes: list(required(object({ name: string(), value: string() }), 'name')) }), 'name'),
     useSourceIp: boolean(), httpQueryParameterName: string(),
     ringHash: object({ minimumRingSize: unsigned() }), maglev: object({ tableSize: unsigned() }), minimumRingSize: unsigned(),
   },
@@ -23,7 +23,7 @@ export const loadBalancer = object(
       distribute: list(object({ from: string(), to: map(uint32()) })), failover: list(object({ from: string(), to: string() })), failoverPriority: list(string()), enabled: nullable(boolean()),
     }),
     zoneAwareLbSetting: object({ failover: list(object({ from: string(), to: string() })), failoverPriority: list(string()), enabled: nullable(boolean()), minClusterSize: nullable(whole(1, 2 ** 32 - 1)) }),
-    warmupDurationSecs: duration(), warmup,
+    warmupDurationSecs: looseDuration(1), warmup,
   },
   ['simple', 'consistentHash'],
 )
@@ -51,7 +51,7 @@ export const clientTls = object({
 })
 export type ClientTls = Infer<typeof clientTls>
 
-const retryBudget = object({ percent: nullable(number({ min: 0, max: 100 })), budgetInterval: duration(0), minRetryConcurrency: uint32() })
+const retryBudget = object({ percent: nullable(number({ min: 0, max: 100 })), budgetInterval: looseDuration(), minRetryConcurrency: uint32() })
 const parts = { loadBalancer, connectionPool, outlierDetection, tls: clientTls }
 
 export const portTrafficPolicy = object({ port, ...parts })
