@@ -9,10 +9,19 @@ const format = [
   ' peer="%DOWNSTREAM_PEER_URI_SAN%" tls=%DOWNSTREAM_TLS_VERSION% upstream_peer="%UPSTREAM_PEER_URI_SAN%" upstream_tls=%UPSTREAM_TLS_VERSION%\n',
 ].join('')
 
+/** Envoy opens a file by its path, which fails where a process’s output is a socket: these two it writes to as they are. */
+const streams: Readonly<Record<string, readonly [name: string, type: string]>> = {
+  '/dev/stdout': ['envoy.access_loggers.stdout', 'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog'],
+  '/dev/stderr': ['envoy.access_loggers.stderr', 'envoy.extensions.access_loggers.stream.v3.StderrAccessLog'],
+}
+
 /** undefined: off. */
 export function accessLogs(mesh: MeshSettings): Obj[] | undefined {
   if (mesh.accessLogFile === '') return undefined
-  return [{ name: 'envoy.access_loggers.file', typedConfig: typed('envoy.extensions.access_loggers.file.v3.FileAccessLog', { path: mesh.accessLogFile, logFormat: { textFormatSource: { inlineString: format } } }) }]
+  const logFormat = { textFormatSource: { inlineString: format } }
+  const stream = Object.hasOwn(streams, mesh.accessLogFile) ? streams[mesh.accessLogFile] : undefined
+  if (stream !== undefined) return [{ name: stream[0], typedConfig: typed(stream[1], { logFormat }) }]
+  return [{ name: 'envoy.access_loggers.file', typedConfig: typed('envoy.extensions.access_loggers.file.v3.FileAccessLog', { path: mesh.accessLogFile, logFormat }) }]
 }
 
 /** A listener's own log: connections that no chain takes. */

@@ -4,9 +4,10 @@ import { fields, type Notes } from './notes.ts'
 import type { JsonObject, JsonValue } from '@bufbuild/protobuf'
 import type { AccessLog as AccessLogProto } from '../../../generated/types/envoy/config/accesslog/v3/accesslog_pb.ts'
 import type { FileAccessLog } from '../../../generated/types/envoy/extensions/access_loggers/file/v3/file_pb.ts'
+import type { StderrAccessLog, StdoutAccessLog } from '../../../generated/types/envoy/extensions/access_loggers/stream/v3/stream_pb.ts'
 
 export interface AccessLog {
-  /** `/dev/stdout` or a file. */
+  /** `/dev/stdout`, `/dev/stderr` or a file. */
   readonly path: string
   readonly format: { readonly text: Format } | { readonly json: JsonFormat }
   /** Only connections that no chain took (`NR`), as Istio's listener log. */
@@ -16,6 +17,7 @@ export interface AccessLog {
 export type JsonFormat = ReadonlyMap<string, Format | JsonFormat>
 
 const fileType = 'envoy.extensions.access_loggers.file.v3.FileAccessLog'
+const streamTypes: Readonly<Record<string, string>> = { 'envoy.extensions.access_loggers.stream.v3.StdoutAccessLog': '/dev/stdout', 'envoy.extensions.access_loggers.stream.v3.StderrAccessLog': '/dev/stderr' }
 
 /** Istio's text format, with the peer's identity and the TLS version at its end. */
 export const defaultFormat =
@@ -30,22 +32,23 @@ export function compileAccessLogs(logs: readonly AccessLogProto[], notes: Notes)
 
 function compileOne(log: AccessLogProto, notes: Notes): AccessLog[] {
   const any = log.configType.case === 'typedConfig' ? log.configType.value : undefined
-  if (any !== undefined && any.typeUrl.split('/').at(-1) !== fileType) {
-    notes.notServed(`access log ${log.name} (${any.typeUrl})`)
+  const type = any?.typeUrl.split('/').at(-1) ?? fileType
+  const stream = Object.hasOwn(streamTypes, type) ? streamTypes[type] : undefined
+  if (stream === undefined && type !== fileType) {
+    notes.notServed(`access log ${log.name} (${type})`)
     return []
   }
-  const file = notes.unpack<FileAccessLog>(any, fileType)
-  if (file === undefined) return []
+  const sink = notes.unpack<FileAccessLog | StdoutAccessLog | StderrAccessLog>(any, type)
+  if (sink === undefined) return []
   let onlyFlags: ReadonlySet<string> | undefined
   const filter = log.filter?.filterSpecifier
   if (filter?.case === 'responseFlagFilter') onlyFlags = new Set(filter.value.flags)
   else if (filter?.case !== undefined) notes.notServed(`access log filter ${filter.case}`)
-  const format = compileFileFormat(file, notes)
-  return format === undefined ? [] : [{ path: file.path, format, ...(onlyFlags === undefined ? {} : { onlyFlags }) }]
+  const format = compileLogFormat(sink.accessLogFormat, notes)
+  return format === undefined ? [] : [{ path: stream ?? (sink as FileAccessLog).path, format, ...(onlyFlags === undefined ? {} : { onlyFlags }) }]
 }
 
-function compileFileFormat(file: FileAccessLog, notes: Notes): AccessLog['format'] | undefined {
-  const format = file.accessLogFormat
+function compileLogFormat(format: FileAccessLog['accessLogFormat'] | StdoutAccessLog['accessLogFormat'], notes: Notes): AccessLog['format'] | undefined {
   switch (format.case) {
     case undefined:
       return { text: compileFormat(defaultFormat, notes) }
