@@ -81,6 +81,9 @@ function ownNamespaceRules({ suffix }: Settings): readonly Rule[] {
     // The CA's key: made once, or plugged in.
     rule('', ['secrets'], ['create']),
     rule('', ['secrets'], reading, 'istio-ca-secret', 'cacerts'),
+    // Our own root is renewed before it ends; a change of authority is agreed on by all replicas.
+    rule('', ['secrets'], ['patch'], 'istio-ca-secret'),
+    rule('', ['secrets'], [...reading, 'patch'], 'istio-ca-staging'),
     rule('', ['configmaps'], reading, `istio${suffix}`, `istio-sidecar-injector${suffix}`),
     // Which replica does what only one may do.
     rule('coordination.k8s.io', ['leases'], ['create']),

@@ -146,7 +146,9 @@ export class ApiServer {
     }
     if (request.method === 'PATCH' && request.headers['content-type'] === 'application/strategic-merge-patch+json') return json(response, 200, this.put(path, mergeNamed(before, body) as KubernetesObject))
     if (request.method === 'PATCH') {
-      const { metadata: _metadata, ...fields } = body ?? {}
+      const { metadata, ...fields } = body ?? {}
+      if (metadata?.resourceVersion !== undefined && metadata.resourceVersion !== before.metadata.resourceVersion) return fail(response, 409, 'the object has been modified')
+      if (collection.endsWith('/secrets')) return json(response, 200, this.put(path, merged(before, fields) as KubernetesObject))
       return json(response, 200, this.put(path, { ...before, ...(subresource === 'status' ? { status: { ...(before['status'] as object), ...(fields as { status?: object }).status } } : fields) }))
     }
     this.remove(path, name)
@@ -177,6 +179,13 @@ export class ApiServer {
 
 export function clientOf(api: ApiServer): KubernetesClient {
   return clientOver(transport({ server: api.url, namespace: 'default', cluster: { server: api.url }, user: {} }), api.url, 'default')
+}
+
+/** RFC 7386. */
+function merged(before: unknown, patch: unknown): unknown {
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch
+  const from = typeof before === 'object' && before !== null && !Array.isArray(before) ? (before as Record<string, unknown>) : {}
+  return Object.fromEntries([...Object.entries(from).filter(([k]) => !(k in patch)), ...Object.entries(patch).flatMap(([k, v]) => (v === null ? [] : [[k, merged(from[k], v)]]))])
 }
 
 /** Strategic merge, as far as lists of things with names go. */

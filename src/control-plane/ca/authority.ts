@@ -1,10 +1,11 @@
 // The mesh's certificate authority: a root of its own, or one that was plugged in. Keys stay in this process's memory.
 import 'reflect-metadata'
 import { AuthorityKeyIdentifierExtension, BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, PemConverter, SubjectKeyIdentifierExtension, X509Certificate, X509CertificateGenerator } from '@peculiar/x509'
-import { createPrivateKey, KeyObject, X509Certificate as NodeCertificate, type webcrypto } from 'node:crypto'
+import { createPrivateKey, createPublicKey, KeyObject, X509Certificate as NodeCertificate, type webcrypto } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { KithError } from '#lib/errors.ts'
+import { Secret } from '#lib/secret.ts'
 import { chainProblem, parseCertificates, parseTrustBundle } from '#identity'
 import { issueSkewMs } from '#xds'
 
@@ -17,6 +18,8 @@ export interface Authority {
   readonly intermediates: readonly string[]
   /** PEM of every root that peers shall trust. */
   readonly roots: string
+  /** What it was read from, so that it can be kept while another takes over from it. */
+  readonly files?: Secret<AuthorityFiles>
 }
 
 export const ecdsaP256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
@@ -46,23 +49,45 @@ export async function keptAuthority(folder: string, trustDomain: string, nowMs: 
 export type AuthorityFiles = Readonly<Record<'ca-cert.pem' | 'ca-key.pem' | 'root-cert.pem' | 'cert-chain.pem', string>>
 
 /** A new root with its key, under the names that `readAuthority` knows. The key leaves this process: it is for a place that keeps it. */
-export async function newRootFiles(trustDomain: string, nowMs: number): Promise<AuthorityFiles> {
-  const { certificate, keys } = await makeRoot(trustDomain, nowMs, true)
+export async function newRootFiles(trustDomain: string, nowMs: number, forMs = lifetimeMs): Promise<AuthorityFiles> {
+  const { certificate, keys } = await makeRoot(trustDomain, nowMs, true, forMs)
   const pem = certificate.toString('pem') + '\n'
   return { 'ca-cert.pem': pem, 'ca-key.pem': KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }) as string, 'root-cert.pem': pem, 'cert-chain.pem': pem }
 }
 
-async function makeRoot(trustDomain: string, nowMs: number, extractable: boolean): Promise<{ certificate: X509Certificate; keys: webcrypto.CryptoKeyPair }> {
+async function makeRoot(trustDomain: string, nowMs: number, extractable: boolean, forMs = lifetimeMs): Promise<{ certificate: X509Certificate; keys: webcrypto.CryptoKeyPair }> {
   const keys = await crypto.subtle.generateKey(ecdsaP256, extractable, ['sign', 'verify'])
-  const certificate = await X509CertificateGenerator.createSelfSigned({
-    serialNumber: randomSerial(), name: `O=${trustDomain}`, notBefore: new Date(nowMs - issueSkewMs), notAfter: new Date(nowMs + lifetimeMs), signingAlgorithm: ecdsaP256, keys,
+  return { certificate: await rootOf(`O=${trustDomain}`, keys, ecdsaP256, nowMs, forMs), keys }
+}
+
+async function rootOf(name: string, keys: webcrypto.CryptoKeyPair, signingAlgorithm: Authority['algorithm'], nowMs: number, forMs: number): Promise<X509Certificate> {
+  return X509CertificateGenerator.createSelfSigned({
+    serialNumber: randomSerial(), name, notBefore: new Date(nowMs - Math.min(issueSkewMs, forMs)), notAfter: new Date(nowMs + forMs), signingAlgorithm: signingAlgorithm as webcrypto.EcdsaParams, keys,
     extensions: [
       new BasicConstraintsExtension(true, undefined, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign | KeyUsageFlags.digitalSignature, true),
       // Roots of one mesh share their subject: the key's identifier tells them apart while one takes over from another.
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   })
-  return { certificate, keys }
+}
+
+/** A self-signed root's next life: the same name and key, so that what it has signed stays good. Istio: GenRootCertFromExistingKey. Throws CA_UNREADABLE. */
+export async function renewedRootFiles({ certificate, files }: Authority, nowMs: number, forMs = lifetimeMs): Promise<AuthorityFiles> {
+  if (files === undefined || certificate.subject !== certificate.issuer) throw new KithError('CA_UNREADABLE', 'only a self-signed root whose key is at hand can be renewed')
+  const keyObject = createPrivateKey(files.reveal()['ca-key.pem'])
+  const algorithm = algorithmOf(keyObject)
+  const [privateKey, publicKey] = await Promise.all([
+    crypto.subtle.importKey('pkcs8', keyObject.export({ type: 'pkcs8', format: 'der' }), algorithm, false, ['sign']),
+    crypto.subtle.importKey('spki', createPublicKey(keyObject).export({ type: 'spki', format: 'der' }), algorithm, true, ['verify']),
+  ])
+  const pem = (await rootOf(certificate.subject, { privateKey, publicKey }, algorithm, nowMs, forMs)).toString('pem') + '\n'
+  return { 'ca-cert.pem': pem, 'ca-key.pem': files.reveal()['ca-key.pem'], 'root-cert.pem': pem, 'cert-chain.pem': pem }
+}
+
+/** Of its life so little is left that it shall be renewed. Istio: a fifth (CITADEL_SELF_SIGNED_ROOT_CERT_GRACE_PERIOD_PERCENTILE). */
+export function isNearItsEnd(certificate: Pick<X509Certificate, 'notBefore' | 'notAfter'>, nowMs: number, gracePercent: number): boolean {
+  const [from, until] = [certificate.notBefore.getTime(), certificate.notAfter.getTime()]
+  return until - nowMs <= ((until - from) * gracePercent) / 100
 }
 
 /** Istio's `cacerts` as a folder; see `readAuthority`. Throws CA_UNREADABLE. */
@@ -91,7 +116,8 @@ export async function readAuthority(text: (name: string) => string | undefined, 
     const key = await crypto.subtle.importKey('pkcs8', keyObject.export({ type: 'pkcs8', format: 'der' }), algorithm, false, ['sign'])
     const rootDer = new Set(PemConverter.decode(roots).map((d) => Buffer.from(d).toString('base64')))
     const intermediates = PemConverter.decode(rest).filter((d) => !rootDer.has(Buffer.from(d).toString('base64'))).map((d) => PemConverter.encode(d, 'CERTIFICATE') + '\n')
-    return { certificate, key, algorithm, intermediates, roots: roots.trimEnd() + '\n' }
+    const files = new Secret<AuthorityFiles>({ 'ca-cert.pem': signer, 'ca-key.pem': keyObject.export({ type: 'pkcs8', format: 'pem' }) as string, 'root-cert.pem': roots, 'cert-chain.pem': rest })
+    return { certificate, key, algorithm, intermediates, roots: roots.trimEnd() + '\n', files }
   } catch (cause) {
     throw cause instanceof KithError ? cause : new KithError('CA_UNREADABLE', `the certificate authority in ${where} can't be read: ${(cause as Error).message}`, { cause })
   }

@@ -10,6 +10,8 @@ import type { Caller, TokenReviewer } from './tokens.ts'
 
 export interface CaService {
   readonly authority: () => Authority
+  /** False: peers may not know its root yet. Default: it may. */
+  readonly maySign?: () => boolean
   readonly reviewer: TokenReviewer
   readonly trustDomain: () => string
   /** What the control plane knows of the pod that the token is bound to. A pod that it does not know yet may be known in a moment. Default: nothing is asked. */
@@ -45,6 +47,10 @@ export function createCertificateHandler(service: CaService): handleUnaryCall<Ce
       if (asked > service.maxLifetimeMs) {
         count('refused')
         return fail(status.INVALID_ARGUMENT, `a lifetime of ${asked / 1000} s is more than ${service.maxLifetimeMs / 1000} s`)
+      }
+      if (service.maySign?.() === false) {
+        log.info({ namespace: caller.namespace, pod: caller.pod }, 'certificate request waits: the root is being made known')
+        return fail(status.UNAVAILABLE, 'the root is being made known, try again')
       }
       const id = formatSpiffeId({ trustDomain: service.trustDomain(), namespace: caller.namespace, serviceAccount: caller.serviceAccount })
       const lifetimeMs = asked <= 0 ? service.defaultLifetimeMs : asked

@@ -18,23 +18,29 @@ type Move = { readonly offer: Authority } | 'heard'
 const move: fc.Arbitrary<Move> = fc.oneof(fc.constant('heard' as const), fc.record({ signer: fc.nat(2), beside: fc.uniqueArray(fc.nat(2), { maxLength: 3 }) }).map(({ signer, beside }) => ({ offer: written(signer, beside) })))
 
 test('whatever is put in place and when, nobody signs whom somebody may not know, no root goes on which a certificate may rest, and it ends', () => {
-  fc.assert(fc.property(fc.nat(2), fc.array(move, { maxLength: 12 }), (first, moves) => {
-    let s: Staging = beginStaging(written(first, []), 0)
+  const held = fc.oneof(fc.constant(''), fc.nat(2).map((i) => (authorities[i] as Authority).roots))
+  fc.assert(fc.property(fc.nat(2), held, fc.option(fc.nat(2), { nil: undefined }), fc.array(move, { maxLength: 12 }), (first, before, former, moves) => {
+    let s: Staging = beginStaging(written(first, []), 0, before, former === undefined ? undefined : written(former, []))
     /** What every peer trusts for sure, and whose certificates may still be about. */
-    let knownToAll = new Set(prints(s.roots))
-    let resting = new Set([rootOf(s.signer)])
+    let knownToAll = new Set(prints(before === '' ? s.roots : before))
+    let resting = new Set(before === '' ? [] : prints(before))
+    const check = (): void => {
+      if (!s.mute) resting.add(rootOf(s.signer))
+      assert.ok(s.mute || knownToAll.has(rootOf(s.signer)), 'signs unknown')
+      for (const root of resting) assert.ok(prints(s.roots).includes(root), 'a root went too soon')
+      for (const root of prints(s.target.roots)) assert.ok(prints(s.roots).includes(root))
+    }
+    check()
     moves.forEach((m, i) => {
       const before = s
       s = m === 'heard' ? heard(s, i + 1) : offer(s, m.offer, i + 1)
       if (m === 'heard') {
         // Everybody has a certificate of the step before, and its roots.
         knownToAll = new Set(prints(before.roots))
-        resting = new Set([rootOf(before.signer)])
+        // Where nobody signed, what they have is what they had.
+        if (!before.mute) resting = new Set([rootOf(before.signer)])
       }
-      resting.add(rootOf(s.signer))
-      assert.ok(knownToAll.has(rootOf(s.signer)), 'signs unknown')
-      for (const root of resting) assert.ok(prints(s.roots).includes(root), 'a root went too soon')
-      for (const root of prints(s.target.roots)) assert.ok(prints(s.roots).includes(root))
+      check()
     })
     const { target } = s
     for (let i = 0; i < 4; i++) s = heard(s, 100 + i)
@@ -56,9 +62,21 @@ test('by hand: root added, signer changed, old root taken away; each step is one
   assert.deepEqual(prints(heard(s, 7).roots), prints((authorities[1] as Authority).roots))
 })
 
-test('roots of a former life are trusted until all have heard; a spoilt bundle counts nothing', () => {
-  const s = beginStaging(written(1, []), 0, (authorities[0] as Authority).roots)
-  assert.deepEqual([s.step, prints(s.roots).length], ['draining', 2])
+test('replaced while no control plane ran: the former authority signs on where its key is at hand, else nobody signs until the new root is known', () => {
+  const [old, young] = [written(0, []), written(1, [])]
+  const s = beginStaging(young, 0, old.roots, old)
+  assert.deepEqual([s.step, s.signer === old, s.mute, prints(s.roots).length], ['spreading', true, false, 2])
+  assert.deepEqual([heard(s, 1).step, heard(s, 1).signer === young, prints(heard(s, 1).roots).length], ['draining', true, 2])
+  const silent = beginStaging(young, 0, old.roots)
+  assert.deepEqual([silent.step, silent.mute, prints(silent.roots).length], ['spreading', true, 2])
+  assert.deepEqual([heard(silent, 1).step, heard(silent, 1).mute], ['draining', false])
+  // The old one put back, before anybody had signed by the new one.
+  assert.deepEqual([offer(silent, old, 1).mute, offer(silent, old, 1).signer === old], [false, true])
+})
+
+test('a root that all know already signs at once; a spoilt bundle counts nothing', () => {
+  const s = beginStaging(written(1, []), 0, union((authorities[0] as Authority).roots, (authorities[1] as Authority).roots))
+  assert.deepEqual([s.step, s.mute, prints(s.roots).length], ['draining', false, 2])
   assert.deepEqual([heard(s, 1).step, prints(heard(s, 1).roots).length], ['steady', 1])
   for (const odd of ['', 'mine', '-----BEGIN CERTIFICATE-----\nabcd\n-----END CERTIFICATE-----\n']) assert.equal(beginStaging(written(1, []), 0, odd).step, 'steady')
 })

@@ -14,20 +14,28 @@ export interface Staging {
   readonly known: string
   /** `spreading`: the target's root is being made known; `draining`: certificates of the former signer are being replaced. */
   readonly step: 'steady' | 'spreading' | 'draining'
+  /** Nobody may know the signer's root, and there is no other signer: until it is known nothing is signed. */
+  readonly mute: boolean
   /** The step began: certificates issued from then on go along with it. */
   readonly sinceMs: number
 }
 
-/** `held`: PEM of roots that peers may still go by, from a former life of this control plane. */
-export function beginStaging(authority: Authority, nowMs: number, held = ''): Staging {
-  const roots = union(authority.roots, readable(held))
-  return settle({ signer: authority, target: authority, roots, known: roots, step: 'steady', sinceMs: nowMs })
+/**
+ * `held`: PEM of roots that peers go by, from a former life of this mesh's control plane; `former`: an authority that may have signed then.
+ * Where it was replaced while no control plane ran, peers have yet to hear of the new root.
+ */
+export function beginStaging(authority: Authority, nowMs: number, held = '', former?: Authority): Staging {
+  const known = readable(held)
+  const roots = union(authority.roots, known)
+  const of = (signer: Authority, mute: boolean): Staging => settle({ signer, target: authority, roots, known: known === '' ? roots : known, step: 'steady', mute, sinceMs: nowMs })
+  if (known === '' || isKnown(authority, known)) return { ...of(authority, false), known: roots }
+  return former !== undefined && isKnown(former, known) ? of(former, false) : of(authority, true)
 }
 
 /** Somebody put another authority in the place of the one that was to sign. */
 export function offer(before: Staging, target: Authority, nowMs: number): Staging {
-  const same = target.certificate.serialNumber === before.signer.certificate.serialNumber
-  const staging = { ...before, target, sinceMs: nowMs, ...(same ? { signer: target } : {}), roots: union(before.roots, target.roots) }
+  const same = !before.mute && target.certificate.serialNumber === before.signer.certificate.serialNumber
+  const staging = { ...before, target, sinceMs: nowMs, ...(same || before.mute ? { signer: target } : {}), roots: union(before.roots, target.roots) }
   // Where all know its root already it signs at once: so goes a mesh whose owner takes the steps by hand.
   return same || !isKnown(target, before.known) ? settle(staging) : takeOver(staging)
 }
@@ -41,12 +49,12 @@ export function heard(before: Staging, nowMs: number): Staging {
 }
 
 function takeOver(staging: Staging): Staging {
-  return settle({ ...staging, signer: staging.target, roots: union(staging.target.roots, staging.roots) })
+  return settle({ ...staging, signer: staging.target, mute: false, roots: union(staging.target.roots, staging.roots) })
 }
 
 function settle(staging: Staging): Staging {
-  const { signer, target, roots } = staging
-  if (signer !== target) return { ...staging, step: 'spreading' }
+  const { signer, target, roots, mute } = staging
+  if (mute || signer !== target) return { ...staging, step: 'spreading' }
   return isSame(roots, target.roots) ? { ...staging, roots: target.roots, step: 'steady' } : { ...staging, roots: union(target.roots, roots), step: 'draining' }
 }
 

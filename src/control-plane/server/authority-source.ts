@@ -19,6 +19,8 @@ export interface AuthoritySource {
   readonly first: Authority
   /** PEM of roots that peers may still go by. */
   readonly held?: string
+  /** An authority that may have signed before `first`. */
+  readonly former?: Authority
   close(): void
 }
 

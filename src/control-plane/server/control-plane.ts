@@ -35,7 +35,7 @@ export interface ControlPlaneOptions {
   readonly stateDir?: string
   /** Default: by `stateDir`. */
   readonly authority?: (trustDomain: string, onChange: (authority: Authority) => void) => Promise<AuthoritySource>
-  readonly staging?: Pick<StagedAuthorityOptions, 'leastMs' | 'mostMs'>
+  readonly staging?: Pick<StagedAuthorityOptions, 'leastMs' | 'mostMs' | 'muteMs' | 'share'>
   /** `ip:port`; 0 chooses a port. */
   readonly listen: string
   /** On loopback where only a port is given. */
@@ -119,7 +119,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     options.onTrust?.(trust)
   }
   const authority: StagedAuthority = stagedAuthority({
-    first: source.first, ...(source.held === undefined ? {} : { held: source.held }), now: Date.now, log, everyoneSince: (ms) => discovery.everyoneSince(ms), ...options.staging,
+    first: source.first, ...(source.held === undefined ? {} : { held: source.held }), ...(source.former === undefined ? {} : { former: source.former }), now: Date.now, log, everyoneSince: (ms) => discovery.everyoneSince(ms), ...options.staging,
     onChange(trust) {
       announce(trust)
       serving.renew().catch((error: unknown) => log.error({ error: String(error) }, 'serving certificate could not be renewed, the last one goes on'))
@@ -140,7 +140,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   server.addService({ delta: deltaMethod, sotw: sotwMethod }, { delta: discovery.handle, sotw: discovery.handleSotw })
   server.addService({ create: createCertificateMethod }, {
     create: createCertificateHandler({
-      authority: authority.current, reviewer: options.reviewer, trustDomain, defaultLifetimeMs: options.certificateLifetimeMs ?? 86_400_000, maxLifetimeMs, now: Date.now, log, count: metrics.csr,
+      authority: authority.current, maySign: authority.maySign, reviewer: options.reviewer, trustDomain, defaultLifetimeMs: options.certificateLifetimeMs ?? 86_400_000, maxLifetimeMs, now: Date.now, log, count: metrics.csr,
       ...(options.onlyKnownPods === true ? { knows } : {}),
     }),
   })

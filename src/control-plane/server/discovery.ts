@@ -223,9 +223,11 @@ export class Discovery {
     return trust === undefined ? new Map() : new Map([[trust.name, trust]])
   }
 
-  /** Every proxy that is connected proved itself with a certificate from then or later. */
+  /** Every proxy that is connected proved itself with a certificate from then or later. One that keeps its stream while it renews says so on another. */
   everyoneSince(ms: number): boolean {
-    return [...this.#connections].every((c) => c.id === '' || issuedMs(c.peer.notBeforeMs, c.peer.notAfterMs) >= ms)
+    const newest = new Map<string, number>()
+    for (const { id, peer } of this.#connections) if (id !== '') newest.set(id, Math.max(newest.get(id) ?? 0, issuedMs(peer.notBeforeMs, peer.notAfterMs)))
+    return [...newest.values()].every((at) => at >= ms)
   }
 
   /** Ends every stream so that its proxy looks for another control plane; nobody is let in any more. */

@@ -28,7 +28,6 @@ export interface ClusterAuthorityOptions {
 
 export async function clusterAuthority(options: ClusterAuthorityOptions): Promise<AuthoritySource> {
   const held = options.held === undefined ? {} : { held: options.held }
-  if (existsSync(join(mounted, 'ca-key.pem')) || existsSync(join(mounted, 'tls.key'))) return { ...(await pluggedInSource(mounted, options)), ...held }
   const { client, namespace, now, log, onChange } = options
   let last: Authority | undefined
   let pluggedIn = false
@@ -49,10 +48,25 @@ export async function clusterAuthority(options: ClusterAuthorityOptions): Promis
     taking = taking.then(() => take(name, secret)).catch((error: unknown) => log.error({ reason: (error as Error).message }, 'certificate authority refused, the last one goes on'))
   })
   const plugged = await client.get({ apiVersion: 'v1', kind: 'Secret', namespace, name: pluggedInSecret })
+  const isMounted = existsSync(join(mounted, 'ca-key.pem')) || existsSync(join(mounted, 'tls.key'))
+  // Where the root that we made is still there, it may be what signed before.
+  const former = plugged !== undefined || isMounted ? await ownAuthority(options) : undefined
+  const before = { ...held, ...(former === undefined ? {} : { former }) }
+  // The mount follows the Secret with a delay, each replica's with its own: it counts where there is no Secret.
+  if (plugged === undefined && isMounted) return { ...(await pluggedInSource(mounted, options)), ...before }
   if (plugged === undefined) await take(ownSecret, await ownOrNew(options))
   else await take(pluggedInSecret, plugged)
   const watches = [watch(pluggedInSecret), watch(ownSecret)]
-  return { first: last as unknown as Authority, ...held, close: () => watches.forEach((w) => w.close()) }
+  return { first: last as unknown as Authority, ...before, close: () => watches.forEach((w) => w.close()) }
+}
+
+async function ownAuthority({ client, namespace, now, log }: ClusterAuthorityOptions): Promise<Authority | undefined> {
+  try {
+    const secret = await client.get({ apiVersion: 'v1', kind: 'Secret', namespace, name: ownSecret })
+    return secret === undefined ? undefined : await fromSecret(secret, `the secret ${namespace}/${ownSecret}`, now())
+  } catch (error) {
+    return void log.warn({ secret: ownSecret, namespace, reason: (error as Error).message }, 'the root that was made before can’t be read')
+  }
 }
 
 async function ownOrNew({ client, namespace, trustDomain, now, log }: ClusterAuthorityOptions): Promise<KubernetesObject> {

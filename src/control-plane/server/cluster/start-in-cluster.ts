@@ -11,6 +11,7 @@ import type { Trust } from '../staged-authority.ts'
 import { clusterAuthority } from './cluster-authority.ts'
 import { isChosen, objectsOf } from './discovery-selectors.ts'
 import { campaign, type Leadership } from './leader.ts'
+import { stagingSecretShare } from './staging-secret.ts'
 import { statusWriter } from './status-writer.ts'
 import { bundleName, trustBundles } from './trust-bundles.ts'
 import type { StartWebhooks } from './webhook-context.ts'
@@ -46,7 +47,7 @@ export function serverNames(namespace: string, revision: string): readonly strin
 
 export async function startInCluster(options: InClusterOptions): Promise<ClusterControlPlane> {
   const { client, namespace, revision, me, log } = options
-  const leadership = campaign({ client, namespace, name: 'istio-leader', me, log })
+  const leadership: Leadership = campaign({ client, namespace, name: 'istio-leader', me, log })
   const bundles = trustBundles(client, namespace, log)
   const reviewer = tokenReviewer(client, Date.now)
   const listeners: ((roots: string) => void)[] = []
@@ -58,11 +59,12 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
     bundles.setRoots(roots)
     for (const listener of listeners) listener(roots)
   }
+  const share = await stagingSecretShare({ client, namespace, me, leads: () => leadership.isLeader(), now: Date.now, log })
   const statuses = statusWriter({ client, log, on: options.writeStatus !== false })
   const plane = await startControlPlane({
     listen: options.listen, statusPort: options.statusPort, reviewer, onlyKnownPods: true, serverNames: serverNames(namespace, revision), log, onTrust, ...(options.certificateLifetimeMs === undefined ? {} : { certificateLifetimeMs: options.certificateLifetimeMs }),
-    // Proxies may hang on other replicas, which this one does not see.
-    staging: { leastMs: 15_000, ...options.staging },
+    // Proxies may hang on other replicas; where those can't say how they stand, time must do.
+    staging: { leastMs: share === undefined ? 15_000 : 5000, ...(share === undefined ? {} : { share }), ...options.staging },
     objects: (onChange) => (watch = watchKubernetes(client, { log }, onChange)),
     scope: (objects, config) => objectsOf(objects, config, namespace),
     async meshConfig(onChange) {
@@ -93,6 +95,7 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
   leadership.watch((leads) => {
     bundles.setLeading(leads)
     statuses.setLeading(leads)
+    plane.authority.wake()
   })
   const { serving, snapshot, meshConfig, registry } = plane
   const webhooks = await options.webhooks?.start({
