@@ -10,9 +10,10 @@ import { outboundListener, virtualInbound, virtualOutbound } from './listeners.t
 import { resource, type Obj } from './json.ts'
 import { routeConfiguration } from './routes.ts'
 
+export { asMessage } from './json.ts'
 export { chainsOf, type Chain } from './filter-chains.ts'
 
-interface Json {
+export interface ResourceJson {
   readonly type: string
   readonly json: Obj
 }
@@ -24,25 +25,25 @@ export function generate(plan: ProxyPlan): Resource[] {
   return [...clusters, ...shared.clusters, ...listeners, ...shared.listeners, ...shared.routes]
 }
 
-/** The same as Envoy's documentation writes it: for dumps and goldens. */
-export function generateJson(plan: ProxyPlan): readonly Json[] {
+/** The same as Envoy's documentation writes it: for dumps and goldens, and for explain, which takes of it what a call can touch. */
+export function generateJson(plan: ProxyPlan): readonly ResourceJson[] {
   const [clusters, listeners] = ownJson(plan)
   const shared = sharedJson(plan)
   return [...clusters, ...shared.clusters, ...listeners, ...shared.listeners, ...shared.routes]
 }
 
-const made = ({ type, json }: Json): Resource => resource(type, String(json['name']), json)
-const ofType = (type: string, all: readonly Obj[]): Json[] => all.map((json) => ({ type, json }))
+const made = ({ type, json }: ResourceJson): Resource => resource(type, String(json['name']), json)
+const ofType = (type: string, all: readonly Obj[]): ResourceJson[] => all.map((json) => ({ type, json }))
 
 /** What a workload's own ports make: clusters, then listeners. */
-function ownJson(plan: ProxyPlan): [Json[], Json[]] {
+function ownJson(plan: ProxyPlan): [ResourceJson[], ResourceJson[]] {
   return [ofType(typeUrls.cluster, inboundClusters(plan)), ofType(typeUrls.listener, [virtualInbound(plan)])]
 }
 
 type Shared<T> = Readonly<Record<'clusters' | 'listeners' | 'routes', readonly T[]>>
 
 /** What the client's side makes. */
-function sharedJson(plan: ProxyPlan): Shared<Json> {
+function sharedJson(plan: ProxyPlan): Shared<ResourceJson> {
   const outbound = plan.outbound.filter(standsAlone)
   const asked = new Set(outbound.map((l) => l.routeTable))
   return {
@@ -80,4 +81,8 @@ function standsAlone(l: OutboundListener): boolean {
 
 export function generateEndpoints(plan: EndpointsPlan): Resource {
   return resource(typeUrls.endpoint, plan.upstream, clusterLoadAssignment(plan))
+}
+
+export function generateEndpointsJson(plan: EndpointsPlan): ResourceJson {
+  return { type: typeUrls.endpoint, json: clusterLoadAssignment(plan) }
 }

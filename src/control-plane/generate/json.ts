@@ -1,5 +1,5 @@
 // Envoy's configuration written as its documentation writes it; parsed strictly against the descriptors, so a misspelt field can't leave this room.
-import { fromJson, type JsonObject, type JsonValue } from '@bufbuild/protobuf'
+import { fromJson, type JsonObject, type JsonValue, type Message } from '@bufbuild/protobuf'
 import { anyPack } from '@bufbuild/protobuf/wkt'
 import { createHash } from 'node:crypto'
 import { canonicalJson } from '#lib/canonical.ts'
@@ -12,6 +12,11 @@ export type Obj = JsonObject
 /** What was made last, by content: proxies have most of their clusters in common, and a change touches few. */
 const made = new Map<string, Resource>()
 const mostMade = 10_000
+
+/** The message alone, for who takes it in this process: no bytes, no version. */
+export function asMessage(type: string, json: Obj): Message {
+  return fromJson(message(type.slice(type.indexOf('/') + 1)), JSON.parse(JSON.stringify(json)) as Obj, { registry })
+}
 
 /** Version: a hash of the canonical JSON. Fields of maps are sorted, so that equal content has equal bytes too. */
 export function resource(type: string, name: string, json: Obj): Resource {

@@ -26,6 +26,13 @@ export interface CompileInput {
   readonly any: Any
 }
 
+/** One that was made in this process, and never was bytes. */
+export interface DecodedInput {
+  readonly type: string
+  readonly name: string
+  readonly message: Message
+}
+
 export interface RuntimeConfig {
   readonly listeners: ReadonlyMap<string, RuntimeListener>
   /** `0.0.0.0:8000` → listener: what `use_original_dst` looks up. */
@@ -52,11 +59,11 @@ interface Piece {
   readonly unserved: readonly CompileProblem[]
 }
 
-/** A resource that has been compiled once isn't again, as long as its Any lives: resources are immutable. */
-const compiledBefore = new WeakMap<Any, Piece>()
+/** A resource that has been compiled once isn't again, as long as its Any (or message) lives: resources are immutable. */
+const compiledBefore = new WeakMap<Any | Message, Piece>()
 
 /** `resources`: everything that the proxy holds (LDS, CDS, RDS, EDS), not a delta. */
-export function compile(resources: Iterable<CompileInput>): Compiled {
+export function compile(resources: Iterable<CompileInput | DecodedInput>): Compiled {
   const listeners = new Map<string, RuntimeListener>()
   const byAddress = new Map<string, RuntimeListener>()
   const routes = new Map<string, RuntimeRoutes>()
@@ -65,8 +72,9 @@ export function compile(resources: Iterable<CompileInput>): Compiled {
   const errors: CompileProblem[] = []
   const unserved: CompileProblem[] = []
   for (const resource of resources) {
-    let piece = compiledBefore.get(resource.any)
-    if (piece === undefined) compiledBefore.set(resource.any, (piece = compileOne(resource)))
+    const given = 'message' in resource ? resource.message : resource.any
+    let piece = compiledBefore.get(given)
+    if (piece === undefined) compiledBefore.set(given, (piece = compileOne(resource)))
     errors.push(...piece.errors)
     unserved.push(...piece.unserved)
     if (piece.value === undefined || piece.errors.length > 0) continue
@@ -91,7 +99,7 @@ export function compile(resources: Iterable<CompileInput>): Compiled {
   return { config: { listeners, byAddress, routes, clusters, endpoints }, errors, unserved }
 }
 
-function compileOne(resource: CompileInput): Piece {
+function compileOne(resource: CompileInput | DecodedInput): Piece {
   const notes = new Notes()
   notes.resource(resource.type, resource.name)
   let value: unknown
@@ -103,9 +111,9 @@ function compileOne(resource: CompileInput): Piece {
   return { value, errors: notes.errors, unserved: notes.unserved }
 }
 
-function compileByType(resource: CompileInput, notes: Notes): unknown {
-  const decode = <T extends Message>(typeName: string): T => fromBinary(message<T>(typeName), resource.any.value)
-  if (resource.any.typeUrl !== resource.type) notes.error(`holds ${resource.any.typeUrl} where ${resource.type} belongs`)
+function compileByType(resource: CompileInput | DecodedInput, notes: Notes): unknown {
+  const decode = <T extends Message>(typeName: string): T => ('message' in resource ? (resource.message as T) : fromBinary(message<T>(typeName), resource.any.value))
+  if ('any' in resource && resource.any.typeUrl !== resource.type) notes.error(`holds ${resource.any.typeUrl} where ${resource.type} belongs`)
   switch (resource.type) {
     case listenerUrl:
       return compileListener(decode<Listener>('envoy.config.listener.v3.Listener'), notes)

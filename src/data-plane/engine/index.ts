@@ -16,7 +16,7 @@ export {
   listenerUrl,
   routeUrl,
   type Compiled,
-  type CompileInput,
+  type CompileInput, type DecodedInput,
   type RuntimeConfig,
 } from './compile.ts'
 export type { RuntimeEndpoint, RuntimeEndpoints } from './endpoints.ts'

@@ -1,5 +1,5 @@
 // StringMatcher and RegexMatcher as functions. Law: users' regular expressions run on RE2's rules, in linear time, never on JavaScript's RegExp.
-import { createRequire } from 'node:module'
+import { re2 } from '#lib/re2.ts'
 import type { RE2JS } from 're2js'
 import type { Notes } from './notes.ts'
 import type { StringMatcher } from '../../../generated/types/envoy/type/matcher/v3/string_pb.ts'
@@ -9,12 +9,6 @@ export interface CompiledString {
   readonly test: (value: string) => boolean
   /** For log lines: `exact "spiffe://…"`. */
   readonly text: string
-}
-
-/** Loaded by the first regular expression: most proxies never see one, and it's three megabytes. */
-let engine: typeof RE2JS | undefined
-function re2(): typeof RE2JS {
-  return (engine ??= (createRequire(import.meta.url)('re2js') as { RE2JS: typeof RE2JS }).RE2JS)
 }
 
 const never: CompiledString = { test: () => false, text: 'nothing' }

@@ -1,29 +1,29 @@
 // Where the client's sidecar sends a call: the engine's decision over what is generated, with the plan's reasons for it.
-import { formatAddress, type Fault, type RuntimeConfig } from '#engine'
+import { formatAddress, type Fault } from '#engine'
 import { mapDecided, type Decided } from '#lib/decided.ts'
 import type { Ref } from '#lib/problem.ts'
 import { refTo } from '#api'
 import type { ProxyPlan } from '#plan'
-import { decideOutbound, outboundConfig, type ClusterChoice, type OutboundDecision } from '../simulate/index.ts'
+import { decideOutbound, outboundConfig, type ClusterChoice, type Outbound, type OutboundDecision } from '../simulate/index.ts'
 import { originalAddress, type Question } from './question.ts'
 import type { RouteTaken } from './types.ts'
 
 export type Routed =
-  /** No rule and no service: the last resort, passed on (`choice`, by `config`) or refused; `http`: as a request, which gets an answer. */
-  | { readonly kind: 'unknown'; readonly choice?: ClusterChoice; readonly config: RuntimeConfig; readonly http: boolean }
+  /** No rule and no service: the last resort, passed on (`choice`, by `outbound`) or refused; `http`: as a request, which gets an answer. */
+  | { readonly kind: 'unknown'; readonly choice?: ClusterChoice; readonly outbound: Outbound; readonly http: boolean }
   | { readonly kind: 'local'; readonly route: Decided<RouteTaken>; readonly status: number; readonly what: 'direct' | 'redirect' | 'no-route' | 'not-http' | 'bad-path'; readonly location?: string }
   /** Every call, on purpose. */
   | { readonly kind: 'aborted'; readonly route: Decided<RouteTaken>; readonly status: string }
-  | { readonly kind: 'clusters'; readonly route: Decided<RouteTaken>; readonly choices: readonly ClusterChoice[]; readonly config: RuntimeConfig; readonly status: number; readonly http: boolean }
+  | { readonly kind: 'clusters'; readonly route: Decided<RouteTaken>; readonly choices: readonly ClusterChoice[]; readonly outbound: Outbound; readonly status: number; readonly http: boolean }
 
 export function routeCall(q: Question, plan: ProxyPlan): Routed {
   const { port } = q.target
-  const config = outboundConfig(plan, port)
-  const address = originalAddress(q, (a) => config.byAddress.has(formatAddress({ address: a, port })))
-  const decision = decideOutbound(config, { original: { address, port }, source: q.source, bytes: q.bytes, request: q.request })
+  const outbound = outboundConfig(plan, port)
+  const address = originalAddress(q, (a) => outbound.config.byAddress.has(formatAddress({ address: a, port })))
+  const decision = decideOutbound(outbound.config, { original: { address, port }, source: q.source, bytes: q.bytes, request: q.request })
   switch (decision.kind) {
     case 'closed':
-      return { kind: 'unknown', config, http: false }
+      return { kind: 'unknown', outbound, http: false }
     case 'not-http':
       return { kind: 'local', what: 'not-http', status: 400, route: { value: { rule: `port ${port} carries HTTP` }, because: [{ rule: 'route.not-asked', source: 'default', effect: 'chosen' }] } }
     case 'refused':
@@ -31,15 +31,15 @@ export function routeCall(q: Question, plan: ProxyPlan): Routed {
     case 'no-route':
       return { kind: 'local', what: 'no-route', status: 404, route: { value: { rule: 'no rule matches: 404' }, because: [{ rule: 'route.no-match', source: hostTakenBy(q, plan, decision), effect: 'chosen' }] } }
     case 'answer': {
-      if (decision.virtualHost === 'block_all') return { kind: 'unknown', config, http: q.bytes.http !== undefined }
+      if (decision.virtualHost === 'block_all') return { kind: 'unknown', outbound, http: q.bytes.http !== undefined }
       return { kind: 'local', what: decision.what, status: decision.status, route: reasonsOf(plan, decision), ...(decision.location === undefined ? {} : { location: decision.location }) }
     }
     case 'forward': {
       const route = reasonsOf(plan, decision)
-      if (route === undefined || decision.choices.every((c) => c.cluster === 'PassthroughCluster' && decision.route?.virtualHost === 'allow_any')) return { kind: 'unknown', config, http: decision.route !== undefined && q.bytes.http !== undefined, ...(decision.choices[0] === undefined ? {} : { choice: decision.choices[0] }) }
+      if (route === undefined || decision.choices.every((c) => c.cluster === 'PassthroughCluster' && decision.route?.virtualHost === 'allow_any')) return { kind: 'unknown', outbound, http: decision.route !== undefined && q.bytes.http !== undefined, ...(decision.choices[0] === undefined ? {} : { choice: decision.choices[0] }) }
       const fault = faultOf(decision.fault)
       if (fault?.abort?.percent === 100) return { kind: 'aborted', route, status: fault.abort.status }
-      return { kind: 'clusters', route: fault === undefined ? route : mapDecided(route, (r) => ({ ...r, fault })), choices: decision.choices, config, status: decision.notFoundStatus, http: decision.route !== undefined }
+      return { kind: 'clusters', route: fault === undefined ? route : mapDecided(route, (r) => ({ ...r, fault })), choices: decision.choices, outbound, status: decision.notFoundStatus, http: decision.route !== undefined }
     }
   }
 }

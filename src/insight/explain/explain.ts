@@ -40,7 +40,7 @@ function withSidecar(q: Question): EndpointAnswer[] {
 }
 
 function clusterAnswers(q: Question, plan: ProxyPlan, routed: Clusters, choice: ClusterChoice): EndpointAnswer[] {
-  const cluster = routed.config.clusters.get(choice.cluster)
+  const cluster = routed.outbound.cluster(choice.cluster)
   const upstream = plan.upstreams.find((u) => u.name === choice.cluster)
   if (cluster === undefined || upstream === undefined) return [noUpstream(q, routed, choice, null)]
   const client = (tls: Decided<WireTls>): ClientSide => ({ ...clientSide(q, rewritten(q, routed.route, choice)), destination: { host: upstream.host, port: upstream.port, subset: upstream.subset }, tls })
@@ -113,7 +113,7 @@ function directPlaces(q: Question): { address: string; port: number }[] | undefi
 }
 
 /** What no listener knows: passed on to where the application was going, or refused. */
-function unknownDestination(q: Question, plan: ProxyPlan, { config, http }: Pick<Clusters, 'config' | 'http'>, choice: ClusterChoice = { cluster: 'PassthroughCluster', weight: 1 }): EndpointAnswer[] {
+function unknownDestination(q: Question, plan: ProxyPlan, { outbound, http }: Pick<Clusters, 'outbound' | 'http'>, choice: ClusterChoice = { cluster: 'PassthroughCluster', weight: 1 }): EndpointAnswer[] {
   const egress = plan.egress
   const source = egress.because[0]?.source ?? 'default'
   if (egress.value === 'REGISTRY_ONLY') {
@@ -127,7 +127,7 @@ function unknownDestination(q: Question, plan: ProxyPlan, { config, http }: Pick
   const places = directPlaces(q)
   if (places === undefined) return [outside(q, client)]
   if (places.length === 0) return [nowhere(q, client, http)]
-  const cluster = config.clusters.get('PassthroughCluster')
+  const cluster = outbound.cluster('PassthroughCluster')
   invariant(cluster !== undefined, 'every proxy has what passes through')
   return places.map((p) => {
     const because = podTlsAt(plan, plan.passthrough, p.address, p.port)?.because ?? []

@@ -1,5 +1,5 @@
 // Checks that several kinds share: exportTo, selectors, target references, gateway names, regular expressions, header operations.
-import { createRequire } from 'node:module'
+import { re2 } from '#lib/re2.ts'
 import type { Findings } from './findings.ts'
 import { fqdnFault, isLabel } from './names.ts'
 
@@ -80,17 +80,13 @@ export function checkGatewayNames(found: Findings, path: string, gateways: reado
   }
 }
 
-type Re2 = { readonly RE2JS: { compile(text: string): unknown } }
-let re2: Re2 | undefined
-
-/** What is wrong with a regular expression in RE2's syntax. The library is loaded at the first use: most files have none. */
+/** What is wrong with a regular expression in RE2's syntax. */
 export function regexFault(text: string): string | undefined {
   if (text === '') return 'the regular expression is empty'
   if (text.length > 1024) return 'the regular expression has more than 1024 characters'
   if (/^[\w\s/.,:;@=~"'<>!%&-]*(?:\.[*+])?[\w\s/.,:;@=~"'<>!%&-]*$/.test(text)) return undefined
   try {
-    re2 ??= createRequire(import.meta.url)('re2js') as Re2
-    re2.RE2JS.compile(text)
+    re2().compile(text)
     return undefined
   } catch (error) {
     return `${JSON.stringify(text)} is no regular expression in RE2’s syntax: ${(error as Error).message.replace(/^error parsing regexp: /, '')}`
