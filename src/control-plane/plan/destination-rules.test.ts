@@ -17,7 +17,7 @@ const base = [
 const host = 'web.bar.svc.cluster.local'
 
 interface Rule { readonly in?: string; readonly name?: string; readonly host?: string; readonly year?: number; readonly spec: string; readonly exportTo?: string; readonly selector?: string }
-const rule = (r: Rule): string => `{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: ${r.name ?? 'dr'}, namespace: ${r.in ?? 'foo'}, creationTimestamp: "${r.year ?? 2020}-01-01T00:00:00Z"}, spec: {host: "${r.host ?? host}", ${r.spec}${r.exportTo === undefined ? '' : `, exportTo: ${r.exportTo}`}${r.selector === undefined ? '' : `, workloadSelector: {matchLabels: {app: ${r.selector}}}`}}}`
+const rule = (r: Rule): string => `{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: ${r.name ?? 'dr'}, namespace: ${r.in ?? 'foo'}, creationTimestamp: "${r.year ?? 2020}-01-01T00:00:00Z"}, spec: {host: "${r.host ?? host}", ${r.spec}${r.exportTo === undefined ? '' : `, exportTo: ${r.exportTo}`}${r.selector === undefined ? '' : `, workloadSelector: {matchLabels: ${r.selector.startsWith('{') ? r.selector : `{app: ${r.selector}}`}}`}}}`
 const tls = (mode: string): string => `trafficPolicy: {tls: {mode: ${mode}}}`
 const random = 'trafficPolicy: {loadBalancer: {simple: RANDOM}}'
 
@@ -54,6 +54,11 @@ const lookups: readonly (readonly [string, readonly Rule[], string, string, stri
   ['a rule for chosen workloads replaces the plain one', [{ spec: tls('DISABLE') }, { name: 's', spec: random, selector: 'web' }], 'AUTO', 'RANDOM'],
   ['it leaves other workloads alone', [{ spec: tls('DISABLE') }, { name: 's', spec: random, selector: 'web' }], 'DISABLE', 'LEAST_REQUEST', 'other.foo'],
   ['it is private to its namespace', [{ in: 'bar', name: 's', spec: tls('DISABLE'), selector: 'web' }], 'AUTO', 'LEAST_REQUEST'],
+  ['one whose selector names no label is for all of its namespace', [{ spec: tls('DISABLE') }, { name: 's', spec: random, selector: '{}' }], 'AUTO', 'RANDOM', 'other.foo'],
+  ['and for no other', [{ in: 'bar', name: 's', spec: tls('DISABLE'), selector: '{}' }], 'AUTO', 'LEAST_REQUEST'],
+  ['a private plain rule adds to one for chosen workloads', [{ spec: tls('DISABLE'), exportTo: '["."]' }, { name: 's', spec: 'subsets: [{name: v1, labels: {version: v1}}]', selector: 'web' }], 'DISABLE', 'LEAST_REQUEST'],
+  ['and stands for nobody else', [{ spec: tls('DISABLE'), exportTo: '["."]' }, { name: 's', spec: 'subsets: [{name: v1, labels: {version: v1}}]', selector: 'web' }], 'AUTO', 'LEAST_REQUEST', 'other.foo'],
+  ['capitals in a host are another host', [{ host: 'WEB.bar.svc.cluster.local', spec: tls('DISABLE') }], 'AUTO', 'LEAST_REQUEST'],
   ['the older of two policies counts whole', [{ name: 'a', year: 2022, spec: tls('DISABLE') }, { name: 'b', spec: random }], 'AUTO', 'RANDOM'],
   ['an older one with subsets alone hides nothing', [{ name: 'a', year: 2022, spec: tls('DISABLE') }, { name: 'b', spec: 'subsets: [{name: v1, labels: {version: v1}}]' }], 'DISABLE', 'LEAST_REQUEST'],
   ['different reach, no merging: the youngest', [{ name: 'a', year: 2022, spec: random, exportTo: '["."]' }, { name: 'b', spec: tls('DISABLE'), exportTo: '["*"]' }], 'AUTO', 'RANDOM'],
@@ -99,7 +104,7 @@ test('what a tls block says on the wire', () => {
   assert.deepEqual(value('mode: SIMPLE, insecureSkipVerify: true'), { mode: 'SIMPLE', insecureSkipVerify: true })
   assert.deepEqual(value('mode: MUTUAL, clientCertificate: /c.pem, privateKey: /k.pem'), { mode: 'MUTUAL', clientCertificate: '/c.pem', privateKey: '/k.pem' })
   // A credential counts on sidecars only where the rule chooses workloads.
-  assert.deepEqual(value('mode: SIMPLE, credentialName: secret'), { mode: 'SIMPLE' })
+  assert.deepEqual(value('mode: SIMPLE, credentialName: secret'), { mode: 'DISABLE' })
   assert.deepEqual(value('mode: SIMPLE, credentialName: secret', { selector: 'web' }), { mode: 'SIMPLE', credentialName: 'secret' })
   assert.deepEqual(upstream([], 'web.foo', `outbound|8000||${host}`, { trustDomainAliases: ['old'] }).tls.value, { mode: 'AUTO', sni, sans: [own, 'spiffe://old/ns/bar/sa/default'] })
   assert.deepEqual(upstream([], 'web.foo', `outbound|8000||${host}`, { enableAutoMtls: false }).tls, { value: { mode: 'DISABLE' }, because: [{ rule: 'tls.auto-off', source: 'default', effect: 'chosen' }] })

@@ -30,7 +30,8 @@ export interface DestinationRuleIndex {
   readonly rootPrivate: Pool
 }
 
-const selectorOf = (r: DestinationRule): Readonly<Record<string, string>> | undefined => r.spec.workloadSelector?.matchLabels
+/** One that names no label covers every workload of its namespace, which is not the same as none: such a rule is private. */
+const selectorOf = (r: DestinationRule): Readonly<Record<string, string>> | undefined => (r.spec.workloadSelector === undefined || r.spec.workloadSelector === null ? undefined : (r.spec.workloadSelector.matchLabels ?? {}))
 
 export function indexDestinationRules(mesh: Mesh): DestinationRuleIndex {
   const local = new Map<string, Pool>()
@@ -41,7 +42,7 @@ export function indexDestinationRules(mesh: Mesh): DestinationRuleIndex {
   const rules = [...mesh.destinationRules].sort((a, b) => Number(selectorOf(b) !== undefined) - Number(selectorOf(a) !== undefined) || byAge(a, b))
   for (const rule of rules) {
     const { namespace } = rule.metadata
-    const to = new Set(rule.spec.workloadSelector === undefined ? (rule.spec.exportTo ?? []) : ['.'])
+    const to = new Set(selectorOf(rule) === undefined ? (rule.spec.exportTo ?? []) : ['.'])
     if (to.size === 0 || to.has('*') || to.has('.') || to.has(namespace)) add(pool(local, namespace), rule, to, mesh)
     const isPrivate = (to.size === 0 && privateByDefault) || (to.size === 1 && (to.has('.') || to.has(namespace)))
     if (!isPrivate) add(pool(exported, namespace), rule, to, mesh)
@@ -51,7 +52,7 @@ export function indexDestinationRules(mesh: Mesh): DestinationRuleIndex {
 }
 
 function add(pool: Pool, rule: DestinationRule, exportTo: ReadonlySet<string>, mesh: Mesh): void {
-  const host = resolveHost(rule.spec.host ?? '', rule.metadata.namespace, mesh.options.domain).toLowerCase()
+  const host = resolveHost(rule.spec.host ?? '', rule.metadata.namespace, mesh.options.domain)
   const entries = pool.hosts.get(host)
   const fresh: Entry = { rules: [rule], exportTo, selector: selectorOf(rule) }
   if (entries === undefined) return void pool.hosts.set(host, [fresh])
@@ -59,17 +60,16 @@ function add(pool: Pool, rule: DestinationRule, exportTo: ReadonlySet<string>, m
   for (const entry of entries) {
     const neither = entry.selector === undefined && fresh.selector === undefined
     const both = entry.selector !== undefined && fresh.selector !== undefined
+    separate = !sameSet(entry.exportTo, exportTo)
+    const wider = separate && entry.exportTo.size > 0 && [...entry.exportTo].every((t) => exportTo.has(t))
+    if (separate && !wider) continue
     if (both && !sameLabels(entry.selector, fresh.selector)) {
       separate = true
       continue
     }
     if (neither || both) separate = false
-    const sameReach = sameSet(entry.exportTo, exportTo) || (entry.exportTo.size > 0 && [...entry.exportTo].every((t) => exportTo.has(t)))
-    if (!sameReach) {
-      separate = true
-      continue
-    }
-    if (neither || both) entry.rules = [...entry.rules, rule]
+    // A plain rule of the same reach adds to one for chosen workloads, and stands for nobody else.
+    entry.rules = [...entry.rules, rule]
   }
   if (separate) entries.push(fresh)
 }
@@ -81,7 +81,7 @@ export function destinationRuleFor(mesh: Mesh, index: DestinationRuleIndex, clie
   let general: Entry | undefined
   for (const entry of entries) {
     if (entry.selector === undefined) general = entry
-    else if (Object.keys(entry.selector).length > 0 && client.namespace === entry.rules[0]?.metadata.namespace && selectorCovers(entry.selector, client.labels)) return merge(host, entry)
+    else if (client.namespace === entry.rules[0]?.metadata.namespace && selectorCovers(entry.selector, client.labels)) return merge(host, entry)
   }
   return general === undefined ? undefined : merge(host, general)
 }
