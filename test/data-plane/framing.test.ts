@@ -1,9 +1,8 @@
 // What two parsers could read in two ways never reaches the application: 400, and the connection is over. What is plain passes, byte for byte.
 import assert from 'node:assert/strict'
-import { connect as connectHttp2, constants } from 'node:http2'
 import { test } from 'node:test'
 import { startPair } from './pair.ts'
-import { exchange, httpApp, intercepted, rawApp, talk, until, whole } from './talk.ts'
+import { exchange, httpApp, intercepted, rawApp, talk, whole } from './talk.ts'
 
 const head = (extra: string, start = 'POST /a HTTP/1.1') => `${start}\r\nhost: httpbin.bar:8000\r\n${extra}\r\n`
 const smuggled = 'GET /admin HTTP/1.1\r\nhost: httpbin.bar:8000\r\n\r\n'
@@ -79,27 +78,6 @@ test('ambiguous or malformed requests: refused, never forwarded', async () => {
       assert.ok(!arrived.includes('/admin'), `${what}: smuggled`)
       if (!what.includes('chunk') && !what.includes('trailer')) assert.equal(arrived, '', what)
     }
-  } finally {
-    await pair.stop()
-    app.close()
-  }
-})
-
-test('HTTP/2 with prior knowledge is refused in its own words', async () => {
-  const app = await httpApp((_req, res) => res.end('no'))
-  const pair = await startPair({ appPort: app.port, mode: 'PERMISSIVE' })
-  try {
-    const error = await new Promise<number>((resolve) => {
-      const session = connectHttp2(`http://127.0.0.1:${pair.inboundPort}`)
-      session.on('error', () => {})
-      session.on('goaway', (code) => {
-        session.destroy()
-        resolve(code)
-      })
-      session.request({ ':path': '/' }).on('error', () => {})
-    })
-    assert.equal(error, constants.NGHTTP2_HTTP_1_1_REQUIRED)
-    await until(() => pair.serverLog.some((l) => l.includes('505 DPE http2_not_served')), 'the log line')
   } finally {
     await pair.stop()
     app.close()

@@ -6,6 +6,7 @@ import { compileSocketMatcher, type SocketMatcher } from './socket-matcher.ts'
 import { compileUpstreamTls, type UpstreamTls } from './tls-context.ts'
 import type { Any } from '@bufbuild/protobuf/wkt'
 import type { Cluster } from '../../../generated/types/envoy/config/cluster/v3/cluster_pb.ts'
+import type { Http2ProtocolOptions } from '../../../generated/types/envoy/config/core/v3/protocol_pb.ts'
 import type { HttpProtocolOptions } from '../../../generated/types/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.ts'
 
 export type LbPolicy = 'ROUND_ROBIN' | 'LEAST_REQUEST' | 'RANDOM' | 'RING_HASH' | 'MAGLEV' | 'CLUSTER_PROVIDED'
@@ -50,6 +51,8 @@ export interface RuntimeCluster {
   /** ORIGINAL_DST: the match by the address that was chosen; then labels do not count. */
   readonly byAddress?: SocketMatcher
   readonly http: 'http1' | 'http2' | 'downstream' | 'auto'
+  /** Where HTTP/2 is spoken and something is said of it. */
+  readonly http2?: { readonly maxConcurrentStreams?: number; readonly keepalive?: { readonly intervalMs: number; readonly timeoutMs: number } }
   readonly autoSni: boolean
   readonly autoSanValidation: boolean
   readonly idleTimeoutMs: number
@@ -136,7 +139,7 @@ function nestedFields(cluster: Cluster, notes: Notes): void {
   if (cluster.upstreamConnectionOptions !== undefined) notes.at('upstream_connection_options', () => notes.onlyServes(cluster.upstreamConnectionOptions as NonNullable<Cluster['upstreamConnectionOptions']>, fields('tcp_keepalive')))
 }
 
-type HttpSide = Pick<RuntimeCluster, 'http' | 'autoSni' | 'autoSanValidation' | 'idleTimeoutMs' | 'maxRequestsPerConnection' | 'maxConnectionMs'>
+type HttpSide = Pick<RuntimeCluster, 'http' | 'http2' | 'autoSni' | 'autoSanValidation' | 'idleTimeoutMs' | 'maxRequestsPerConnection' | 'maxConnectionMs'>
 
 function compileOptions(cluster: Cluster, notes: Notes): HttpSide {
   let options: HttpProtocolOptions | undefined
@@ -148,16 +151,26 @@ function compileOptions(cluster: Cluster, notes: Notes): HttpSide {
   const common = options?.commonHttpProtocolOptions ?? cluster.commonHttpProtocolOptions
   const choice = options?.upstreamProtocolOptions
   const explicit = choice?.case === 'explicitHttpConfig' ? choice.value.protocolConfig.case : undefined
-  if (explicit === 'http2ProtocolOptions' || cluster.http2ProtocolOptions !== undefined) notes.notServed('HTTP/2 upstream (requests go as HTTP/1.1)')
   if (explicit === 'http3ProtocolOptions') notes.error('HTTP/3 upstream is not understood')
+  if (choice?.case === 'autoConfig') notes.notServed('auto_config (requests go as HTTP/1.1)')
+  const http2 = choice?.case === 'explicitHttpConfig' && choice.value.protocolConfig.case === 'http2ProtocolOptions' ? choice.value.protocolConfig.value : choice?.case === 'useDownstreamProtocolConfig' ? choice.value.http2ProtocolOptions : cluster.http2ProtocolOptions
   return {
     http: choice?.case === 'useDownstreamProtocolConfig' || cluster.protocolSelection === 1 ? 'downstream' : choice?.case === 'autoConfig' ? 'auto' : explicit === 'http2ProtocolOptions' || cluster.http2ProtocolOptions !== undefined ? 'http2' : 'http1',
+    ...compileHttp2(http2, notes),
     autoSni: options?.upstreamHttpProtocolOptions?.autoSni ?? false,
     autoSanValidation: options?.upstreamHttpProtocolOptions?.autoSanValidation ?? false,
     idleTimeoutMs: durationMs(common?.idleTimeout, 3_600_000),
     maxRequestsPerConnection: common?.maxRequestsPerConnection ?? cluster.maxRequestsPerConnection ?? 0,
     maxConnectionMs: durationMs(common?.maxConnectionDuration, 0),
   }
+}
+
+function compileHttp2(options: Http2ProtocolOptions | undefined, notes: Notes): Pick<RuntimeCluster, 'http2'> {
+  if (options === undefined) return {}
+  notes.at('http2_protocol_options', () => notes.onlyServes(options, fields('max_concurrent_streams connection_keepalive')))
+  const { maxConcurrentStreams, connectionKeepalive: ping } = options
+  if (maxConcurrentStreams === undefined && ping === undefined) return {}
+  return { http2: { ...(maxConcurrentStreams === undefined ? {} : { maxConcurrentStreams }), ...(ping === undefined ? {} : { keepalive: { intervalMs: durationMs(ping.interval, 0), timeoutMs: durationMs(ping.timeout, 20_000) } }) } }
 }
 
 function compileLimits(cluster: Cluster, notes: Notes): RuntimeCluster['limits'] {

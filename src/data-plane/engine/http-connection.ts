@@ -26,6 +26,8 @@ export interface HttpConnection {
   readonly proxy100Continue: boolean
   readonly maxHeaderBytes: number
   readonly maxHeaders: number
+  /** Of one HTTP/2 connection, at a time. */
+  readonly maxStreams: number
   /** 0 = none. */
   readonly idleTimeoutMs: number
   readonly streamIdleTimeoutMs: number
@@ -57,10 +59,11 @@ export function compileHttpConnection(any: Any | undefined, notes: Notes): HttpC
   if (specifier.case === 'rds') routes = { rds: specifier.value.routeConfigName }
   else if (specifier.case === 'routeConfig') routes = { inline: notes.at('route_config', () => compileRouteTable(specifier.value, notes)) }
   else notes.error(`route specifier ${specifier.case ?? 'is missing'}: not one of rds, route_config`)
-  if (hcm.codecType === 2) notes.notServed('codec_type HTTP2')
   const filters = compileFilters(hcm.httpFilters, notes)
   const common = hcm.commonHttpProtocolOptions
   if (common !== undefined) notes.onlyServes(common, fields('idle_timeout max_headers_count'))
+  const { http2ProtocolOptions: http2 } = hcm
+  if (http2 !== undefined) notes.at('http2_protocol_options', () => notes.onlyServes(http2, fields('max_concurrent_streams')))
   if (hcm.httpProtocolOptions?.acceptHttp10 === true) notes.notServed('http_protocol_options.accept_http_10')
   return {
     kind: 'http',
@@ -83,6 +86,8 @@ export function compileHttpConnection(any: Any | undefined, notes: Notes): HttpC
     proxy100Continue: hcm.proxy100Continue,
     maxHeaderBytes: (hcm.maxRequestHeadersKb ?? 60) * 1024,
     maxHeaders: common?.maxHeadersCount ?? 100,
+    // Envoy's own default, since 1.35.
+    maxStreams: hcm.http2ProtocolOptions?.maxConcurrentStreams ?? 1024,
     idleTimeoutMs: durationMs(common?.idleTimeout, 3_600_000),
     streamIdleTimeoutMs: durationMs(hcm.streamIdleTimeout, 300_000),
     requestTimeoutMs: durationMs(hcm.requestTimeout, 0),

@@ -19,6 +19,8 @@ export type TryOutcome =
   | { readonly kind: 'connect-failure' }
   /** The upstream went away; `beforeRequest`: not a byte of the request had been sent. */
   | { readonly kind: 'reset'; readonly beforeRequest: boolean }
+  /** An HTTP/2 server has said that it did nothing with it. */
+  | { readonly kind: 'refused-stream' }
   | { readonly kind: 'per-try-timeout' }
 
 const served = fields('retry_on num_retries per_try_timeout retry_host_predicate host_selection_retry_max_attempts retriable_status_codes retry_back_off')
@@ -55,6 +57,8 @@ export function mayRetry(rules: RetryRules, outcome: TryOutcome): boolean {
       return on.has('connect-failure') || on.has('5xx') || on.has('gateway-error') || on.has('reset') || on.has('reset-before-request')
     case 'reset':
       return on.has('reset') || on.has('5xx') || on.has('gateway-error') || (on.has('reset-before-request') && outcome.beforeRequest)
+    case 'refused-stream':
+      return on.has('refused-stream') || on.has('reset') || on.has('5xx') || on.has('gateway-error') || on.has('reset-before-request')
     case 'per-try-timeout':
       return on.has('5xx') || on.has('gateway-error')
     case 'status': {

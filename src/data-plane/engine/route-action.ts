@@ -32,6 +32,8 @@ export interface ForwardAction {
   readonly clusterHeader?: string
   /** 0 = none. */
   readonly timeoutMs: number
+  /** The `grpc-timeout` of a request counts, up to this; 0 = whatever it says. undefined = it doesn't count. */
+  readonly grpcTimeoutMaxMs?: number
   /** undefined = the connection manager's. */
   readonly idleTimeoutMs?: number
   readonly prefixRewrite: string
@@ -107,6 +109,7 @@ export function compileForward(action: RouteAction, notes: Notes): ForwardAction
     ...(clusterHeader === undefined ? {} : { clusterHeader }),
     // Envoy's default is 15 s; Istio always writes it.
     timeoutMs: durationMs(action.timeout, 15_000),
+    ...(action.maxStreamDuration?.grpcTimeoutHeaderMax === undefined ? {} : { grpcTimeoutMaxMs: durationMs(action.maxStreamDuration.grpcTimeoutHeaderMax, 0) }),
     ...(action.idleTimeout === undefined ? {} : { idleTimeoutMs: durationMs(action.idleTimeout, 0) }),
     prefixRewrite: action.prefixRewrite,
     ...(action.regexRewrite === undefined ? {} : { pathSubstitute: compileSubstitution(action.regexRewrite, notes) }),

@@ -1,9 +1,10 @@
 // A connection from accept to its chain: original destination, listener, inspection, chain, TLS, policy, then HTTP or TCP.
 // Law: this page is the life of a connection, in order. Whatever a client does ends in a closed socket, never in a throw.
 import type { Socket } from 'node:net'
-import { chooseChain, decideRbac, findListener, formatAddress, inspectsFor, plainAddress, type RuntimeChain, type RuntimeListener, type SocketAddress } from '#engine'
+import { chooseChain, decideRbac, findListener, formatAddress, inspectsFor, plainAddress, type HttpConnection, type RuntimeChain, type RuntimeListener, type SocketAddress } from '#engine'
 import type { ConnectionFactsSeen, Core } from './core.ts'
 import { HttpServerConnection } from './http-server.ts'
+import { Http2ServerConnection } from './http2/server.ts'
 import { inspect, uninspected, type Inspected } from './inspect.ts'
 import { connectionOperators } from './operators.ts'
 import { rbacFacts } from './request-record.ts'
@@ -50,7 +51,7 @@ function choose(accepting: Accepting, socket: Socket, listener: RuntimeListener,
     applicationProtocols: seen.applicationProtocols,
   })
   if (chain === undefined) return noChain(accepting.core, socket, listener, inbound, original, remote, seen)
-  if (chain.tls === null) return serve(accepting, socket, listener, chain, inbound, original, remote, undefined, seen.serverName, oneShot)
+  if (chain.tls === null) return serve(accepting, socket, listener, chain, inbound, original, remote, undefined, seen, oneShot)
   if (seen.transportProtocol !== 'tls') return noChain(accepting.core, socket, listener, inbound, original, remote, seen)
   const failed = (error: Error): void => {
     accepting.core.metrics.count('kith_tls_handshake_failures_total', 'side="server"')
@@ -60,7 +61,7 @@ function choose(accepting: Accepting, socket: Socket, listener: RuntimeListener,
   try {
     accepting.tlsServers.accept(socket, chain.tls, seen.applicationProtocols, (error, tlsSocket, facts) => {
       if (error !== undefined || tlsSocket === undefined) return failed(error ?? new Error('no socket'))
-      serve(accepting, tlsSocket, listener, chain, inbound, original, remote, facts, seen.serverName, oneShot)
+      serve(accepting, tlsSocket, listener, chain, inbound, original, remote, facts, seen, oneShot)
     })
   } catch (error) {
     failed(error as Error)
@@ -101,7 +102,7 @@ function noChain(core: Core, socket: Socket, listener: RuntimeListener, inbound:
   socket.destroy()
 }
 
-function serve(accepting: Accepting, socket: Socket, listener: RuntimeListener, chain: RuntimeChain, inbound: boolean, original: SocketAddress, remote: SocketAddress, tls: TlsFacts | undefined, serverName: string, oneShot: boolean): void {
+function serve(accepting: Accepting, socket: Socket, listener: RuntimeListener, chain: RuntimeChain, inbound: boolean, original: SocketAddress, remote: SocketAddress, tls: TlsFacts | undefined, seen: Inspected, oneShot: boolean): void {
   const { core, secrets } = accepting
   const { terminal } = chain
   const certificate = chain.tls?.certificate
@@ -114,7 +115,7 @@ function serve(accepting: Accepting, socket: Socket, listener: RuntimeListener, 
     original,
     remote,
     tls,
-    serverName,
+    serverName: seen.serverName,
     localPrincipal,
     clientCert: terminal.kind === 'http' ? clientCertElement(tls?.peer, localPrincipal, terminal.clientCertDetails) : '',
     openedMs: performance.now(),
@@ -132,7 +133,17 @@ function serve(accepting: Accepting, socket: Socket, listener: RuntimeListener, 
     socket.destroy()
     return
   }
+  if (terminal.kind !== 'http') new TcpConnection(core, facts, terminal, new SocketTransport(socket, core.onBug, tls))
+  else serveHttp(core, facts, terminal, socket, tls, seen.applicationProtocols.includes('h2c'))
+}
+
+/** Which HTTP it is says the codec, else ALPN, else the first bytes. */
+function serveHttp(core: Core, facts: ConnectionFactsSeen, http: HttpConnection, socket: Socket, tls: TlsFacts | undefined, h2c: boolean): void {
+  if (http.codec === 'HTTP2' || (http.codec === 'AUTO' && (tls === undefined ? h2c : tls.alpn === 'h2'))) {
+    new Http2ServerConnection(core, facts, http, socket)
+    return
+  }
   const transport = new SocketTransport(socket, core.onBug, tls)
-  if (terminal.kind === 'http') new HttpServerConnection(core, facts, terminal, transport)
-  else new TcpConnection(core, facts, terminal, transport)
+  const toHttp2 = http.codec === 'AUTO' ? (bytes: Buffer) => void new Http2ServerConnection(core, facts, http, transport.release(bytes)) : undefined
+  new HttpServerConnection(core, facts, http, transport, toHttp2)
 }

@@ -17,15 +17,16 @@ import {
   type RuntimeRoutes,
   type SocketAddress,
 } from '#engine'
+import type { Downstream, Trailers } from './downstream.ts'
 import { failures, type Failure } from './failures.ts'
-import type { HttpServerConnection } from './http-server.ts'
+import { grpcAnswer, grpcTimeoutMs, isGrpc } from './grpc.ts'
 import { H } from './http1/names.ts'
 import type { Body } from './http1/body.ts'
 import type { Head } from './http1/head.ts'
 import { MirrorRequest } from './mirror.ts'
 import { rbacFacts, readPeer, requestRecord } from './request-record.ts'
 import { RequestView } from './request-view.ts'
-import { ownResponse } from './response-head.ts'
+import type { OwnAnswer } from './response-head.ts'
 import type { Splice } from './splice.ts'
 import type { TlsFacts } from './transport.ts'
 import type { Host, UpstreamCluster } from './upstream-cluster.ts'
@@ -35,7 +36,7 @@ import { UpstreamRequest } from './upstream-request.ts'
 const noMirrors: MirrorRequest[] = []
 
 export class Exchange {
-  readonly connection: HttpServerConnection
+  readonly connection: Downstream
   readonly view: RequestView
   readonly startedMs = performance.now()
   readonly startedAt = Date.now()
@@ -44,6 +45,7 @@ export class Exchange {
   host: Host | undefined
   responseHead: Head | undefined
   responseBody: Body | undefined
+  responseTrailers: Trailers
   status = 0
   flags = ''
   details = ''
@@ -74,8 +76,10 @@ export class Exchange {
   #mirrors: MirrorRequest[] = noMirrors
   #timer: NodeJS.Timeout | undefined
   #delay: NodeJS.Timeout | undefined
+  #deadline: NodeJS.Timeout | undefined
+  #ownGrpcStatus = ''
 
-  constructor(connection: HttpServerConnection) {
+  constructor(connection: Downstream) {
     this.connection = connection
     this.view = new RequestView(connection.head, connection.facts.tls === undefined ? 'http' : 'https')
   }
@@ -153,6 +157,7 @@ export class Exchange {
     cluster.requests++
     this.#rewrite(matched, action)
     if (this.connection.body.done) this.#armTimeout(action)
+    this.#armDeadline(action)
     if (this.upgrade === '') this.#mirror(matched, action, body)
     const upstream = new UpstreamRequest(this, cluster, matched, action)
     this.#upstream = upstream
@@ -168,7 +173,7 @@ export class Exchange {
     if (fault?.abort !== undefined) {
       const { httpStatus, grpcStatus } = fault.abort
       this.flag('FI')
-      return this.answer(httpStatus, grpcStatus === undefined ? 'fault filter abort' : '', grpcStatus === undefined ? [] : [['content-type', 'application/grpc'], ['grpc-status', String(grpcStatus)]], 'fault_filter_abort')
+      return this.answer(httpStatus, 'fault filter abort', [], 'fault_filter_abort', grpcStatus)
     }
     const pending = this.connection.core.upstreams.prepare(cluster)
     if (pending === undefined) upstream.attempt(false)
@@ -203,15 +208,24 @@ export class Exchange {
     if (action.timeoutMs > 0) this.#timer ??= setTimeout(() => this.#timedOut(failures.timeout), action.timeoutMs)
   }
 
+  /** What the caller of a gRPC method waits for at most, where the route lets it count. */
+  #armDeadline({ grpcTimeoutMaxMs }: ForwardAction): void {
+    const { head } = this.connection
+    const asked = grpcTimeoutMaxMs === undefined || !isGrpc(head) ? undefined : grpcTimeoutMs(head.get('grpc-timeout'))
+    if (grpcTimeoutMaxMs === undefined || asked === undefined || asked === 0) return
+    const ms = grpcTimeoutMaxMs === 0 ? asked : Math.min(asked, grpcTimeoutMaxMs)
+    this.#deadline = setTimeout(() => this.#timedOut(failures.maxDuration), Math.min(ms, 0x7fff_ffff))
+  }
+
   #timedOut(failure: Failure): void {
     if (this.over) return
     if (this.spliced !== undefined) return this.connection.destroy()
     this.#upstream?.drop()
-    if (this.answered) this.breakOff('UT', failure.details)
+    if (this.answered) this.breakOff(failure.flag, failure.details)
     else this.fail(failure)
   }
 
-  /** More of the request's body, its framing checked. */
+  /** More of the request's body, its framing checked; at its end with `body.done`. */
   requestBytes(buf: Buffer, from: number, to: number): void {
     if (this.over) return
     if (to > from) {
@@ -219,9 +233,14 @@ export class Exchange {
       this.#upstream?.send(part)
       for (const copy of this.#mirrors) copy.send(part)
     }
-    if (this.connection.body.done) for (const copy of this.#mirrors) copy.finish(true)
+    if (this.connection.body.done) this.#requestDone()
+  }
+
+  #requestDone(): void {
+    this.#upstream?.finish()
+    for (const copy of this.#mirrors) copy.finish(true)
     const action = this.matched?.route.action
-    if (this.connection.body.done && action?.kind === 'forward') this.#armTimeout(action)
+    if (action?.kind === 'forward') this.#armTimeout(action)
   }
 
   downstreamDrain(): void {
@@ -259,7 +278,7 @@ export class Exchange {
   fail(failure: Failure): void {
     if (this.over || this.answered) return
     this.flag(failure.flag)
-    this.answer(failure.status, failure.body, [], failure.details)
+    this.answer(failure.status, failure.body, [], failure.details, failure.grpcStatus)
   }
 
   /** Half an answer is out: the downstream must see that it is not whole. */
@@ -275,16 +294,29 @@ export class Exchange {
     this.flags = this.flags === '' ? flag : `${this.flags},${flag}`
   }
 
-  answer(status: number, body: string, headers: readonly (readonly [string, string])[], details: string): void {
+  answer(status: number, body: string, headers: readonly (readonly [string, string])[], details: string, grpcStatus?: number): void {
     this.#upstream?.drop()
     this.answered = true
-    this.status = status
     this.details = details
-    this.ownBodyBytes = Buffer.byteLength(body)
     const { connection } = this
-    const close = !connection.body.done || connection.head.close || connection.leaving
-    connection.transport.write(ownResponse(connection.http, { status, body, close, headOnly: connection.head.method === 'HEAD', headers }))
-    this.end(close)
+    let own: OwnAnswer = { status, body, headOnly: connection.head.method === 'HEAD', headers }
+    if (isGrpc(connection.head)) {
+      const answer = grpcAnswer(own, grpcStatus)
+      this.#ownGrpcStatus = answer.grpcStatus
+      own = answer
+    }
+    this.status = own.status
+    this.ownBodyBytes = Buffer.byteLength(own.body)
+    connection.answer(own)
+    this.end(!connection.body.done || connection.head.close || connection.leaving)
+  }
+
+  /** '' = none. */
+  get grpcStatus(): string {
+    if (this.#ownGrpcStatus !== '') return this.#ownGrpcStatus
+    const trailers = this.responseTrailers ?? []
+    const at = trailers.indexOf('grpc-status')
+    return (at % 2 === 0 ? trailers[at + 1] : undefined) ?? this.responseHead?.get('grpc-status') ?? ''
   }
 
   /** Counts, logs, lets go. `close`: nothing can follow on this connection. */
@@ -293,6 +325,7 @@ export class Exchange {
     this.over = true
     clearTimeout(this.#timer)
     clearTimeout(this.#delay)
+    clearTimeout(this.#deadline)
     this.#upstream?.leave()
     if (!this.connection.body.done) for (const copy of this.#mirrors) copy.finish(false)
     if (this.host !== undefined) this.host.active--

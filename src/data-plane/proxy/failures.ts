@@ -1,6 +1,7 @@
 // Every way a request or connection can fail, in one table: HTTP status, Envoy's response flag and details, and the body that the caller reads.
 // Law: nothing else in the proxy invents a status or a flag.
 import type { HeadError } from './http1/head.ts'
+import type { Gone } from './upstream-stream.ts'
 
 export interface Failure {
   readonly status: number
@@ -9,6 +10,8 @@ export interface Failure {
   /** %RESPONSE_CODE_DETAILS% */
   readonly details: string
   readonly body: string
+  /** Where gRPC knows it better than by the status. */
+  readonly grpcStatus?: number
 }
 
 const failure = (status: number, flag: string, details: string, body: string): Failure => ({ status, flag, details, body })
@@ -22,6 +25,8 @@ export const failures = {
   connectTimeout: failure(503, 'UF', 'upstream_reset_before_response_started{connection_timeout}', 'upstream connect error or disconnect/reset before headers. reset reason: connection timeout'),
   connectionTermination: failure(503, 'UC', 'upstream_reset_before_response_started{connection_termination}', 'upstream connect error or disconnect/reset before headers. reset reason: connection termination'),
   protocolError: failure(502, 'UPE', 'upstream_reset_before_response_started{protocol_error}', 'upstream connect error or disconnect/reset before headers. reset reason: protocol error'),
+  remoteReset: failure(503, 'UR', 'upstream_reset_before_response_started{remote_reset}', 'upstream connect error or disconnect/reset before headers. reset reason: remote reset'),
+  refusedStream: failure(503, 'UR', 'upstream_reset_before_response_started{remote_refused_stream_reset}', 'upstream connect error or disconnect/reset before headers. reset reason: remote refused stream reset'),
   overflow: failure(503, 'UO', 'upstream_reset_before_response_started{overflow}', 'upstream connect error or disconnect/reset before headers. reset reason: overflow'),
   timeout: failure(504, 'UT', 'response_timeout', 'upstream request timeout'),
   perTryTimeout: failure(504, 'UT', 'upstream_per_try_timeout', 'upstream request timeout'),
@@ -33,7 +38,7 @@ export const failures = {
   missingPath: failure(400, 'DPE', 'path_normalization_failed', ''),
   secretMissing: failure(503, 'UF', 'upstream_reset_before_response_started{connection_failure,TLS_error:secret_not_supplied}', 'upstream connect error or disconnect/reset before headers. reset reason: connection failure, transport failure reason: TLS secret is not supplied by SDS'),
   internal: failure(500, '', 'kith_internal_error', 'internal error'),
-  http2: failure(505, 'DPE', 'http2_not_served', 'this port speaks HTTP/1.1; HTTP/2 is not served by this proxy yet'),
+  maxDuration: { ...failure(504, 'DT', 'max_duration_timeout', 'downstream duration timeout'), grpcStatus: 4 },
 } as const
 
 const headFailures: Readonly<Record<HeadError, Failure>> = {
@@ -49,6 +54,10 @@ const headFailures: Readonly<Record<HeadError, Failure>> = {
 
 export function headFailure(error: HeadError | undefined): Failure {
   return headFailures[error ?? 'bad-header']
+}
+
+export function goneFailure(why: Gone['why']): Failure {
+  return why === 'protocol-error' ? failures.protocolError : why === 'reset' ? failures.remoteReset : why === 'refused' ? failures.refusedStream : failures.connectionTermination
 }
 
 /** `reason` is appended to the body and details, as Envoy does for transport failures. */

@@ -1,6 +1,7 @@
 // Keep-alive connections to one endpoint in one guise (TLS context, SNI, ALPN). Law: a connection serves one request at a time; the youngest idle one goes first.
 import type { RuntimeCluster } from '#engine'
 import type { HttpUpstream } from './http-upstream.ts'
+import type { UpstreamStream } from './upstream-stream.ts'
 
 export type PoolFailure =
   | { readonly kind: 'overflow' }
@@ -9,7 +10,7 @@ export type PoolFailure =
 
 /** Whoever wants a connection. Exactly one of the two is called, unless it cancels. */
 export interface PoolUser {
-  onConnection(connection: HttpUpstream, reused: boolean): void
+  onConnection(connection: UpstreamStream, reused: boolean): void
   onNoConnection(failure: PoolFailure): void
 }
 
@@ -19,14 +20,31 @@ export interface PoolCounts {
   pending: number
 }
 
-export interface PoolIo {
+/** `C`: a connection. */
+export interface PoolIo<C> {
   /** Opens one; calls back once. */
-  open(done: (failure: PoolFailure | undefined, connection: HttpUpstream | undefined) => void, onClosed: (connection: HttpUpstream) => void): void
+  open(done: (failure: PoolFailure | undefined, connection: C | undefined) => void, onClosed: (connection: C) => void): void
   nowMs(): number
 }
 
-export class HttpPool {
-  readonly #io: PoolIo
+/** Connections to one endpoint in one guise and one protocol. */
+export interface Pool {
+  readonly size: number
+  /** `fresh`: not one that has idled (it might be closing). */
+  acquire(user: PoolUser, fresh: boolean): void
+  /** The user no longer wants what it asked for; a connection that comes anyway is kept. */
+  cancel(user: PoolUser): void
+  /** Back from its request. `whole`: both ways came to their end. */
+  release(connection: UpstreamStream, whole: boolean): void
+  /** Closes what has idled too long. */
+  sweep(): void
+  /** No new requests: idle connections close now, busy ones when they are done. */
+  retire(): void
+  destroy(): void
+}
+
+export class HttpPool implements Pool {
+  readonly #io: PoolIo<HttpUpstream>
   readonly #config: RuntimeCluster
   readonly #counts: PoolCounts
   readonly #idle: HttpUpstream[] = []
@@ -35,7 +53,7 @@ export class HttpPool {
   #opening = 0
   #retired = false
 
-  constructor(io: PoolIo, config: RuntimeCluster, counts: PoolCounts) {
+  constructor(io: PoolIo<HttpUpstream>, config: RuntimeCluster, counts: PoolCounts) {
     this.#io = io
     this.#config = config
     this.#counts = counts
@@ -45,7 +63,6 @@ export class HttpPool {
     return this.#all.size + this.#opening
   }
 
-  /** `fresh`: not one that has idled (it might be closing). */
   acquire(user: PoolUser, fresh: boolean): void {
     if (!fresh) {
       const idle = this.#takeIdle()
@@ -61,7 +78,6 @@ export class HttpPool {
     this.#open(user)
   }
 
-  /** The user no longer wants what it asked for; a connection that comes anyway is kept. */
   cancel(user: PoolUser): void {
     const at = this.#waiting.indexOf(user)
     if (at < 0) return
@@ -101,7 +117,7 @@ export class HttpPool {
           return
         }
         this.#all.add(connection)
-        if (user === undefined) this.release(connection)
+        if (user === undefined) this.release(connection, true)
         else user.onConnection(connection, false)
       },
       (connection) => this.#closed(connection),
@@ -123,8 +139,9 @@ export class HttpPool {
     this.#open(user)
   }
 
-  /** Back from its request. */
-  release(connection: HttpUpstream): void {
+  release(stream: UpstreamStream, whole: boolean): void {
+    const connection = stream as HttpUpstream
+    if (!whole) connection.reusable = false
     const max = this.#config.maxRequestsPerConnection
     if (connection.closed) return
     if (this.#retired || !connection.reusable || (max > 0 && connection.requests >= max)) return connection.transport.destroy()
@@ -137,13 +154,11 @@ export class HttpPool {
     this.#idle.push(connection)
   }
 
-  /** Closes what has idled too long. */
   sweep(): void {
     const now = this.#io.nowMs()
     for (const c of this.#idle.filter((idle) => this.#stale(idle, now))) c.transport.destroy()
   }
 
-  /** No new requests: idle connections close now, busy ones when they are done. */
   retire(): void {
     this.#retired = true
     for (const c of this.#idle.splice(0)) c.transport.destroy()

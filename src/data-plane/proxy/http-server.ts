@@ -2,28 +2,35 @@
 // of the connection, never a way through; pipelined requests wait.
 import type { HttpConnection } from '#engine'
 import type { ConnectionFactsSeen, Core, Live } from './core.ts'
+import type { Downstream, Trailers } from './downstream.ts'
 import { Exchange } from './exchange.ts'
 import { failures, headFailure, type Failure } from './failures.ts'
 import { Body } from './http1/body.ts'
 import { Head } from './http1/head.ts'
+import { chunk, chunkHead, lastChunk } from './http1/chunked.ts'
+import * as out from './http1/writer.ts'
 import { refusedRequest } from './refused.ts'
-import { ownResponse } from './response-head.ts'
+import { interimHead, ownResponse, writeResponseHead, type OwnAnswer, type ResponseShape } from './response-head.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 
-/** To a client that begins with HTTP/2: SETTINGS, then GOAWAY with HTTP_1_1_REQUIRED and the reason (RFC 9113 sections 6.8 and 7). */
-const http2Refusal = goAway(failures.http2.body)
-
+/** Up to this many bytes go out together with the head. */
+const maxJoinedBytes = 64 * 1024
 const maxHeldBytes = 256 * 1024
 const lingerMs = 1000
+const lineBreak = Buffer.from('\r\n', 'latin1')
 
-export class HttpServerConnection implements TransportEvents, Live {
+/** Takes over a connection whose first bytes were HTTP/2's. */
+export type ToHttp2 = (bytes: Buffer) => void
+
+export class HttpServerConnection implements TransportEvents, Live, Downstream {
+  readonly protocol = 'HTTP/1.1'
+  readonly trailers = undefined
   readonly core: Core
   readonly facts: ConnectionFactsSeen
   readonly http: HttpConnection
   readonly transport: Transport
   readonly head = new Head()
   readonly body = new Body()
-  /** Marked by every read and write; the sweeper turns it into a time. */
   touched = true
   #held: Buffer | undefined
   #exchange: Exchange | undefined
@@ -32,8 +39,13 @@ export class HttpServerConnection implements TransportEvents, Live {
   #closing = false
   #working = false
   #leaving = false
+  #first = true
+  #rechunk = false
+  readonly #toHttp2: ToHttp2 | undefined
 
-  constructor(core: Core, facts: ConnectionFactsSeen, http: HttpConnection, transport: Transport) {
+  /** `toHttp2`: absent where HTTP/1.1 alone is spoken. */
+  constructor(core: Core, facts: ConnectionFactsSeen, http: HttpConnection, transport: Transport, toHttp2?: ToHttp2) {
+    this.#toHttp2 = toHttp2
     this.core = core
     this.facts = facts
     this.http = http
@@ -69,10 +81,11 @@ export class HttpServerConnection implements TransportEvents, Live {
       if (at === 0) break
       this.#held = undefined
       if (at < 0) {
-        if (buf.length >= 14 && buf.toString('latin1', 0, 14) === 'PRI * HTTP/2.0') this.#refuse(failures.http2, http2Refusal)
+        if (this.#first && this.#toHttp2 !== undefined && buf.toString('latin1', 0, 18) === 'PRI * HTTP/2.0\r\n\r\n') this.#switch(this.#toHttp2, buf)
         else this.#refuse(headFailure(this.head.error))
         break
       }
+      this.#first = false
       if (this.head.minor === 0) {
         this.#refuse(failures.http10)
         break
@@ -80,6 +93,12 @@ export class HttpServerConnection implements TransportEvents, Live {
       this.#begin(buf, at)
     }
     this.#working = false
+  }
+
+  #switch(toHttp2: ToHttp2, buf: Buffer): void {
+    this.#closing = true
+    this.core.live.delete(this)
+    toHttp2(buf)
   }
 
   #begin(buf: Buffer, at: number): void {
@@ -106,7 +125,60 @@ export class HttpServerConnection implements TransportEvents, Live {
     exchange.requestBytes(buf, from, stop)
   }
 
-  /** The exchange has said its last byte. `close`: nothing more can follow on this connection. */
+  pause(): void {
+    this.transport.pause()
+  }
+
+  resume(): void {
+    this.transport.resume()
+  }
+
+  interim(head: Head): void {
+    this.transport.write(interimHead(head))
+  }
+
+  respond(shape: ResponseShape, body: Body, buf: Buffer, from: number, to: number): boolean {
+    const { chunked } = shape.head
+    this.#rechunk = !shape.tunnel && (body.mode === 'close' || (body.mode === 'stream' && chunked))
+    writeResponseHead(shape, chunked || this.#rechunk, !shape.tunnel && (this.leaving || this.head.close || !this.body.done))
+    if (!this.#rechunk && to - from <= maxJoinedBytes) return this.transport.write(out.take(buf, from, to))
+    if (to > from && to - from <= maxJoinedBytes) return this.transport.write(chunk(buf, from, to))
+    const ok = this.transport.write(out.take())
+    return to > from ? this.#bytes(buf, from, to) : ok
+  }
+
+  respondBytes(buf: Buffer, from: number, to: number): boolean {
+    this.touched = true
+    return this.#bytes(buf, from, to)
+  }
+
+  #bytes(buf: Buffer, from: number, to: number): boolean {
+    const { transport } = this
+    const part = from === 0 && to === buf.length ? buf : buf.subarray(from, to)
+    if (!this.#rechunk) return transport.write(part)
+    if (to === from) return true
+    out.begin()
+    if (to - from <= maxJoinedBytes) return transport.write(chunk(buf, from, to))
+    transport.write(chunkHead(to - from))
+    transport.write(part)
+    return transport.write(lineBreak)
+  }
+
+  respondEnd(trailers: Trailers): void {
+    // Trailers are for those who have said that they read them (RFC 9110 section 6.5.1).
+    if (this.#rechunk) this.transport.write(lastChunk(/trailers/i.test(this.head.get('te') ?? '') ? trailers : undefined))
+  }
+
+  answer(answer: OwnAnswer): void {
+    this.transport.write(ownResponse(this.http, answer, !this.body.done || this.head.close || this.leaving))
+  }
+
+  tunnel(): ReturnType<Downstream['tunnel']> {
+    const early = this.#held
+    this.#held = undefined
+    return { transport: this.transport, early, closed: () => this.onClose() }
+  }
+
   exchangeDone(close: boolean): void {
     this.#exchange = undefined
     this.touched = true
@@ -115,16 +187,8 @@ export class HttpServerConnection implements TransportEvents, Live {
     if (this.#held !== undefined) queueMicrotask(() => this.#work())
   }
 
-  /** No request follows the one under way. */
   get leaving(): boolean {
     return this.#leaving || this.core.draining || this.facts.oneShot
-  }
-
-  /** Bytes that came behind the head of a request that turned into a tunnel. */
-  takeHeld(): Buffer | undefined {
-    const held = this.#held
-    this.#held = undefined
-    return held
   }
 
   /** Sends what is queued, then closes; a peer that keeps sending is cut off after a second. */
@@ -137,9 +201,9 @@ export class HttpServerConnection implements TransportEvents, Live {
     else setTimeout(() => this.transport.destroy(), lingerMs).unref()
   }
 
-  #refuse(failure: Failure, bytes?: Buffer): void {
+  #refuse(failure: Failure): void {
     refusedRequest(this, failure)
-    this.transport.write(bytes ?? ownResponse(this.http, { status: failure.status, body: failure.body, close: true, headOnly: false, headers: [] }))
+    this.transport.write(ownResponse(this.http, { status: failure.status, body: failure.body, headOnly: false, headers: [] }, true))
     this.finish()
   }
 
@@ -191,14 +255,4 @@ export class HttpServerConnection implements TransportEvents, Live {
   destroy(): void {
     this.transport.destroy()
   }
-}
-
-function goAway(reason: string): Buffer {
-  const settings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])
-  const text = Buffer.from(reason, 'latin1')
-  const head = Buffer.alloc(17)
-  head.writeUIntBE(8 + text.length, 0, 3)
-  head[3] = 7
-  head.writeUInt32BE(13, 13)
-  return Buffer.concat([settings, head, text])
 }

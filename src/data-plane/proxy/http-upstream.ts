@@ -1,25 +1,21 @@
 // One HTTP/1.1 connection to an upstream: a request at a time, its response read and framed. Law: what comes while nobody asked ends the connection.
+import type { SocketAddress } from '#engine'
+import type { Trailers } from './downstream.ts'
 import { Body } from './http1/body.ts'
+import { chunk, chunkHead, lastChunk } from './http1/chunked.ts'
 import { Head } from './http1/head.ts'
 import { H } from './http1/names.ts'
-import type { Transport, TransportEvents } from './transport.ts'
+import * as out from './http1/writer.ts'
+import type { TlsFacts, Transport, TransportEvents } from './transport.ts'
+import type { ResponseSink, UpstreamStream } from './upstream-stream.ts'
 
-/** Whoever waits for a response. */
-export interface ResponseSink {
-  /** 1xx but 101. */
-  onInterim(head: Head): void
-  /** `buf[from,to)`: as much of the body as came along. */
-  onHead(head: Head, body: Body, buf: Buffer, from: number, to: number): void
-  onBody(buf: Buffer, from: number, to: number): void
-  onResponseDone(): void
-  onUpstreamDrain(): void
-  /** `clean`: no byte of a response had come. */
-  onUpstreamGone(clean: boolean, protocolError: boolean, error: Error | undefined): void
-}
+/** Up to this many bytes go out together with the head. */
+const maxJoinedBytes = 64 * 1024
+const lineBreak = Buffer.from('\r\n', 'latin1')
 
 const maxResponseHeadBytes = 256 * 1024
 
-export class HttpUpstream implements TransportEvents {
+export class HttpUpstream implements TransportEvents, UpstreamStream {
   readonly transport: Transport
   /** Requests that this connection has carried. */
   requests = 0
@@ -37,6 +33,7 @@ export class HttpUpstream implements TransportEvents {
   #method = ''
   #tunnel = false
   #upgradeAsked = false
+  #chunks = false
   readonly #onClosed: (connection: HttpUpstream) => void
 
   constructor(transport: Transport, openedMs: number, onClosed: (connection: HttpUpstream) => void) {
@@ -51,7 +48,14 @@ export class HttpUpstream implements TransportEvents {
     return this.transport.closed
   }
 
-  /** A request is about to be written; `sink` gets its response. */
+  get tls(): TlsFacts | undefined {
+    return this.transport.tls
+  }
+
+  get local(): SocketAddress {
+    return this.transport.local
+  }
+
   begin(sink: ResponseSink, method: string, upgradeAsked: boolean): void {
     this.#sink = sink
     this.#method = method
@@ -61,9 +65,55 @@ export class HttpUpstream implements TransportEvents {
     this.requests++
   }
 
-  /** The sink leaves; what happens later is nobody's. */
+  /** In one write where it is small. */
+  sendHead(body: readonly Buffer[], source: Body, unknownLength: boolean): void {
+    this.#chunks = unknownLength && source.mode === 'stream'
+    const first = body[0]
+    if (!this.#chunks && body.length === 1 && first !== undefined && first.length <= maxJoinedBytes) {
+      this.transport.write(out.take(first, 0, first.length))
+      return
+    }
+    this.transport.write(out.take())
+    for (const part of body) this.send(part)
+  }
+
+  send(part: Buffer): boolean {
+    const { transport } = this
+    if (!this.#chunks) return transport.write(part)
+    if (part.length === 0) return true
+    out.begin()
+    if (part.length <= maxJoinedBytes) return transport.write(chunk(part, 0, part.length))
+    transport.write(chunkHead(part.length))
+    transport.write(part)
+    return transport.write(lineBreak)
+  }
+
+  /** A request's trailers end here, as in Envoy: HTTP/1.1 servers seldom read them. */
+  finish(_trailers: Trailers): void {
+    if (this.#chunks) this.transport.write(lastChunk(undefined))
+    this.#chunks = false
+  }
+
+  pause(): void {
+    this.transport.pause()
+  }
+
+  resume(): void {
+    this.transport.resume()
+  }
+
   detach(): void {
     this.#sink = undefined
+  }
+
+  abort(): void {
+    this.#sink = undefined
+    this.reusable = false
+    this.transport.destroy()
+  }
+
+  tunnel(): ReturnType<UpstreamStream['tunnel']> {
+    return this.#tunnel ? { transport: this.transport, closed: () => this.onClose(undefined) } : undefined
   }
 
   onData(chunk: Buffer): void {
@@ -136,15 +186,11 @@ export class HttpUpstream implements TransportEvents {
     }
   }
 
-  get tunnel(): boolean {
-    return this.#tunnel
-  }
-
   #finish(): void {
     const sink = this.#sink
     this.#sink = undefined
     this.#inBody = false
-    sink?.onResponseDone()
+    sink?.onResponseDone(undefined)
   }
 
   #fail(): void {
@@ -152,7 +198,7 @@ export class HttpUpstream implements TransportEvents {
     this.#sink = undefined
     this.reusable = false
     this.transport.destroy()
-    sink?.onUpstreamGone(false, true, undefined)
+    sink?.onUpstreamGone({ clean: false, why: 'protocol-error', error: undefined })
   }
 
   onEnd(): void {
@@ -181,6 +227,6 @@ export class HttpUpstream implements TransportEvents {
     const sink = this.#sink
     this.#sink = undefined
     if (!this.transport.closed) this.transport.destroy()
-    sink?.onUpstreamGone(!this.#anyByte, false, error)
+    sink?.onUpstreamGone({ clean: !this.#anyByte, why: 'closed', error })
   }
 }

@@ -3,4 +3,5 @@
 // Read first: accept.ts (the life of a connection), exchange.ts (the life of a request), start.ts (how it is put together).
 export type { DialMap, Interception, Proxy, ProxyIdentity, ProxyOptions, ProxyPorts, ProxyUpdate } from './options.ts'
 export type { CertificateSecret, ProxySecret, TrustSecret } from './secrets.ts'
+export { credentialNames } from './secret-names.ts'
 export { startProxy } from './start.ts'

@@ -1,10 +1,12 @@
 // A copy of a request for another cluster, whose answer nobody reads. Law: it never slows the original: too slow a mirror is abandoned.
 import type { Mirror, RouteMatched } from '#engine'
 import type { Exchange } from './exchange.ts'
-import type { HttpPool, PoolUser } from './http-pool.ts'
-import type { HttpUpstream, ResponseSink } from './http-upstream.ts'
-import { takeRequestHead } from './upstream-request.ts'
+import type { Pool, PoolUser } from './http-pool.ts'
+import { Body } from './http1/body.ts'
+import * as out from './http1/writer.ts'
 import type { UpstreamCluster } from './upstream-cluster.ts'
+import { takeRequestHead } from './upstream-request.ts'
+import type { ResponseSink, UpstreamStream } from './upstream-stream.ts'
 
 const maxWaitingBytes = 1024 * 1024
 
@@ -13,8 +15,11 @@ export class MirrorRequest implements PoolUser, ResponseSink {
   readonly #cluster: UpstreamCluster
   readonly #waiting: Buffer[] = []
   #waitingBytes = 0
-  #pool: HttpPool | undefined
-  #upstream: HttpUpstream | undefined
+  readonly #body = new Body()
+  #head: Buffer | undefined
+  #unknownLength = false
+  #pool: Pool | undefined
+  #upstream: UpstreamStream | undefined
   #bodyDone = false
   #over = false
 
@@ -25,24 +30,31 @@ export class MirrorRequest implements PoolUser, ResponseSink {
 
   start(matched: RouteMatched, mirror: Mirror): void {
     const exchange = this.#exchange
-    const { core, facts, http } = exchange.connection
+    const { core, facts, http, head, body, protocol } = exchange.connection
     const host = this.#cluster.pick(undefined, undefined)
     if (host === undefined) return this.#abandon()
     const authority = exchange.authority === '' ? exchange.view.authority : exchange.authority
     const shadow = mirror.suffix ? authority.replace(/(:\d+)?$/, '-shadow$1') : authority
     const { tls } = host.socket
     const mesh = !facts.inbound && tls?.certificate !== undefined && 'sds' in tls.certificate
-    this.#waiting.push(takeRequestHead(exchange, matched, { host: shadow, mesh, attempt: 1 }))
-    this.#pool = core.upstreams.httpPool(this.#cluster, host, { authority: authority.replace(/:\d+$/, ''), alpn: mesh ? (matched.route.upstreamAlpn ?? http.upstreamAlpn) : undefined, inbound: facts.inbound })
+    this.#head = takeRequestHead(exchange, matched, { host: shadow, mesh, attempt: 1 })
+    this.#unknownLength = head.chunked
+    if (body.mode === 'stream') this.#body.stream()
+    else if (head.chunked) this.#body.chunked()
+    const kind = this.#cluster.config.http
+    this.#pool = core.upstreams.httpPool(this.#cluster, host, { authority: authority.replace(/:\d+$/, ''), alpn: mesh ? (matched.route.upstreamAlpn ?? http.upstreamAlpn) : undefined, inbound: facts.inbound, http2: kind === 'http2' || (kind === 'downstream' && protocol === 'HTTP/2') })
     this.#pool.acquire(this, false)
   }
 
-  onConnection(upstream: HttpUpstream): void {
-    if (this.#over) return this.#pool?.release(upstream)
+  onConnection(upstream: UpstreamStream): void {
+    if (this.#over || this.#head === undefined) return this.#pool?.release(upstream, true)
     this.#upstream = upstream
     upstream.begin(this, this.#exchange.connection.head.method, false)
-    for (const part of this.#waiting.splice(0)) this.#write(upstream, part)
+    out.begin()
+    out.bytes(this.#head, 0, this.#head.length)
+    upstream.sendHead(this.#waiting.splice(0), this.#body, this.#unknownLength)
     this.#waitingBytes = 0
+    if (this.#bodyDone) upstream.finish(undefined)
   }
 
   onNoConnection(): void {
@@ -57,9 +69,9 @@ export class MirrorRequest implements PoolUser, ResponseSink {
     this.#wait(part.length)
   }
 
-  #write(upstream: HttpUpstream, part: Buffer): void {
+  #write(upstream: UpstreamStream, part: Buffer): void {
     if (this.#over) return
-    if (!upstream.transport.write(part)) this.#wait(part.length)
+    if (!upstream.send(part)) this.#wait(part.length)
   }
 
   #wait(bytes: number): void {
@@ -69,8 +81,10 @@ export class MirrorRequest implements PoolUser, ResponseSink {
 
   /** `complete`: the original's body was whole; else the copy can't be either. */
   finish(complete: boolean): void {
+    if (this.#bodyDone) return
     this.#bodyDone = complete
-    if (!complete) this.#abandon()
+    if (complete) this.#upstream?.finish(undefined)
+    else this.#abandon()
   }
 
   #abandon(): void {
@@ -81,8 +95,7 @@ export class MirrorRequest implements PoolUser, ResponseSink {
     this.#exchange.connection.core.metrics.count('kith_mirrors_abandoned_total')
     const upstream = this.#upstream
     this.#upstream = undefined
-    upstream?.detach()
-    upstream?.transport.destroy()
+    upstream?.abort()
   }
 
   onInterim(): void {}
@@ -94,8 +107,7 @@ export class MirrorRequest implements PoolUser, ResponseSink {
     this.#upstream = undefined
     this.#over = true
     if (upstream === undefined) return
-    if (!this.#bodyDone) upstream.reusable = false
-    this.#pool?.release(upstream)
+    this.#pool?.release(upstream, this.#bodyDone)
   }
 
   onUpstreamDrain(): void {

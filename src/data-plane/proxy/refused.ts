@@ -1,9 +1,9 @@
 // Bookkeeping of a request that never became an exchange: its bytes could not be read as one.
+import type { Downstream } from './downstream.ts'
 import type { Failure } from './failures.ts'
-import type { HttpServerConnection } from './http-server.ts'
 import { connectionOperators } from './operators.ts'
 
-export function refusedRequest(connection: HttpServerConnection, failure: Failure): void {
+export function refusedRequest(connection: Pick<Downstream, 'core' | 'facts' | 'http' | 'protocol'>, failure: Failure): void {
   const { core, facts, http } = connection
   core.metrics.count('kith_downstream_protocol_errors_total', `direction="${facts.inbound ? 'inbound' : 'outbound'}",details="${failure.details}"`)
   core.accessLogs.log(http.accessLogs, failure.flag, (operator) => {
@@ -12,6 +12,8 @@ export function refusedRequest(connection: HttpServerConnection, failure: Failur
         return new Date().toISOString()
       case 'RESPONSE_CODE':
         return String(failure.status)
+      case 'PROTOCOL':
+        return connection.protocol
       case 'RESPONSE_FLAGS':
         return failure.flag
       case 'RESPONSE_CODE_DETAILS':

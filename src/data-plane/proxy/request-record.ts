@@ -2,6 +2,7 @@
 import { formatAddress, type FormatOperator, type RbacFacts, type RouteRequest } from '#engine'
 import type { ConnectionFactsSeen, Core } from './core.ts'
 import type { Exchange } from './exchange.ts'
+import { isGrpc } from './grpc.ts'
 import { H } from './http1/names.ts'
 import type { Head } from './http1/head.ts'
 import { endpointPeer, serviceOf, type RequestSeries } from './metrics.ts'
@@ -43,9 +44,11 @@ interface Cached {
   readonly host: unknown
   readonly peer: PeerMetadata | undefined
   readonly principal: string
+  readonly grpcStatus: string
   readonly series: RequestSeries
 }
 
+const notGrpc = '-'
 const lastSeries = new WeakMap<ConnectionFactsSeen, Cached>()
 
 export function requestRecord(exchange: Exchange): void {
@@ -53,9 +56,10 @@ export function requestRecord(exchange: Exchange): void {
   const { core, facts, http } = connection
   const durationMs = performance.now() - exchange.startedMs
   const principal = exchange.upstreamPrincipal
+  const grpcStatus = isGrpc(connection.head) ? exchange.grpcStatus : notGrpc
   let cached = lastSeries.get(facts)
-  if (cached === undefined || cached.status !== status || cached.flags !== flags || cached.cluster !== exchange.cluster || cached.host !== exchange.host || cached.peer !== facts.peerMetadata || cached.principal !== principal) {
-    cached = { status, flags, cluster: exchange.cluster, host: exchange.host, peer: facts.peerMetadata, principal, series: seriesOf(exchange, core, principal) }
+  if (cached === undefined || cached.status !== status || cached.flags !== flags || cached.cluster !== exchange.cluster || cached.host !== exchange.host || cached.peer !== facts.peerMetadata || cached.principal !== principal || cached.grpcStatus !== grpcStatus) {
+    cached = { status, flags, cluster: exchange.cluster, host: exchange.host, peer: facts.peerMetadata, principal, grpcStatus, series: seriesOf(exchange, core, principal, grpcStatus) }
     lastSeries.set(facts, cached)
   }
   cached.series.record(durationMs, connection.body.bytes, sentBytes(exchange))
@@ -79,16 +83,16 @@ function sentBytes(exchange: Exchange): number {
   return exchange.spliced?.received ?? exchange.responseBody?.bytes ?? exchange.ownBodyBytes
 }
 
-function seriesOf(exchange: Exchange, core: Core, principal: string): RequestSeries {
-  const { facts, head } = exchange.connection
+function seriesOf(exchange: Exchange, core: Core, principal: string, grpcStatus: string): RequestSeries {
+  const { facts } = exchange.connection
   const own = metadataOf(core.identity)
   const ownPrincipal = `spiffe://${core.identity.trustDomain}/ns/${core.identity.namespace}/sa/${core.identity.serviceAccount}`
-  const grpc = head.get('content-type')?.startsWith('application/grpc') === true
+  const grpc = grpcStatus !== notGrpc
   const common = {
     protocol: grpc ? ('grpc' as const) : ('http' as const),
     code: String(exchange.status),
     flags: exchange.flags,
-    grpcStatus: grpc ? (exchange.responseHead?.get('grpc-status') ?? '') : '',
+    grpcStatus: grpc ? grpcStatus : '',
   }
   if (facts.inbound) {
     const mutual = facts.tls?.peer !== undefined
@@ -132,7 +136,7 @@ export function requestLookup(exchange: Exchange, operator: FormatOperator): str
       if (operator.args[0]?.toLowerCase() === 'x-envoy-upstream-service-time') return exchange.serviceTimeMs < 0 ? undefined : String(exchange.serviceTimeMs)
       return exchange.responseHead?.get((operator.args[0] ?? '').toLowerCase())
     case 'PROTOCOL':
-      return 'HTTP/1.1'
+      return connection.protocol
     case 'RESPONSE_CODE':
       return String(exchange.status)
     case 'RESPONSE_FLAGS':

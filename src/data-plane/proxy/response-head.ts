@@ -10,16 +10,16 @@ export interface ResponseShape {
   readonly http: HttpConnection
   readonly head: Head
   readonly inbound: boolean
-  readonly chunked: boolean
-  readonly close: boolean
-  readonly upgrade: boolean
+  /** Bytes without any framing follow: 101, or CONNECT's 2xx. */
+  readonly tunnel: boolean
   readonly serviceTimeMs: number
   readonly metadata: { readonly value: string; readonly id: string } | undefined
   readonly ops: readonly HeaderOps[]
   readonly lookup: (operator: FormatOperator) => string | undefined
 }
 
-export function writeResponseHead(shape: ResponseShape): void {
+/** Builds HTTP/1.1's into the writer; the caller takes it. */
+export function writeResponseHead(shape: ResponseShape, chunked: boolean, close: boolean): void {
   const { head, http } = shape
   out.begin()
   out.text('HTTP/1.1 ')
@@ -29,12 +29,12 @@ export function writeResponseHead(shape: ResponseShape): void {
   out.text('\r\n')
   const ownServer = http.serverHeader === 'OVERWRITE' || (http.serverHeader === 'APPEND_IF_ABSENT' && head.byId(H.server) < 0)
   copyLines(shape, http.serverHeader === 'OVERWRITE')
-  if (shape.upgrade) {
+  if (head.status === 101) {
     out.text('connection: upgrade\r\n')
     const i = head.byId(H.upgrade)
     if (i >= 0) out.line('upgrade', head.valueAt(i))
-  } else if (shape.close) out.text('connection: close\r\n')
-  if (shape.chunked) out.text('transfer-encoding: chunked\r\n')
+  } else if (close) out.text('connection: close\r\n')
+  if (chunked) out.text('transfer-encoding: chunked\r\n')
   if (ownServer) out.line('server', http.serverName)
   if (head.byId(H.date) < 0) out.text(`date: ${httpDate()}\r\n`)
   out.text(`x-envoy-upstream-service-time: ${shape.serviceTimeMs}\r\n`)
@@ -103,12 +103,17 @@ export function interimHead(head: Head): Buffer {
 export interface OwnAnswer {
   readonly status: number
   readonly body: string
-  readonly close: boolean
   readonly headOnly: boolean
   readonly headers: readonly (readonly [string, string])[]
 }
 
-export function ownResponse(http: HttpConnection, answer: OwnAnswer): Buffer {
+export function ownResponse(http: HttpConnection, answer: OwnAnswer, close: boolean): Buffer {
+  const body = writeOwnHead(http, answer, close)
+  return answer.headOnly ? out.take() : out.take(body, 0, body.length)
+}
+
+/** Builds HTTP/1.1's head into the writer; returns the body. */
+export function writeOwnHead(http: HttpConnection, answer: OwnAnswer, close: boolean): Buffer {
   out.begin()
   out.text(`HTTP/1.1 ${answer.status} ${reasonPhrase(answer.status)}\r\n`)
   const body = Buffer.from(answer.body, 'utf8')
@@ -117,9 +122,9 @@ export function ownResponse(http: HttpConnection, answer: OwnAnswer): Buffer {
   if (answer.status !== 204 && answer.status >= 200) out.text(`content-length: ${body.length}\r\n`)
   out.text(`date: ${httpDate()}\r\n`)
   if (http.serverHeader !== 'PASS_THROUGH') out.line('server', http.serverName)
-  if (answer.close) out.text('connection: close\r\n')
+  if (close) out.text('connection: close\r\n')
   out.text('\r\n')
-  return answer.headOnly ? out.take() : out.take(body, 0, body.length)
+  return body
 }
 
 let dateText = ''

@@ -7,6 +7,15 @@ export function isMeshSecret(name: string): boolean {
 }
 
 export function secretsNamed(config: RuntimeConfig): string[] {
+  return allNamed(config).filter(isMeshSecret)
+}
+
+/** Secrets of the cluster that the control plane serves by name. */
+export function credentialNames(config: RuntimeConfig): string[] {
+  return allNamed(config).filter((n) => n.startsWith('kubernetes://'))
+}
+
+function allNamed(config: RuntimeConfig): string[] {
   const names = new Set<string>()
   const of = (tls: TlsSettings | null | undefined): void => {
     if (tls === null || tls === undefined) return
@@ -22,5 +31,5 @@ export function secretsNamed(config: RuntimeConfig): string[] {
     of(cluster.tls)
     for (const choice of cluster.matches) of(choice.tls)
   }
-  return [...names].filter(isMeshSecret).sort()
+  return [...names].sort()
 }

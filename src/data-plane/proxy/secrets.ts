@@ -19,6 +19,8 @@ export interface TrustSecret {
   readonly kind: 'trust'
   /** PEM, one or several roots. */
   readonly roots: string
+  /** PEM; then every certificate of a chain must stand in no list of its issuer. */
+  readonly crl?: string
 }
 
 export type ProxySecret = CertificateSecret | TrustSecret
@@ -29,6 +31,7 @@ export interface TlsMaterial {
   readonly key?: Secret<string>
   /** undefined: nothing is verified; '' … PEM of the roots. */
   readonly ca?: string
+  readonly crl?: string
   readonly cacheKey: string
 }
 
@@ -109,13 +112,15 @@ export class Secrets {
       }
     }
     let ca: string | undefined
+    let crl: string | undefined
     const roots = tls.validation?.roots
     if (roots !== undefined && roots !== 'none') {
       const found = roots === null ? { text: systemRoots(), tag: 'system' } : this.#text(roots, 'trust')
       ca = found.text
+      crl = found.crl
       key += `r${found.tag}`
     }
-    return { ...(cert === undefined ? {} : { cert: cert.chain, key: cert.key }), ...(ca === undefined ? {} : { ca }), cacheKey: key }
+    return { ...(cert === undefined ? {} : { cert: cert.chain, key: cert.key }), ...(ca === undefined ? {} : { ca }), ...(crl === undefined ? {} : { crl }), cacheKey: key }
   }
 
   #named(name: string, kind: ProxySecret['kind']): { secret: ProxySecret; generation: number } {
@@ -124,13 +129,14 @@ export class Secrets {
     return found
   }
 
-  #text(material: Material, kind: ProxySecret['kind']): { text: string; tag: string } {
+  #text(material: Material, kind: ProxySecret['kind']): { text: string; tag: string; crl?: string } {
     if ('inline' in material) return { text: material.inline, tag: material.inline }
     if ('sds' in material) {
       if (material.sds === 'file-root:system') return { text: systemRoots(), tag: 'system' }
       if (material.sds.startsWith('file-root:')) return this.#file(material.sds.slice('file-root:'.length))
       const found = this.#named(material.sds, kind)
-      return { text: (found.secret as TrustSecret).roots, tag: String(found.generation) }
+      const { roots, crl } = found.secret as TrustSecret
+      return { text: roots, tag: String(found.generation), ...(crl === undefined ? {} : { crl }) }
     }
     return this.#file(material.file)
   }

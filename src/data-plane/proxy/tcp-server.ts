@@ -58,7 +58,7 @@ export class TcpConnection implements Live {
     this.#attempts++
     counts.connections++
     host.active++
-    this.#core.upstreams.open(cluster, host, { authority: this.facts.serverName, alpn: undefined, inbound }, (failure, upstream) => {
+    this.#core.upstreams.open(cluster, host, { authority: this.facts.serverName, alpn: undefined, inbound, http2: false }, (failure, upstream) => {
       if (upstream === undefined) {
         this.#release()
         cluster.report(host, 'local', performance.now())

@@ -118,6 +118,7 @@ export class TlsClients {
       context = createSecureContext({
         ...(material.cert === undefined ? {} : { cert: material.cert, key: material.key?.reveal() }),
         ...(material.ca === undefined ? {} : { ca: material.ca }),
+        ...(material.crl === undefined ? {} : { crl: material.crl }),
         ...(tls.ciphers === undefined ? {} : { ciphers: tls.ciphers }),
         minVersion: tls.minVersion,
         maxVersion: tls.maxVersion,

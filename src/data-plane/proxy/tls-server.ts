@@ -28,7 +28,7 @@ export class TlsServers {
 
   /** `offered`: the ALPN of the ClientHello. Throws KithError when a secret is missing. Calls back once. */
   accept(raw: Socket, tls: DownstreamTls, offered: readonly string[], done: ServerTlsAnswer): void {
-    const alpn = tls.alpn.filter((p) => offered.includes(p) && !p.startsWith('istio') && p !== 'h2')
+    const alpn = tls.alpn.filter((p) => offered.includes(p) && !p.startsWith('istio'))
     const server = this.#server(tls, alpn)
     const id = connectionId(raw)
     const answer: ServerTlsAnswer = (error, socket, facts) => {

@@ -52,6 +52,7 @@ export class SocketTransport implements Transport {
   readonly #socket: Socket | TLSSocket
   #error: NodeJS.ErrnoException | undefined
   #corked = false
+  readonly #onData: (chunk: Buffer) => void
   readonly #uncork = (): void => {
     this.#corked = false
     this.#socket.uncork()
@@ -70,13 +71,14 @@ export class SocketTransport implements Transport {
       onBug(error)
       socket.destroy()
     }
-    socket.on('data', (chunk: Buffer) => {
+    this.#onData = (chunk) => {
       try {
         this.events.onData(chunk)
       } catch (error) {
         broken(error)
       }
-    })
+    }
+    socket.on('data', this.#onData)
     socket.on('end', () => {
       try {
         this.events.onEnd()
@@ -101,6 +103,17 @@ export class SocketTransport implements Transport {
       }
     })
     if (socket.destroyed) queueMicrotask(() => socket.emit('close', false))
+  }
+
+  /** Gives the socket back to whoever speaks another protocol on it; `bytes` were read from it already. */
+  release(bytes: Buffer): Socket | TLSSocket {
+    const socket = this.#socket
+    this.closed = true
+    this.events = deaf
+    socket.off('data', this.#onData)
+    socket.pause()
+    if (!socket.destroyed) socket.unshift(bytes)
+    return socket
   }
 
   write(chunk: Buffer): boolean {

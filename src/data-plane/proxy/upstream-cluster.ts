@@ -1,6 +1,9 @@
 // A cluster at work: its endpoints with their counters and pools, who is ejected, who comes next. Law: counters outlive updates; a changed guise retires its pools.
 import { choose, chooseGroup, chooseSocket, hash32, servingGroups, type Candidate, type Group, type RuntimeCluster, type RuntimeEndpoint, type UpstreamTls } from '#engine'
-import { HttpPool, type PoolCounts, type PoolIo } from './http-pool.ts'
+import { HttpPool, type Pool, type PoolCounts, type PoolIo } from './http-pool.ts'
+import { Http2Pool } from './http2/pool.ts'
+import type { Http2Upstream } from './http2/upstream.ts'
+import type { HttpUpstream } from './http-upstream.ts'
 
 export class Host implements Candidate {
   readonly key: string
@@ -13,9 +16,9 @@ export class Host implements Candidate {
   consecutiveLocal = 0
   socket: { readonly name: string; readonly tls: UpstreamTls | null }
   lastUsedMs = 0
-  readonly #pools = new Map<string, HttpPool>()
+  readonly #pools = new Map<string, Pool>()
   #lastKey: readonly unknown[] = []
-  #lastPool: HttpPool | undefined
+  #lastPool: Pool | undefined
 
   constructor(endpoint: RuntimeEndpoint, config: RuntimeCluster) {
     this.key = endpoint.key
@@ -34,13 +37,13 @@ export class Host implements Candidate {
   }
 
   /** The pool of one guise. `make` is called once for each. */
-  pool(sni: string, alpn: readonly string[], dnsName: string, make: () => HttpPool): HttpPool {
+  pool(sni: string, alpn: readonly string[], dnsName: string, http2: boolean, make: () => Pool): Pool {
     const last = this.#lastKey
-    if (this.#lastPool !== undefined && last[0] === sni && last[1] === alpn && last[2] === dnsName) return this.#lastPool
-    const key = `${sni}|${alpn.join()}|${dnsName}`
+    if (this.#lastPool !== undefined && last[0] === sni && last[1] === alpn && last[2] === dnsName && last[3] === http2) return this.#lastPool
+    const key = `${sni}|${alpn.join()}|${dnsName}|${http2}`
     let pool = this.#pools.get(key)
     if (pool === undefined) this.#pools.set(key, (pool = make()))
-    this.#lastKey = [sni, alpn, dnsName]
+    this.#lastKey = [sni, alpn, dnsName, http2]
     this.#lastPool = pool
     return pool
   }
@@ -149,8 +152,12 @@ export class UpstreamCluster {
     return host
   }
 
-  newPool(io: PoolIo): HttpPool {
+  newPool(io: PoolIo<HttpUpstream>): HttpPool {
     return new HttpPool(io, this.config, this.counts)
+  }
+
+  newHttp2Pool(io: PoolIo<Http2Upstream>): Http2Pool {
+    return new Http2Pool(io, this.config, this.counts)
   }
 
   /** What a request or connection came to. `local`: no answer at all (connect failure, reset). */

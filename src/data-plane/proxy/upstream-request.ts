@@ -1,33 +1,31 @@
 // A request on its way to an upstream: one try or several, the body kept for as long as another try may need it, the response passed back.
 // Law: a request is sent again only where nothing of an answer had come and all of it is still at hand.
 import { randomBytes } from 'node:crypto'
-import { mayRetry, retryDelayMs, type ForwardAction, type HeaderOps, type RouteMatched, type TryOutcome } from '#engine'
+import { mayRetry, retryDelayMs, type FormatOperator, type ForwardAction, type HeaderOps, type RouteMatched, type TryOutcome } from '#engine'
+import type { Trailers } from './downstream.ts'
 import type { Exchange } from './exchange.ts'
-import { failures, withReason, type Failure } from './failures.ts'
-import type { HttpPool, PoolFailure, PoolUser } from './http-pool.ts'
-import type { HttpUpstream, ResponseSink } from './http-upstream.ts'
+import { failures, goneFailure, withReason, type Failure } from './failures.ts'
+import type { Pool, PoolFailure, PoolUser } from './http-pool.ts'
 import type { Body } from './http1/body.ts'
 import type { Head } from './http1/head.ts'
 import { H } from './http1/names.ts'
 import * as out from './http1/writer.ts'
 import { requestLookup } from './request-record.ts'
 import { writeRequestHead } from './request-head.ts'
-import { interimHead, writeResponseHead } from './response-head.ts'
 import { splice } from './splice.ts'
 import type { Host, UpstreamCluster } from './upstream-cluster.ts'
+import type { Gone, ResponseSink, UpstreamStream } from './upstream-stream.ts'
 
 const maxRetainedBytes = 64 * 1024
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
-const crlf = Buffer.from('\r\n', 'latin1')
-const lastChunk = Buffer.from('0\r\n\r\n', 'latin1')
 
 export class UpstreamRequest implements PoolUser, ResponseSink {
   readonly #exchange: Exchange
   readonly #cluster: UpstreamCluster
   readonly #matched: RouteMatched
   readonly #action: ForwardAction
-  #pool: HttpPool | undefined
-  #upstream: HttpUpstream | undefined
+  #pool: Pool | undefined
+  #upstream: UpstreamStream | undefined
   /** What a new try would need of the body; undefined = too much to keep. */
   #retained: Buffer[] | undefined = []
   #retainedBytes = 0
@@ -36,7 +34,6 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
   #tried: Set<Host> | undefined
   #tryTimer: NodeJS.Timeout | undefined
   #startMs = 0
-  #rechunk = false
   #hashed: string | undefined
   /** Tells the client its new cookie. */
   #cookie: HeaderOps | undefined
@@ -63,7 +60,10 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
     host.active++
     if (this.#action.autoHostRewrite && host.endpoint.hostname !== '') exchange.authority = host.endpoint.hostname
     const authority = config.autoSni || config.autoSanValidation ? withoutPort(exchange.authority === '' ? exchange.view.authority : exchange.authority) : ''
-    this.#pool = core.upstreams.httpPool(this.#cluster, host, { authority, alpn: this.#matched.route.upstreamAlpn ?? http.upstreamAlpn, inbound: facts.inbound })
+    const http2 = config.http === 'http2' || (config.http === 'downstream' && exchange.connection.protocol === 'HTTP/2')
+    // Istio's sidecars don't offer extended CONNECT (RFC 8441) either.
+    if (http2 && exchange.upgrade !== '') return exchange.fail(failures.upgradeRefused)
+    this.#pool = core.upstreams.httpPool(this.#cluster, host, { authority, alpn: this.#matched.route.upstreamAlpn ?? http.upstreamAlpn, inbound: facts.inbound, http2 })
     this.#pool.acquire(this, fresh)
   }
 
@@ -81,16 +81,16 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
     return undefined
   }
 
-  onConnection(upstream: HttpUpstream, reused: boolean): void {
+  onConnection(upstream: UpstreamStream, reused: boolean): void {
     const exchange = this.#exchange
     if (exchange.over) {
-      this.#pool?.release(upstream)
+      this.#pool?.release(upstream, true)
       return
     }
     this.#upstream = upstream
     this.#reused = reused
     this.#startMs = performance.now()
-    const { tls, local } = upstream.transport
+    const { tls, local } = upstream
     exchange.upstreamTls = tls
     exchange.upstreamLocal = local
     exchange.upstreamPrincipal = tls?.peer?.principal ?? ''
@@ -98,20 +98,16 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
     const perTryMs = this.#action.retry?.perTryTimeoutMs ?? 0
     if (perTryMs > 0) this.#tryTimer = setTimeout(() => this.#failed({ kind: 'per-try-timeout' }, failures.perTryTimeout), perTryMs)
     this.#write(upstream)
-    exchange.connection.transport.resume()
+    exchange.connection.resume()
   }
 
-  /** The head and whatever of the body is here, in one write where it is small. */
-  #write(upstream: HttpUpstream): void {
+  /** The head and whatever of the body is here. */
+  #write(upstream: UpstreamStream): void {
     const exchange = this.#exchange
+    const { head, body, trailers } = exchange.connection
     buildRequestHead(exchange, this.#matched, { host: exchange.authority, mesh: !exchange.connection.facts.inbound && exchange.upstreamPrincipal !== '', attempt: exchange.attempts })
-    const body = this.#retained ?? []
-    const first = body[0]
-    if (body.length === 1 && first !== undefined && first.length <= maxRetainedBytes) upstream.transport.write(out.take(first, 0, first.length))
-    else {
-      upstream.transport.write(out.take())
-      for (const part of body) upstream.transport.write(part)
-    }
+    upstream.sendHead(this.#retained ?? [], body, head.chunked)
+    if (body.done) upstream.finish(trailers)
     if (this.#retainedBytes > maxRetainedBytes) this.#retained = undefined
   }
 
@@ -132,26 +128,31 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
   }
 
   send(part: Buffer): void {
-    const { transport } = this.#exchange.connection
+    const { connection } = this.#exchange
     this.retain(part)
     if (this.#upstream === undefined) {
-      if (this.#retainedBytes > maxRetainedBytes) transport.pause()
-    } else if (!this.#upstream.transport.write(part)) transport.pause()
+      if (this.#retainedBytes > maxRetainedBytes) connection.pause()
+    } else if (!this.#upstream.send(part)) connection.pause()
+  }
+
+  /** The request's body is whole. */
+  finish(): void {
+    this.#upstream?.finish(this.#exchange.connection.trailers)
   }
 
   resume(): void {
-    this.#upstream?.transport.resume()
+    this.#upstream?.resume()
   }
 
   onUpstreamDrain(): void {
     const { connection } = this.#exchange
     connection.touched = true
-    connection.transport.resume()
+    connection.resume()
   }
 
   onInterim(head: Head): void {
-    const { http, transport } = this.#exchange.connection
-    if (head.status !== 100 || http.proxy100Continue) transport.write(interimHead(head))
+    const { connection } = this.#exchange
+    if (head.status !== 100 || connection.http.proxy100Continue) connection.interim(head)
   }
 
   onHead(head: Head, body: Body, buf: Buffer, from: number, to: number): void {
@@ -172,91 +173,70 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
     exchange.details = 'via_upstream'
     exchange.answered = true
     this.#retained = undefined
-    const upstream = this.#upstream as HttpUpstream
-    const tunnel = upstream.tunnel
-    this.#rechunk = body.mode === 'close' && !tunnel
+    const upstream = this.#upstream as UpstreamStream
+    const tunnel = upstream.tunnel()
     const { route, target } = this.#matched
-    writeResponseHead({
+    const shape = {
       http,
       head,
       inbound: facts.inbound,
-      chunked: head.chunked || this.#rechunk,
-      close: !tunnel && (connection.leaving || connection.head.close || !connection.body.done),
-      upgrade: status === 101,
+      tunnel: tunnel !== undefined,
       serviceTimeMs: exchange.serviceTimeMs,
       metadata: facts.inbound && facts.tls?.peer !== undefined && connection.head.byId(H.peerMetadata) >= 0 ? core.ownMetadata : undefined,
       ops: [...(target === undefined ? [] : [target.responseHeaders]), route.responseHeaders, ...(this.#cookie === undefined ? [] : [this.#cookie]), ...(exchange.corsHeaders === undefined ? [] : [exchange.corsHeaders])],
-      lookup: (operator) => requestLookup(exchange, operator),
-    })
-    if (!this.#pass(buf, from, to, true)) upstream.transport.pause()
-    if (tunnel) this.#tunnel(upstream)
+      lookup: (operator: FormatOperator) => requestLookup(exchange, operator),
+    }
+    if (!connection.respond(shape, body, buf, from, to)) upstream.pause()
+    if (tunnel !== undefined) this.#tunnel(upstream, tunnel)
   }
 
   onBody(buf: Buffer, from: number, to: number): void {
-    this.#exchange.connection.touched = true
-    out.begin()
-    if (!this.#pass(buf, from, to, false)) this.#upstream?.transport.pause()
-  }
-
-  /** Writes what the writer holds and then the bytes, in as few writes as their size allows. */
-  #pass(buf: Buffer, from: number, to: number, withHead: boolean): boolean {
-    const { transport } = this.#exchange.connection
-    if (this.#rechunk && to > from) out.text(`${(to - from).toString(16)}\r\n`)
-    if (this.#rechunk && to > from && to - from <= maxRetainedBytes) {
-      out.bytes(buf, from, to)
-      out.text('\r\n')
-      return transport.write(out.take())
-    }
-    if (withHead && to - from <= maxRetainedBytes) return transport.write(out.take(buf, from, to))
-    if (withHead || this.#rechunk) transport.write(out.take())
-    const ok = transport.write(from === 0 && to === buf.length ? buf : buf.subarray(from, to))
-    return this.#rechunk ? transport.write(crlf) && ok : ok
+    if (!this.#exchange.connection.respondBytes(buf, from, to)) this.#upstream?.pause()
   }
 
   /** From here on bytes pass both ways untouched. */
-  #tunnel(upstream: HttpUpstream): void {
+  #tunnel(upstream: UpstreamStream, far: NonNullable<ReturnType<UpstreamStream['tunnel']>>): void {
     const exchange = this.#exchange
-    const { connection } = exchange
+    const near = exchange.connection.tunnel()
+    if (near === undefined) return exchange.breakOff('UPE', 'upgrade_failed')
     upstream.detach()
     this.#upstream = undefined
-    const early = connection.takeHeld()
-    if (early !== undefined) upstream.transport.write(early)
-    const spliced = splice(connection.transport, upstream.transport, (result) => {
+    if (near.early !== undefined) far.transport.write(near.early)
+    const spliced = splice(near.transport, far.transport, (result) => {
       if (result.broken === 'a') exchange.flag('DC')
-      upstream.onClose(undefined)
+      far.closed()
       exchange.end(true)
-      connection.onClose()
+      near.closed()
     })
     exchange.tunnelled(spliced)
   }
 
-  onResponseDone(): void {
+  onResponseDone(trailers: Trailers): void {
     const exchange = this.#exchange
     if (exchange.over) return
     const { connection } = exchange
-    if (this.#rechunk) connection.transport.write(lastChunk)
+    exchange.responseTrailers = trailers
+    connection.respondEnd(trailers)
     const upstream = this.#upstream
     const complete = connection.body.done
     this.#upstream = undefined
-    if (upstream !== undefined) {
-      if (!complete) upstream.reusable = false
-      this.#pool?.release(upstream)
-    }
+    if (upstream !== undefined) this.#pool?.release(upstream, complete)
     exchange.end(!complete || connection.head.close)
   }
 
-  onUpstreamGone(clean: boolean, protocolError: boolean, error: Error | undefined): void {
+  onUpstreamGone({ clean, why, error }: Gone): void {
     const exchange = this.#exchange
     if (exchange.over) return
     this.#upstream = undefined
-    if (exchange.answered) return exchange.breakOff(protocolError ? 'UPE' : 'UC', 'upstream_reset_after_response_started{connection_termination}')
+    const failure = goneFailure(why)
+    if (exchange.answered) return exchange.breakOff(failure.flag, failure.details.replace('before', 'after'))
     if (error !== undefined) exchange.upstreamReason = (error as NodeJS.ErrnoException).code ?? error.message
     // A pooled connection that the peer closed while we took it: nothing was lost, so once more, on a fresh one.
-    if (this.#reused && clean && !this.#replayed && this.#retained !== undefined && idempotent.has(exchange.connection.head.method)) {
+    if (this.#reused && clean && why === 'closed' && !this.#replayed && this.#retained !== undefined && idempotent.has(exchange.connection.head.method)) {
       this.#replayed = true
       return this.#again(true)
     }
-    this.#failed({ kind: 'reset', beforeRequest: false }, protocolError ? failures.protocolError : failures.connectionTermination)
+    this.#failed(why === 'refused' ? { kind: 'refused-stream' } : { kind: 'reset', beforeRequest: false }, failure)
   }
 
   #again(fresh: boolean): void {
@@ -301,10 +281,7 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
     const upstream = this.#upstream
     this.#upstream = undefined
     this.#pool?.cancel(this)
-    if (upstream === undefined) return
-    upstream.detach()
-    upstream.reusable = false
-    upstream.transport.destroy()
+    upstream?.abort()
   }
 
   /** The exchange is over. */

@@ -7,7 +7,8 @@ import { KithError } from '#lib/errors.ts'
 import type { Logger } from '#lib/log.ts'
 import type { Dialler } from './dial.ts'
 import { HttpUpstream } from './http-upstream.ts'
-import type { HttpPool, PoolFailure } from './http-pool.ts'
+import type { Pool, PoolFailure } from './http-pool.ts'
+import { connectHttp2 } from './http2/upstream.ts'
 import type { TlsClients, TlsTarget } from './tls-client.ts'
 import { SocketTransport, type TlsFacts, type Transport } from './transport.ts'
 import { UpstreamCluster, type Host } from './upstream-cluster.ts'
@@ -19,7 +20,11 @@ export interface Guise {
   /** Overrides the TLS context's. */
   readonly alpn: readonly string[] | undefined
   readonly inbound: boolean
+  /** What will be spoken. */
+  readonly http2: boolean
 }
+
+type Opened = (failure: PoolFailure | undefined, socket: Socket | undefined, facts: TlsFacts | undefined) => void
 
 const noAlpn: readonly string[] = []
 
@@ -98,18 +103,28 @@ export class Upstreams {
   }
 
   /** The pool that serves requests to this host in this guise. */
-  httpPool(cluster: UpstreamCluster, host: Host, guise: Guise): HttpPool {
+  httpPool(cluster: UpstreamCluster, host: Host, guise: Guise): Pool {
     const target = this.#target(cluster, host, guise)
-    const make = (): HttpPool =>
-      cluster.newPool({
-        nowMs: () => performance.now(),
-        open: (done, onClosed) =>
-          this.open(cluster, host, guise, (failure, transport) => {
-            if (transport === undefined) return done(failure, undefined)
-            done(undefined, new HttpUpstream(transport, performance.now(), onClosed))
-          }),
-      })
-    return target === undefined ? host.pool('', noAlpn, '', make) : host.pool(target.sni, target.alpn, target.dnsName, make)
+    const nowMs = (): number => performance.now()
+    const make = (): Pool =>
+      guise.http2
+        ? cluster.newHttp2Pool({
+            nowMs,
+            open: (done, onClosed) =>
+              this.#open(cluster, host, guise, (failure, socket, facts) => {
+                if (socket === undefined) return done(failure, undefined)
+                done(undefined, connectHttp2(socket, { facts, config: cluster.config, openedMs: nowMs(), onClosed, onBug: this.#onBug }))
+              }),
+          })
+        : cluster.newPool({
+            nowMs,
+            open: (done, onClosed) =>
+              this.open(cluster, host, guise, (failure, transport) => {
+                if (transport === undefined) return done(failure, undefined)
+                done(undefined, new HttpUpstream(transport, nowMs(), onClosed))
+              }),
+          })
+    return target === undefined ? host.pool('', noAlpn, '', guise.http2, make) : host.pool(target.sni, target.alpn, target.dnsName, guise.http2, make)
   }
 
   #target(cluster: UpstreamCluster, host: Host, guise: Guise): TlsTarget | undefined {
@@ -118,11 +133,12 @@ export class Upstreams {
     const { config } = cluster
     const sni = tls.sni === '' && config.autoSni ? guise.authority : tls.sni
     const dnsName = config.autoSanValidation && (tls.validation?.sans.length ?? 0) === 0 ? guise.authority : ''
-    return { tls, sni, alpn: this.#served(guise.alpn ?? tls.alpn), dnsName, endpoint: host.key }
+    return { tls, sni, alpn: this.#served(guise.alpn ?? tls.alpn, guise.http2), dnsName, endpoint: host.key }
   }
 
-  /** HTTP/2 is not spoken upstream yet, and Istio's TCP metadata exchange never: neither is offered. */
-  #served(alpn: readonly string[]): readonly string[] {
+  /** Istio's TCP metadata exchange is never spoken, HTTP/2 only where it was meant: what isn't spoken isn't offered. */
+  #served(alpn: readonly string[], http2: boolean): readonly string[] {
+    if (http2) return alpn
     let served = this.#alpnServed.get(alpn)
     if (served === undefined) this.#alpnServed.set(alpn, (served = alpn.filter((p) => p !== 'h2' && p !== 'istio-h2' && p !== 'istio-peer-exchange')))
     return served
@@ -130,22 +146,26 @@ export class Upstreams {
 
   /** A connected transport, after its handshake. Calls back once; never throws. */
   open(cluster: UpstreamCluster, host: Host, guise: Guise, done: (failure: PoolFailure | undefined, transport: Transport | undefined) => void): void {
+    this.#open(cluster, host, guise, (failure, socket, facts) => done(failure, socket === undefined ? undefined : new SocketTransport(socket, this.#onBug, facts)))
+  }
+
+  #open(cluster: UpstreamCluster, host: Host, guise: Guise, done: Opened): void {
     const { config } = cluster
     const startMs = performance.now()
     const fail = (error: NodeJS.ErrnoException | undefined, what: string): void => {
       const timedOut = error?.code === 'ETIMEDOUT' || error?.code === 'TLS_TIMEOUT'
       const reason = error instanceof KithError || what === 'tls' ? `TLS_error: ${error?.message ?? ''}` : (error?.code ?? '')
       if (what === 'tls') this.#log.warn({ cluster: config.name, endpoint: host.key, error: error?.message, rule: config.metadata.rule, source: config.metadata.source }, 'upstream tls failed')
-      done(error?.code === 'SECRET_MISSING' || error?.code === 'FILE_UNREADABLE' ? { kind: 'secret', reason: error.message } : { kind: 'connect', timedOut, reason }, undefined)
+      done(error?.code === 'SECRET_MISSING' || error?.code === 'FILE_UNREADABLE' ? { kind: 'secret', reason: error.message } : { kind: 'connect', timedOut, reason }, undefined, undefined)
     }
     const keepaliveMs = config.keepalive?.timeMs
     this.#dialler.dial({ to: host.endpoint, bindAddress: config.bindAddress, inbound: guise.inbound, timeoutMs: config.connectTimeoutMs, keepaliveMs }, (error, socket) => {
       if (error !== undefined) return fail(error, 'connect')
       const target = this.#target(cluster, host, guise)
-      if (target === undefined) return done(undefined, new SocketTransport(socket, this.#onBug))
+      if (target === undefined) return done(undefined, socket, undefined)
       this.#handshake(socket, target, Math.max(1, config.connectTimeoutMs - (performance.now() - startMs)), (tlsError, tlsSocket, facts) => {
         if (tlsError !== undefined || tlsSocket === undefined) fail(tlsError as NodeJS.ErrnoException, 'tls')
-        else done(undefined, new SocketTransport(tlsSocket, this.#onBug, facts))
+        else done(undefined, tlsSocket, facts)
       })
     })
   }

@@ -1,8 +1,8 @@
-// Where a message's body ends: by length, by chunks, by the end of the connection, or there is none.
+// Where a message's body ends: by length, by chunks, by the end of the connection, by its HTTP/2 stream, or there is none.
 // Law: bytes pass through as they came, once their framing has been checked; a framing that could be read in two ways is an error.
 import { tokenChar } from './names.ts'
 
-type Mode = 'none' | 'length' | 'chunked' | 'close'
+type Mode = 'none' | 'length' | 'chunked' | 'close' | 'stream'
 
 const S = { size: 0, extension: 1, sizeLf: 2, data: 3, dataCr: 4, dataLf: 5, lineStart: 6, trailerName: 7, trailerValue: 8, trailerLf: 9, lastLf: 10 } as const
 
@@ -10,6 +10,11 @@ const maxTrailerBytes = 16 * 1024
 const maxExtensionBytes = 256
 /** Fields that would change how the message was read, had they stood in its head; a forged identity too. */
 const forbiddenTrailers = /^(?:content-length|transfer-encoding|host|connection|te|trailer|upgrade|expect|authorization|cookie|set-cookie|content-type|content-encoding|content-range|cache-control|x-forwarded-.*|x-envoy-.*|x-request-id)$/
+
+/** Whether a field may stand behind a body. */
+export function mayTrail(name: string): boolean {
+  return !forbiddenTrailers.test(name.toLowerCase())
+}
 
 export class Body {
   mode: Mode = 'none'
@@ -22,6 +27,10 @@ export class Body {
   #digits = 0
   #line = 0
   #name = ''
+  #value = ''
+  /** Where somebody wants a chunked body without its framing: each run of payload, and `trailers` as name and value in turn. */
+  onPayload: ((buf: Buffer, from: number, to: number) => void) | undefined
+  trailers: string[] | undefined
 
   none(): void {
     this.mode = 'none'
@@ -47,6 +56,13 @@ export class Body {
     this.#line = 0
   }
 
+  /** Its frames say where it ends: whoever reads them sets `done`. */
+  stream(): void {
+    this.none()
+    this.mode = 'stream'
+    this.done = false
+  }
+
   untilClose(): void {
     this.none()
     this.mode = 'close'
@@ -64,6 +80,7 @@ export class Body {
       case 'none':
         return from
       case 'close':
+      case 'stream':
         this.bytes += to - from
         return to
       case 'length': {
@@ -85,6 +102,7 @@ export class Body {
         const n = Math.min(this.#left, to - i)
         this.#left -= n
         this.bytes += n
+        if (this.onPayload !== undefined) this.onPayload(buf, i, i + n)
         i += n
         if (this.#left === 0) this.#state = S.dataCr
         continue
@@ -150,12 +168,16 @@ export class Body {
       case S.trailerName:
         if (c === 0x3a) {
           this.#state = S.trailerValue
-          return !forbiddenTrailers.test(this.#name.toLowerCase())
+          this.#value = ''
+          return mayTrail(this.#name)
         }
         this.#name += String.fromCharCode(c)
         return tokenChar[c] === 1
       case S.trailerValue:
-        if (c === 0x0d) this.#state = S.trailerLf
+        if (c === 0x0d) {
+          this.#state = S.trailerLf
+          if (this.onPayload !== undefined) (this.trailers ??= []).push(this.#name.toLowerCase(), this.#value.trim())
+        } else if (this.onPayload !== undefined) this.#value += String.fromCharCode(c)
         return c === 0x0d || c === 0x09 || (c >= 0x20 && c !== 0x7f)
       case S.trailerLf:
         this.#state = S.lineStart

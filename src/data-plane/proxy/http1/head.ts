@@ -25,8 +25,8 @@ export class Head {
   reasonEnd = 0
   count = 0
   /** name start, name end, value start, value end of each header. */
-  readonly at: Int32Array = new Int32Array(4 * maxHeaderLines)
-  readonly ids: Uint8Array = new Uint8Array(maxHeaderLines)
+  readonly at: Int32Array
+  readonly ids: Uint8Array
   /** -1 = none. */
   contentLength = -1
   chunked = false
@@ -38,6 +38,12 @@ export class Head {
   error: HeadError | undefined
   /** `connection: a, b` names headers that end here. */
   #nominates = false
+
+  /** `lines`: how many headers it can hold. */
+  constructor(lines = maxHeaderLines) {
+    this.at = new Int32Array(4 * lines)
+    this.ids = new Uint8Array(lines)
+  }
 
   valueAt(i: number): string {
     return this.buf.toString('latin1', this.at[4 * i + 2], this.at[4 * i + 3])
@@ -115,7 +121,7 @@ export class Head {
     this.authorityStart = -1
     this.error = undefined
     const lines = response ? this.#statusLine(from) : this.#requestLine(from)
-    if (lines < 0 || !this.#headers(lines, blank + 2, Math.min(maxHeaders, maxHeaderLines)) || !this.#semantics(response)) return -1
+    if (lines < 0 || !this.#headers(lines, blank + 2, Math.min(maxHeaders, this.ids.length)) || !this.#semantics(response)) return -1
     return this.end
   }
 

@@ -1,0 +1,91 @@
+// One HTTP/2 connection from a downstream: streams side by side, each an Exchange of its own. Law: what a peer may ask for stands in limits.ts; whatever it does ends its stream or its connection, never the proxy.
+import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import type { Socket } from 'node:net'
+import type { HttpConnection } from '#engine'
+import type { ConnectionFactsSeen, Core, Live } from '../core.ts'
+import { connectionWindow, serverOptions } from './limits.ts'
+import { Http2ServerStream } from './server-stream.ts'
+
+/** How long streams outlive the chain that let them in: Istio's drain time. */
+const drainMs = 45_000
+/** A peer that never answers the PING behind our notice. */
+const noticeMs = 1000
+/** A GOAWAY that only announces: streams that are on their way are still served. */
+const anyStream = 2 ** 31 - 1
+
+export class Http2ServerConnection implements Live {
+  readonly core: Core
+  readonly facts: ConnectionFactsSeen
+  readonly http: HttpConnection
+  leaving = false
+  readonly #session: ServerHttp2Session
+  readonly #streams = new Set<Http2ServerStream>()
+  #lastMs = performance.now()
+
+  constructor(core: Core, facts: ConnectionFactsSeen, http: HttpConnection, socket: Socket) {
+    this.core = core
+    this.facts = facts
+    this.http = http
+    core.live.add(this)
+    this.#session = performServerHandshake(socket, serverOptions(http.maxHeaderBytes, http.maxHeaders, http.maxStreams))
+    this.#session.setLocalWindowSize(connectionWindow)
+    this.#session.on('stream', (stream, _headers, flags, raw) => this.#begin(stream, flags, raw))
+    this.#session.on('error', (error) => this.#broken(error))
+    this.#session.on('close', () => core.live.delete(this))
+    if (core.draining) this.drain()
+  }
+
+  #begin(stream: ServerHttp2Stream, flags: number, raw: readonly string[]): void {
+    stream.on('error', () => {})
+    try {
+      const one = new Http2ServerStream(this, stream)
+      this.#streams.add(one)
+      stream.once('close', () => this.#end(one))
+      one.start(raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0)
+    } catch (error) {
+      this.core.onBug(error)
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    }
+  }
+
+  #end(stream: Http2ServerStream): void {
+    this.#streams.delete(stream)
+    this.#lastMs = performance.now()
+    stream.closed()
+  }
+
+  #broken(error: NodeJS.ErrnoException): void {
+    if (error.code === 'ECONNRESET' || error.code === 'EPIPE') return
+    this.core.metrics.count('kith_downstream_protocol_errors_total', `direction="${this.facts.inbound ? 'inbound' : 'outbound'}",details="http2.codec_error"`)
+    this.core.log.debug({ error: error.message, peer: this.facts.remote.address }, 'http/2 connection broken')
+  }
+
+  sweep(nowMs: number): void {
+    for (const stream of this.#streams) stream.sweep(nowMs)
+    if (this.#streams.size === 0 && this.http.idleTimeoutMs > 0 && nowMs - this.#lastMs > this.http.idleTimeoutMs) this.drain()
+  }
+
+  /** Announces, waits until the peer has heard it, then takes no more: no stream is refused that the peer opened in good faith. */
+  drain(): void {
+    if (this.leaving) return
+    this.leaving = true
+    const session = this.#session
+    if (session.closed || session.destroyed) return
+    const last = (): void => {
+      clearTimeout(timer)
+      if (!session.destroyed) session.close()
+    }
+    const timer = setTimeout(last, noticeMs)
+    session.goaway(constants.NGHTTP2_NO_ERROR, anyStream)
+    session.ping(last)
+  }
+
+  chainGone(): void {
+    this.drain()
+    setTimeout(() => this.destroy(), drainMs).unref()
+  }
+
+  destroy(): void {
+    this.#session.destroy()
+  }
+}

@@ -1,0 +1,183 @@
+// One request on an HTTP/2 connection to an upstream. Law: the sink hears exactly one end; what it no longer wants is reset, so that the server stops working for it.
+import { constants, type ClientHttp2Stream } from 'node:http2'
+import type { SocketAddress } from '#engine'
+import type { Trailers } from '../downstream.ts'
+import { Body } from '../http1/body.ts'
+import type { TlsFacts } from '../transport.ts'
+import type { Gone, ResponseSink, UpstreamStream } from '../upstream-stream.ts'
+import { Dechunker } from './dechunk.ts'
+import { responseHead, takePairs, trailerObject } from './heads.ts'
+import type { Http2Upstream } from './upstream.ts'
+
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } = constants
+const nothing = Buffer.alloc(0)
+
+export class Http2UpstreamStream implements UpstreamStream {
+  readonly #connection: Http2Upstream
+  readonly #body = new Body()
+  #stream: ClientHttp2Stream | undefined
+  #sink: ResponseSink | undefined
+  #dechunker: Dechunker | undefined
+  #requestTrailers: Trailers
+  #trailers: Trailers
+  #sent = false
+  #answered = false
+  #length = -1
+  #given = true
+
+  constructor(connection: Http2Upstream) {
+    this.#connection = connection
+  }
+
+  get tls(): TlsFacts | undefined {
+    return this.#connection.tls
+  }
+
+  get local(): SocketAddress {
+    return this.#connection.local
+  }
+
+  get unused(): boolean {
+    return this.#stream === undefined
+  }
+
+  begin(sink: ResponseSink): void {
+    this.#sink = sink
+  }
+
+  sendHead(body: readonly Buffer[], source: Body): void {
+    const bare = source.mode === 'none' || (source.mode === 'length' && source.done && body.length === 0)
+    const trails = source.mode === 'stream' || source.mode === 'chunked'
+    const stream = this.#connection.session.request(takePairs(false), { endStream: bare, waitForTrailers: trails })
+    this.#stream = stream
+    this.#sent = bare
+    stream.on('error', () => {})
+    stream.once('close', () => this.#guarded(() => this.#closed()))
+    stream.on('headers', (_headers, _flags, raw?: readonly string[]) => this.#guarded(() => this.#interim(raw ?? [])))
+    stream.once('response', (_headers, flags, raw) => this.#guarded(() => this.#response(raw, (flags & NGHTTP2_FLAG_END_STREAM) !== 0)))
+    stream.once('trailers', (_headers, _flags, raw?: readonly string[]) => (this.#trailers = raw))
+    if (bare) return
+    stream.on('drain', () => this.#guarded(() => this.#sink?.onUpstreamDrain()))
+    if (trails) stream.once('wantTrailers', () => this.#guarded(() => stream.closed || stream.sendTrailers(trailerObject(this.#requestTrailers))))
+    if (source.mode === 'chunked') this.#dechunker = new Dechunker((payload) => stream.write(payload))
+    for (const part of body) this.send(part)
+  }
+
+  #guarded(act: () => void): void {
+    try {
+      act()
+    } catch (error) {
+      this.#connection.onBug(error)
+      this.#stream?.close(NGHTTP2_INTERNAL_ERROR)
+    }
+  }
+
+  send(part: Buffer): boolean {
+    const stream = this.#stream
+    if (stream === undefined || stream.closed || this.#sent) return true
+    if (this.#dechunker === undefined) return part.length === 0 || stream.write(part)
+    this.#dechunker.take(part, 0, part.length)
+    return !stream.writableNeedDrain
+  }
+
+  finish(trailers: Trailers): void {
+    if (this.#sent) return
+    this.#sent = true
+    this.#requestTrailers = this.#dechunker?.trailers ?? trailers
+    this.#stream?.end()
+  }
+
+  #interim(raw: readonly string[]): void {
+    const head = this.#answered ? undefined : responseHead(raw, false)
+    if (head === undefined || head.status === 101) this.#malformed()
+    else this.#sink?.onInterim(head)
+  }
+
+  #response(raw: readonly string[], ended: boolean): void {
+    const sink = this.#sink
+    const stream = this.#stream as ClientHttp2Stream
+    if (sink === undefined) return
+    const head = responseHead(raw, ended)
+    if (head === undefined || head.status < 200) return this.#malformed()
+    this.#answered = true
+    this.#length = head.contentLength
+    if (ended) this.#body.none()
+    else this.#body.stream()
+    sink.onHead(head, this.#body, nothing, 0, 0)
+    if (this.#sink === undefined) return
+    if (ended) return this.#done()
+    stream.on('data', (chunk: Buffer) => this.#guarded(() => this.#bytes(chunk)))
+    stream.on('end', () => this.#guarded(() => this.#ended()))
+  }
+
+  #bytes(chunk: Buffer): void {
+    this.#body.take(chunk, 0, chunk.length)
+    this.#sink?.onBody(chunk, 0, chunk.length)
+  }
+
+  #ended(): void {
+    const stream = this.#stream as ClientHttp2Stream
+    // A reset reads as an end too.
+    if (stream.rstCode !== NGHTTP2_NO_ERROR || this.#connection.lost) return
+    if (this.#length >= 0 && this.#body.bytes !== this.#length) return this.#malformed()
+    this.#body.done = true
+    this.#done()
+  }
+
+  #done(): void {
+    const sink = this.#sink
+    this.#sink = undefined
+    sink?.onResponseDone(this.#trailers)
+  }
+
+  #malformed(): void {
+    const sink = this.#sink
+    this.#sink = undefined
+    this.#stream?.close(NGHTTP2_PROTOCOL_ERROR)
+    sink?.onUpstreamGone({ clean: false, why: 'protocol-error', error: undefined })
+  }
+
+  #closed(): void {
+    this.#giveBack()
+    const sink = this.#sink
+    this.#sink = undefined
+    sink?.onUpstreamGone({ clean: !this.#answered, why: this.#why(), error: this.#connection.error })
+  }
+
+  #why(): Gone['why'] {
+    const code = this.#stream?.rstCode
+    if (code === NGHTTP2_REFUSED_STREAM) return 'refused'
+    if (this.#connection.lost) return 'closed'
+    return code === NGHTTP2_PROTOCOL_ERROR ? 'protocol-error' : 'reset'
+  }
+
+  #giveBack(): void {
+    if (!this.#given) return
+    this.#given = false
+    this.#connection.closed(performance.now())
+  }
+
+  pause(): void {
+    this.#stream?.pause()
+  }
+
+  resume(): void {
+    this.#stream?.resume()
+  }
+
+  detach(): void {
+    this.#sink = undefined
+  }
+
+  abort(): void {
+    this.#sink = undefined
+    const stream = this.#stream
+    if (stream === undefined) return this.#giveBack()
+    stream.resume()
+    stream.close(NGHTTP2_CANCEL)
+  }
+
+  tunnel(): undefined {
+    return undefined
+  }
+}

@@ -1,0 +1,120 @@
+// One HTTP/2 connection to an upstream, shared by as many requests as both ends allow. Law: a connection that the peer has said goodbye to, or that is old enough, gets no new stream; those under way go on.
+import { connect, type ClientHttp2Session } from 'node:http2'
+import type { Socket } from 'node:net'
+import { plainAddress, type RuntimeCluster, type SocketAddress } from '#engine'
+import type { TlsFacts } from '../transport.ts'
+import { clientOptions, connectionWindow, maxConcurrentStreams } from './limits.ts'
+import { Http2UpstreamStream } from './upstream-stream.ts'
+
+export interface Http2UpstreamOptions {
+  readonly facts: TlsFacts | undefined
+  readonly config: RuntimeCluster
+  readonly openedMs: number
+  readonly onClosed: (connection: Http2Upstream) => void
+  readonly onBug: (error: unknown) => void
+}
+
+/** Over a connected socket, after its handshake. */
+export function connectHttp2(socket: Socket, options: Http2UpstreamOptions): Http2Upstream {
+  return new Http2Upstream(socket, options)
+}
+
+export class Http2Upstream {
+  readonly tls: TlsFacts | undefined
+  readonly local: SocketAddress
+  readonly openedMs: number
+  readonly onBug: (error: unknown) => void
+  requests = 0
+  active = 0
+  idleSinceMs: number
+  /** A stream has ended: there may be room for another. */
+  onRoom: () => void = () => {}
+  error: Error | undefined
+  readonly session: ClientHttp2Session
+  readonly #socket: Socket
+  readonly #config: RuntimeCluster
+  #peerStreams = maxConcurrentStreams
+  #going = false
+  #pingedMs: number
+  #pingWaits = false
+
+  constructor(socket: Socket, { facts, config, openedMs, onClosed, onBug }: Http2UpstreamOptions) {
+    this.tls = facts
+    this.local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
+    this.openedMs = this.idleSinceMs = this.#pingedMs = openedMs
+    this.onBug = onBug
+    this.#socket = socket
+    this.#config = config
+    this.session = connect('http://upstream', { ...clientOptions(), createConnection: () => socket })
+    this.session.setLocalWindowSize(connectionWindow)
+    this.session.on('remoteSettings', (settings) => (this.#peerStreams = settings.maxConcurrentStreams ?? maxConcurrentStreams))
+    this.session.on('goaway', () => (this.#going = true))
+    this.session.on('error', (error) => (this.error ??= error))
+    this.session.on('close', () => {
+      this.#going = true
+      onClosed(this)
+    })
+  }
+
+  /** The transport is gone, with whatever was on it. */
+  get lost(): boolean {
+    return this.#socket.destroyed || this.session.destroyed
+  }
+
+  /** No new streams. */
+  get going(): boolean {
+    return this.#going || this.session.closed || this.session.destroyed
+  }
+
+  get room(): boolean {
+    return !this.going && this.active < Math.min(this.#peerStreams, this.#config.http2?.maxConcurrentStreams ?? maxConcurrentStreams)
+  }
+
+  open(): Http2UpstreamStream {
+    this.requests++
+    this.active++
+    const { maxRequestsPerConnection: most } = this.#config
+    if (most > 0 && this.requests >= most) this.#going = true
+    return new Http2UpstreamStream(this)
+  }
+
+  /** One of its streams has closed, or was never used. */
+  closed(nowMs: number): void {
+    this.active--
+    this.idleSinceMs = nowMs
+    if (this.#going && this.active === 0) this.session.close()
+    this.onRoom()
+  }
+
+  /** Too old, or idle too long. */
+  sweep(nowMs: number): void {
+    const { idleTimeoutMs, maxConnectionMs } = this.#config
+    if (maxConnectionMs > 0 && nowMs - this.openedMs >= maxConnectionMs) this.retire()
+    else if (this.active === 0 && idleTimeoutMs > 0 && nowMs - this.idleSinceMs >= idleTimeoutMs) this.retire()
+    else this.#ping(nowMs)
+  }
+
+  /** connection_keepalive: a peer that doesn't answer within its time is gone. */
+  #ping(nowMs: number): void {
+    const keepalive = this.#config.http2?.keepalive
+    if (keepalive === undefined || keepalive.intervalMs === 0 || this.going) return
+    if (this.#pingWaits) {
+      if (nowMs - this.#pingedMs >= keepalive.timeoutMs) this.destroy()
+      return
+    }
+    if (nowMs - this.#pingedMs < keepalive.intervalMs) return
+    this.#pingedMs = nowMs
+    this.#pingWaits = true
+    this.session.ping(() => (this.#pingWaits = false))
+  }
+
+  retire(): void {
+    this.#going = true
+    if (this.active === 0) this.session.close()
+  }
+
+  destroy(): void {
+    this.session.destroy()
+    this.#socket.destroy()
+  }
+}
