@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { namespacesRefused } from '../scenario/fixtures/lane.ts'
 import { needsEnvoy } from './fixtures/envoy-binary.ts'
 
-test('a sidecar with Envoy in the proxy’s place is ready, renews, and hears of a policy', (t) => {
+test('a sidecar with Envoy in the proxy’s place is ready, renews, hears of a policy and of another root', (t) => {
   const binary = needsEnvoy(t)
   if (binary === undefined) return
   const refused = namespacesRefused()
@@ -15,8 +15,9 @@ test('a sidecar with Envoy in the proxy’s place is ready, renews, and hears of
   const program = fileURLToPath(new URL('fixtures/envoy-sidecar.ts', import.meta.url))
   const run = spawnSync('unshare', [...rootless, '-n', '-p', '--fork', '--kill-child', process.execPath, '--disable-warning=ExperimentalWarning', program, binary], { encoding: 'utf8', timeout: 60_000 })
   assert.equal(run.status, 0, run.stderr)
-  const seen = JSON.parse(run.stdout.trim().split('\n').at(-1) ?? '') as { listeners: string[]; serials: number; strict: boolean; expiry: boolean; complaints: string[] }
+  const seen = JSON.parse(run.stdout.trim().split('\n').at(-1) ?? '') as { listeners: string[]; serials: number; announced: boolean; rootsAtOnce: number; strict: boolean; expiry: boolean; complaints: string[] }
   assert.deepEqual(seen.complaints, [])
   assert.ok(['0.0.0.0_8000', 'prometheus', 'virtualInbound', 'virtualOutbound'].every((l) => seen.listeners.includes(l)), seen.listeners.join(' '))
+  assert.deepEqual([seen.announced, seen.rootsAtOnce], [true, 2], 'of another authority it hears at once, and trusts both meanwhile')
   assert.ok(seen.serials >= 3 && seen.strict && seen.expiry)
 })

@@ -2,12 +2,10 @@
 import type { Logger } from '#lib/log.ts'
 import { startProxy } from '#proxy'
 import type { DataPlane } from './data-plane.ts'
+import { announcements } from './announced.ts'
 import { DiscoveryClient } from './discovery-client.ts'
 import { nodeId, xdsNode, type AgentSettings } from './environment.ts'
-import type { WorkloadCertificate } from './rotation.ts'
-import { isOutdated } from './trust-change.ts'
-
-const outdatedAgainMs = 3000
+import { trustedRoots } from './trust-change.ts'
 
 export async function startKithDataPlane(settings: AgentSettings, log: Logger, proxyLog: Logger, onQuit: () => void, onOutdated: () => void): Promise<DataPlane> {
   const { pod, namespace, workload, serviceAccount, labels, cluster, trustDomain, owner, address, portBase, dialMap, mark, fileRoot } = settings
@@ -17,17 +15,10 @@ export async function startKithDataPlane(settings: AgentSettings, log: Logger, p
     ...(portBase === undefined ? {} : { ports: { admin: portBase, prometheus: portBase + 3 } }), ...(mark === undefined ? {} : { mark }), ...(fileRoot === undefined ? {} : { fileRoot }), log: proxyLog, onQuit,
   })
   let configured = false
-  let current: WorkloadCertificate | undefined
-  let announced = ''
-  let again: NodeJS.Timeout | undefined
+  const announced = announcements(onOutdated, log)
   const discovery = new DiscoveryClient({
-    address: settings.discoveryAddress, serverName: settings.discoveryName, node: xdsNode(settings), certificate: () => current as WorkloadCertificate, proxy, log, pick: Math.random,
-    onTrust(roots) {
-      announced = roots
-      if (current === undefined || !isOutdated(current, roots)) return
-      log.info({}, 'the control plane trusts other roots or another authority')
-      onOutdated()
-    },
+    address: settings.discoveryAddress, serverName: settings.discoveryName, node: xdsNode(settings), certificate: announced.shown, proxy, log, pick: Math.random,
+    onTrust: announced.heard,
     onConfigured() {
       configured = true
       log.info({ identity: `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}` }, 'ready')
@@ -35,13 +26,10 @@ export async function startKithDataPlane(settings: AgentSettings, log: Logger, p
   })
   return {
     certificate(c) {
-      current = c
-      proxy.setSecret('ROOTCA', { kind: 'trust', roots: c.roots })
+      announced.certificate(c)
+      proxy.setSecret('ROOTCA', { kind: 'trust', roots: trustedRoots(c) })
       proxy.setSecret('default', { kind: 'certificate', chain: c.chain, key: c.key })
       discovery.reconnect()
-      // It was under way when that was said, or another replica of the control plane gave it, which has not heard.
-      clearTimeout(again)
-      if (isOutdated(c, announced)) again = setTimeout(onOutdated, outdatedAgainMs)
     },
     begin: () => discovery.start(),
     ready: () => configured && proxy.ready(),
@@ -50,7 +38,7 @@ export async function startKithDataPlane(settings: AgentSettings, log: Logger, p
     connections: () => proxy.connections().downstream,
     async end() {
       configured = false
-      clearTimeout(again)
+      announced.end()
       discovery.stop()
       await proxy.stop()
     },

@@ -3,15 +3,15 @@ import { readFile } from 'node:fs/promises'
 
 const everyMs = 10_000
 
-/** `onChange` gets the new text; a file that is not there, or empty, is no change. */
-export function followFile(path: string, onChange: (text: string) => void, intervalMs = everyMs): { stop(): void } {
+/** `onChange` gets the text, first as it is, then each time it is another; a file that is not there, or empty, is no change. */
+export function followFile(path: string, onChange: (text: string, isFirst: boolean) => void, intervalMs = everyMs): { stop(): void } {
   let last: string | undefined
   const look = async (): Promise<void> => {
     const text = await readFile(path, 'utf8').catch(() => '')
     if (text === '' || text === last) return
     const first = last === undefined
     last = text
-    if (!first) onChange(text)
+    onChange(text, first)
   }
   void look()
   const timer = setInterval(() => void look(), intervalMs)

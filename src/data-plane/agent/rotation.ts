@@ -9,8 +9,10 @@ export interface WorkloadCertificate {
   /** PEM, leaf first, without roots. */
   readonly chain: string
   readonly key: Secret<string>
-  /** PEM. */
+  /** PEM, as the CA gave them. */
   readonly roots: string
+  /** PEM of roots that the pod's mount has: they count beside those of the CA, which may be silent while others are made known. */
+  readonly mounted?: string
   readonly notBeforeMs: number
   readonly notAfterMs: number
 }

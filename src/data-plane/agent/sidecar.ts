@@ -1,6 +1,6 @@
 // What stands beside the application, built by hand: certificate first, then configuration into the proxy, then ready.
 import type { Logger } from '#lib/log.ts'
-import { formatSpiffeId } from '#identity'
+import { formatSpiffeId, parseTrustBundle } from '#identity'
 import { serveAgentPort } from './agent-port.ts'
 import { requestCertificate } from './ca-client.ts'
 import type { DataPlane } from './data-plane.ts'
@@ -35,13 +35,15 @@ export async function startSidecar(settings: AgentSettings, log: Logger, onQuit:
   const gate = options.gate ?? new ReadinessGate()
   const identity = formatSpiffeId(settings)
   let plane: DataPlane | undefined
+  let mounted = ''
+  const hand = (c: WorkloadCertificate): void => plane?.certificate({ ...c, mounted })
   const rotation: Rotation = new Rotation({
     identity, trustDomain: settings.trustDomain,
     fetch: async () => {
       const { key, csr } = await makeKeyAndRequest(identity)
       return { key, chain: await requestCertificate(settings, csr, rotation.current?.roots) }
     },
-    onCertificate: (c) => plane?.certificate(c), now: Date.now, pick: Math.random, log,
+    onCertificate: hand, now: Date.now, pick: Math.random, log,
   })
   // While the certificate is asked for, the proxy is loaded: most of a sidecar's start is one of the two.
   const first = rotation.start()
@@ -50,9 +52,13 @@ export async function startSidecar(settings: AgentSettings, log: Logger, onQuit:
     throw error
   })
   plane = started
-  if (rotation.current !== undefined) plane.certificate(rotation.current)
-  const roots = followFile(settings.rootPath, () => {
-    log.info({}, 'the mesh’s root certificates have changed')
+  if (rotation.current !== undefined) hand(rotation.current)
+  const roots = followFile(settings.rootPath, (text, isFirst) => {
+    if (!isFirst) log.info({}, 'the mesh’s root certificates have changed')
+    mounted = readableRoots(text, log)
+    if (isFirst) return
+    // What is mounted counts at once: the CA may be known by it alone, and silent until all know it.
+    if (rotation.current !== undefined) hand(rotation.current)
     rotation.renewNow()
   })
   let ending = false
@@ -96,8 +102,18 @@ export async function startSidecar(settings: AgentSettings, log: Logger, onQuit:
 
 /** Each data plane is loaded only where it runs: a sidecar shall be small. */
 async function startDataPlane(settings: AgentSettings, log: Logger, proxyLog: Logger, onQuit: () => void, onOutdated: () => void): Promise<DataPlane> {
-  if (settings.proxy === 'envoy') return (await import('./envoy/envoy-data-plane.ts')).startEnvoyDataPlane(settings, log, onQuit)
+  if (settings.proxy === 'envoy') return (await import('./envoy/envoy-data-plane.ts')).startEnvoyDataPlane(settings, log, onQuit, onOutdated)
   return (await import('./kith-data-plane.ts')).startKithDataPlane(settings, log, proxyLog, onQuit, onOutdated)
+}
+
+/** A spoilt mount counts nothing, and the agent goes on. */
+function readableRoots(text: string, log: Logger): string {
+  try {
+    return parseTrustBundle(text).pem
+  } catch (error) {
+    log.warn({ reason: (error as Error).message }, 'the mounted root certificates can’t be read')
+    return ''
+  }
 }
 
 function agentMetrics(certificate: WorkloadCertificate | undefined, failedScrapes: number): string {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { selfSignedAuthority } from '#ca'
 import { renewalMark } from '#xds'
-import { isOutdated } from './trust-change.ts'
+import { isOutdated, trustedRoots } from './trust-change.ts'
 
 test('a certificate is renewed where other roots hold, or where it comes from before the mark; not otherwise', async () => {
   const [a, b] = await Promise.all([selfSignedAuthority('x', Date.now()), selfSignedAuthority('x', Date.now())])
@@ -17,4 +17,10 @@ test('a certificate is renewed where other roots hold, or where it comes from be
   assert.equal(isOutdated({ ...certificate, roots: a.roots + b.roots }, b.roots + a.roots), false, 'order is no difference')
   const short = { roots: a.roots, notBeforeMs: made - 3000, notAfterMs: made + 3000 }
   assert.deepEqual([isOutdated(short, renewalMark(made - 1) + a.roots), isOutdated(short, renewalMark(made + 1) + a.roots)], [false, true], 'one that lives shortly begins as early as it lives long')
+})
+
+test('mounted roots count beside those of the CA, each once; without any, the CA’s alone', async () => {
+  const [a, b] = await Promise.all([selfSignedAuthority('x', Date.now()), selfSignedAuthority('x', Date.now())])
+  assert.equal(trustedRoots({ roots: a.roots, mounted: a.roots + b.roots }), a.roots + b.roots)
+  for (const mounted of [undefined, '', a.roots]) assert.equal(trustedRoots({ roots: a.roots, ...(mounted === undefined ? {} : { mounted }) }), a.roots)
 })

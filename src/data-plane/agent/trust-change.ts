@@ -1,4 +1,4 @@
-// What the control plane says of the mesh's roots, and whether the certificate at hand goes along with it. Law: the CA's answer alone brings roots; this only says when to ask.
+// What the control plane says of the mesh's roots, and whether the certificate at hand goes along with it. Law: the CA's answer and the pod's mount alone bring roots; what is said only tells when to ask.
 import { fromBinary } from '@bufbuild/protobuf'
 import { parseCertificates } from '#identity'
 import { message } from '#proto'
@@ -18,6 +18,13 @@ export function isOutdated(certificate: Pick<WorkloadCertificate, 'roots' | 'not
   if (!announced.includes('BEGIN CERTIFICATE')) return false
   const before = renewalMarkOf(announced)
   return before !== undefined && issuedMs(certificate.notBeforeMs, certificate.notAfterMs) < before || fingerprints(announced) !== fingerprints(certificate.roots)
+}
+
+/** What peers may chain to: whoever writes the mount chooses the CA that is asked, so its roots count as much. */
+export function trustedRoots({ roots, mounted = '' }: Pick<WorkloadCertificate, 'roots' | 'mounted'>): string {
+  const own = new Set(parseCertificates(roots).map((c) => c.fingerprint256))
+  const beside = mounted.includes('BEGIN CERTIFICATE') ? parseCertificates(mounted).filter((c) => !own.has(c.fingerprint256)) : []
+  return roots + beside.map((c) => c.toString().trimEnd() + '\n').join('')
 }
 
 function fingerprints(pem: string): string {

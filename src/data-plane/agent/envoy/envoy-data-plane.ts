@@ -8,6 +8,8 @@ import { KithError } from '#lib/errors.ts'
 import type { Logger } from '#lib/log.ts'
 import type { DataPlane } from '../data-plane.ts'
 import { xdsNode, type AgentSettings } from '../environment.ts'
+import { trustedRoots } from '../trust-change.ts'
+import { trustFollower } from '../trust-follower.ts'
 import { envoyBootstrap } from './bootstrap.ts'
 import { serveSecrets } from './secret-server.ts'
 
@@ -19,7 +21,7 @@ const killAfterMs = 2000
 const logFormat = '{"level":"%l","time":"%Y-%m-%dT%T.%eZ","scope":"envoy","logger":"%n","msg":"%j"}'
 
 /** Throws ENVOY_MISSING where there is no binary, MODE_UNSUPPORTED in explicit mode. */
-export async function startEnvoyDataPlane(settings: AgentSettings, log: Logger, onQuit: () => void): Promise<DataPlane> {
+export async function startEnvoyDataPlane(settings: AgentSettings, log: Logger, onQuit: () => void, onOutdated: () => void): Promise<DataPlane> {
   if (settings.dialMap !== undefined) throw new KithError('MODE_UNSUPPORTED', 'Envoy needs intercepted connections: KITH_INTERCEPTION=NONE goes with KITH_PROXY=kith alone')
   const binary = findEnvoy(settings.envoyPath, process.env['PATH'] ?? '')
   const folder = mkdtempSync(join(tmpdir(), 'kith-envoy-'))
@@ -30,11 +32,16 @@ export async function startEnvoyDataPlane(settings: AgentSettings, log: Logger, 
   const bootstrapPath = join(folder, 'envoy.json')
   const { discoveryAddress, discoveryName, mark } = settings
   writeFileSync(bootstrapPath, JSON.stringify(envoyBootstrap({ node: xdsNode(settings), discoveryAddress, discoveryName, secretsSocket, adminPort, prometheusPort, ...(mark === undefined ? {} : { mark }) }), null, 2))
+  const trust = trustFollower({ address: discoveryAddress, serverName: discoveryName, node: xdsNode(settings), onOutdated, log })
   let child: ChildProcess | undefined
   let ending = false
   return {
-    certificate: (c) => secrets.set(c),
+    certificate(c) {
+      secrets.set({ ...c, roots: trustedRoots(c) })
+      trust.certificate(c)
+    },
     begin() {
+      trust.begin()
       child = spawn(binary, ['-c', bootstrapPath, '--concurrency', '1', '--disable-hot-restart', '--drain-time-s', String(Math.max(1, Math.round(settings.leaving.drainMs / 1000))), '--log-format', logFormat, '--log-level', 'warning'], { stdio: ['ignore', 'inherit', 'inherit'] })
       const own = child
       process.once('exit', () => own.kill('SIGKILL'))
@@ -63,6 +70,7 @@ export async function startEnvoyDataPlane(settings: AgentSettings, log: Logger, 
     },
     async end() {
       ending = true
+      trust.end()
       if (child !== undefined && child.exitCode === null && child.signalCode === null) {
         const gone = new Promise<void>((resolve) => child?.once('exit', () => resolve()))
         child.kill('SIGTERM')
