@@ -1,7 +1,7 @@
 // A certificate authority for tests and benches: P-256, made at start, gone with the process.
 import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
-import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, SubjectAlternativeNameExtension, X509CertificateGenerator, cryptoProvider, type X509Certificate } from '@peculiar/x509'
+import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, SubjectAlternativeNameExtension, X509CrlGenerator, X509CertificateGenerator, cryptoProvider, type X509Certificate } from '@peculiar/x509'
 
 cryptoProvider.set(webcrypto as unknown as Crypto)
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
@@ -16,7 +16,9 @@ export interface Issued {
 export interface Authority {
   /** PEM. */
   readonly root: string
-  issue(names: readonly { readonly type: 'url' | 'dns'; readonly value: string }[], lifetimeMs?: number): Promise<Issued>
+  issue(names: readonly { readonly type: 'url' | 'dns'; readonly value: string }[], lifetimeMs?: number): Promise<Issued & { readonly serial: string }>
+  /** A list that revokes these serial numbers, as PEM. */
+  revoke(serials: readonly string[]): Promise<string>
 }
 
 export async function createAuthority(name = 'test root'): Promise<Authority> {
@@ -47,7 +49,12 @@ export async function createAuthority(name = 'test root'): Promise<Authority> {
         extensions: [new BasicConstraintsExtension(false), new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true), new SubjectAlternativeNameExtension([...names], true)],
       })
       const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', own.privateKey)).toString('base64')
-      return { chain: leaf.toString('pem'), key: `-----BEGIN PRIVATE KEY-----\n${(pkcs8.match(/.{1,64}/g) ?? []).join('\n')}\n-----END PRIVATE KEY-----\n` }
+      return { serial: leaf.serialNumber, chain: leaf.toString('pem'), key: `-----BEGIN PRIVATE KEY-----\n${(pkcs8.match(/.{1,64}/g) ?? []).join('\n')}\n-----END PRIVATE KEY-----\n` }
+    },
+    async revoke(serials) {
+      const list = await X509CrlGenerator.create({ issuer: root.subject, thisUpdate: new Date(Date.now() - 60_000), nextUpdate: new Date(Date.now() + 86_400_000), signingAlgorithm: algorithm, signingKey: keys.privateKey, entries: serials.map((serialNumber) => ({ serialNumber, revocationDate: new Date(Date.now() - 60_000) })) })
+      // OpenSSL knows lists by their older label alone.
+      return list.toString('pem').replace(/(BEGIN|END) CRL/g, '$1 X509 CRL')
     },
   }
 }

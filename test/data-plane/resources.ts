@@ -24,12 +24,26 @@ const router: JsonObject = { name: 'envoy.filters.http.router', typedConfig: { '
 const filterStateType = t('extensions.filters.http.set_filter_state.v3.Config')
 const alpnFilter: JsonObject = { name: 'envoy.filters.http.set_filter_state', typedConfig: { '@type': filterStateType } }
 
-/** What a route to an mTLS cluster carries: the ALPN names of HTTP over mesh mTLS. */
-export const istioHttpAlpn: JsonObject = {
+const alpnOf = (names: string): JsonObject => ({
   'envoy.filters.http.set_filter_state': {
     '@type': filterStateType,
-    onRequestHeaders: [{ objectKey: 'envoy.network.application_protocols', formatString: { textFormatSource: { inlineString: 'istio-http/1.1,istio,http/1.1' } }, sharedWithUpstream: 'ONCE' }],
+    onRequestHeaders: [{ objectKey: 'envoy.network.application_protocols', formatString: { textFormatSource: { inlineString: names } }, sharedWithUpstream: 'ONCE' }],
   },
+})
+
+/** What a route to an mTLS cluster carries: the ALPN names of HTTP over mesh mTLS. */
+export const istioHttpAlpn: JsonObject = alpnOf('istio-http/1.1,istio,http/1.1')
+export const istioH2Alpn: JsonObject = alpnOf('istio-h2,istio,h2')
+/** The client's protocol decides: no name that a server would take, so that the first bytes tell. */
+export const istioDownstreamAlpn: JsonObject = alpnOf('istio-http/1.1,istio')
+
+export type HttpKind = 'http1' | 'http2' | 'downstream'
+
+/** Which HTTP a cluster speaks, as Istio's clusters say it. */
+export function httpOptions(kind: HttpKind, http2: JsonObject = {}, common?: JsonObject): JsonObject {
+  const how = { http1: { explicitHttpConfig: { httpProtocolOptions: {} } }, http2: { explicitHttpConfig: { http2ProtocolOptions: http2 } }, downstream: { useDownstreamProtocolConfig: { httpProtocolOptions: {}, http2ProtocolOptions: http2 } } }[kind]
+  const type = 'extensions.upstreams.http.v3.HttpProtocolOptions'
+  return { typedExtensionProtocolOptions: { [`envoy.${type}`]: { '@type': t(type), ...how, ...(common === undefined ? {} : { commonHttpProtocolOptions: common }) } } }
 }
 
 export function hcm(more: JsonObject, inbound: boolean): JsonObject {
@@ -99,13 +113,14 @@ export const rawBuffer: JsonObject = { name: 'envoy.transport_sockets.raw_buffer
 
 export const unlimited: JsonObject = { thresholds: [{ maxConnections: 4294967295, maxPendingRequests: 4294967295, maxRequests: 4294967295, maxRetries: 4294967295 }] }
 
-export function originalDst(name: string, bindAddress?: string): CompileInput {
+export function originalDst(name: string, bindAddress?: string, http: HttpKind = 'http1'): CompileInput {
   return resource('cluster', {
     name,
     type: 'ORIGINAL_DST',
     lbPolicy: 'CLUSTER_PROVIDED',
     connectTimeout: '5s',
     circuitBreakers: unlimited,
+    ...httpOptions(http),
     ...(bindAddress === undefined ? {} : { upstreamBindConfig: { sourceAddress: { address: bindAddress, portValue: 0 } } }),
   })
 }
@@ -148,6 +163,8 @@ export interface InboundSpec {
   readonly port: number
   readonly kind: PortKind
   readonly mode: Mode
+  /** What the application speaks; HTTP/1.1 where absent. */
+  readonly http?: HttpKind
 }
 
 export function inboundResources(ports: readonly InboundSpec[], passthrough: Mode): CompileInput[] {
@@ -180,7 +197,7 @@ export function inboundResources(ports: readonly InboundSpec[], passthrough: Mod
       listenerFiltersTimeout: '0s',
       continueOnListenerFiltersTimeout: true,
     }),
-    ...ports.map((p) => originalDst(`inbound|${p.port}||`, '127.0.0.6')),
+    ...ports.map((p) => originalDst(`inbound|${p.port}||`, '127.0.0.6', p.http)),
     originalDst('InboundPassthroughCluster', '127.0.0.6'),
     resource('cluster', { name: 'BlackHoleCluster', type: 'STATIC', connectTimeout: '5s' }),
   ]
