@@ -56,6 +56,8 @@ function clusterRules({ revision, namespace }: Settings): readonly Rule[] {
     ...meshRules(),
     // Whose token it is that asks for a certificate, or to see what /debug shows.
     rule('authentication.k8s.io', ['tokenreviews'], ['create']),
+    // Whether a proxy's account may itself read the Secret that a credentialName names.
+    rule('authorization.k8s.io', ['subjectaccessreviews'], ['create']),
     // The mesh's root certificate for the pods of every namespace. What is created has no name yet that a rule could know.
     rule('', ['configmaps'], ['create']),
     rule('', ['configmaps'], [...reading, 'patch'], 'istio-ca-root-cert'),

@@ -28,6 +28,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   'tls.auto-address': { sentence: 'automatic mutual TLS by address: the pod that was called gets what its own policy takes' },
   'tls.auto-istio-headless': { sentence: 'as Istio decides it for a headless service: where every pod behind it has a sidecar (compat.autoMtls: istio)' },
   'tls.auto-passthrough': { sentence: 'automatic mutual TLS where the address is passed through as it is: where every endpoint behind the host takes it' },
+  'tls.credential-unselected': { sentence: 'credentialName counts on sidecars only in a rule with a workloadSelector; without one they originate no TLS at all', link: destination },
   'tls.auto-off': { sentence: 'automatic mutual TLS is off (enableAutoMtls: false)' },
   'tls.auto-istio': { sentence: 'as Istio decides it: by the namespace’s or mesh’s policy alone (compat.autoMtls: istio)' },
   'tls.destination': { sentence: 'the DestinationRule’s trafficPolicy.tls', link: destination },

@@ -2,6 +2,7 @@
 // Paths: `[]` any item of a list, `{}` any value of a map; a policy's own paths hold wherever a policy may stand (general, by port, by subset).
 import type { Problem } from '#lib/problem.ts'
 import type { Sidecar } from './kinds.ts'
+import { isRecord } from './decode-fields.ts'
 import { refTo, type ApiObject } from './object.ts'
 
 export interface Shortfall {
@@ -79,7 +80,7 @@ const policyShort: Readonly<Record<string, Shortfall>> = {
   'loadBalancer.zoneAwareLbSetting.failoverPriority[]': nobody(noZones, zonesHelp),
   'loadBalancer.zoneAwareLbSetting.enabled': nobody(noZones, zonesHelp, yes),
   'loadBalancer.zoneAwareLbSetting.minClusterSize': nobody(noZones, zonesHelp),
-  'tls.credentialName': nobody('a sidecar fetches no Secret: where the rule has no workloadSelector it is ignored as in Istio, and where it has one the connection fails', 'mount the files and name them: clientCertificate, privateKey, caCertificates'),
+  'tls.credentialName': nobody('in a rule without workloadSelector it is for gateways, and a sidecar sends plaintext, as in Istio', 'give the rule a workloadSelector, or mount files and name them: clientCertificate, privateKey, caCertificates'),
   'tls.caCrl': nobody('no certificate counts as revoked'),
 }
 const policyTopShort: Readonly<Record<string, Shortfall>> = {
@@ -120,6 +121,7 @@ export function unservedFields(object: ApiObject): readonly Problem[] {
   const found: Found[] = []
   walk(object.spec, '', '', (pattern, path, value) => {
     const short = servingOf(kind, pattern)
+    if (pattern.endsWith('tls.credentialName') && isRecord(object.spec) && object.spec['workloadSelector'] !== undefined) return
     if (typeof short === 'object' && short.when?.(value) !== false && !found.some((f) => f.short.instead === short.instead)) found.push({ short, path })
   })
   const problems = found.map(({ short, path }): Problem => ({

@@ -17,7 +17,9 @@ function ciphersOf(mesh: MeshSettings): string[] {
   return known.length > 0 ? [...new Set(known)] : [...cipherSuites]
 }
 
+/** The agent serves its own and files; the control plane serves the cluster's Secrets, and one that never comes must not hold the cluster for ever. */
 function sdsSecret(name: string): Obj {
+  if (name.startsWith('kubernetes://')) return { name, sdsConfig: { ads: {}, resourceApiVersion: 'V3' } }
   return {
     name,
     sdsConfig: { apiConfigSource: { apiType: 'GRPC', transportApiVersion: 'V3', setNodeOnFirstMessageOnly: true, grpcServices: [{ envoyGrpc: { clusterName: 'sds-grpc' } }] }, initialFetchTimeout: '0s', resourceApiVersion: 'V3' },
@@ -76,13 +78,15 @@ export function upstreamUserTls(tls: UserTls, { http2, host }: { readonly http2:
 
 /** Istio's secret names for files: the agent beside the proxy reads them, so a file that is missing breaks one cluster's handshakes, not its configuration. Envoy itself knows no system roots. */
 function rootsOf(tls: UserTls): string {
-  if (tls.credentialName !== undefined) return `kubernetes://${tls.credentialName}-cacert`
+  if (tls.credentialName !== undefined) return `${credential(tls.credentialName)}-cacert`
   return `file-root:${tls.caCertificates ?? 'system'}`
 }
 
+const credential = (name: string): string => (name.startsWith('kubernetes://') ? name : `kubernetes://${name}`)
+
 function certificateOf(tls: UserTls): string | undefined {
   if (tls.mode !== 'MUTUAL') return undefined
-  if (tls.credentialName !== undefined) return `kubernetes://${tls.credentialName}`
+  if (tls.credentialName !== undefined) return credential(tls.credentialName)
   return tls.clientCertificate === undefined || tls.privateKey === undefined ? undefined : `file-cert:${tls.clientCertificate}~${tls.privateKey}`
 }
 

@@ -49,11 +49,14 @@ function fromRule(tls: Sourced<ClientTls>, autoSni: string, identities: readonly
   const mode = settings.mode ?? 'DISABLE'
   if (mode === 'DISABLE') return { value: { mode }, because }
   if (mode === 'ISTIO_MUTUAL') return { value: { mode, sni: settings.sni ?? autoSni, sans: settings.subjectAltNames ?? identities }, because }
+  // Istio: cluster_tls.go buildUpstreamClusterTLSContext: a Secret is for the workloads that a rule selects; of any other rule sidecars take neither it nor the TLS.
+  if ((settings.credentialName ?? '') !== '' && tls.from.spec.workloadSelector === undefined) {
+    return { value: { mode: 'DISABLE' }, because: [{ rule: 'tls.credential-unselected', source: refTo(tls.from, `${tls.path}.credentialName`), effect: 'chosen' }, ...because.map((r) => ({ ...r, effect: 'overruled' as const }))] }
+  }
   const sans = settings.subjectAltNames ?? (service.subjectAltNames.length > 0 ? service.subjectAltNames : undefined)
   const optional = {
     sni: settings.sni === '' ? undefined : settings.sni, sans, caCertificates: settings.caCertificates === '' ? undefined : settings.caCertificates, clientCertificate: settings.clientCertificate, privateKey: settings.privateKey,
-    // On sidecars a credential counts only where the rule selects workloads.
-    credentialName: tls.from.spec.workloadSelector === undefined ? undefined : settings.credentialName, insecureSkipVerify: settings.insecureSkipVerify,
+    credentialName: settings.credentialName === '' ? undefined : settings.credentialName, insecureSkipVerify: settings.insecureSkipVerify,
   }
   return { value: { mode, ...(Object.fromEntries(Object.entries(optional).filter(([, v]) => v !== undefined)) as object) }, because }
 }

@@ -13,7 +13,9 @@ import { parseCertificates } from '#identity'
 import { watchFiles, type KindStatus, type Objects } from '#sources'
 import { createCertificateMethod, deltaMethod, sotwMethod } from '#xds'
 import { authoritySource, type AuthoritySource } from './authority-source.ts'
+import type { Credentials } from './credentials.ts'
 import { Discovery } from './discovery.ts'
+import { fileCredentials } from './file-credentials.ts'
 import { fixedMeshConfig, type MeshConfigSource } from './mesh-config-source.ts'
 import { controlPlaneMetrics } from './metrics.ts'
 import { ServingCertificate } from './serving-certificate.ts'
@@ -55,6 +57,8 @@ export interface ControlPlaneOptions {
   readonly clusterStatus?: () => object
   readonly leads?: () => boolean
   readonly mayDebug?: (token: string) => Promise<boolean>
+  /** Secrets that DestinationRules name. Default: those among the objects. */
+  readonly credentials?: (onChange: () => void) => Credentials
   readonly onTrust?: (trust: Trust) => void
   readonly onSnapshot?: (snapshot: Snapshot, problems: readonly Problem[]) => void
   readonly log: Logger
@@ -103,19 +107,22 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     }
     if (snapshot.number === 1) log.info({ objects: objects.objects.length, workloads: snapshot.mesh.workloads.length, ms: Math.round(performance.now() - fromMs) }, 'first snapshot taken')
     discovery.publish(snapshot, fromMs)
+    if (options.credentials === undefined) discovery.publishSecrets()
     options.onSnapshot?.(snapshot, objects.problems)
   }
   const config = typeof options.meshConfig === 'function' ? await options.meshConfig(() => held !== undefined && take(held)) : fixedMeshConfig(options.meshConfig)
   const trustDomain = (): string => config.current().trustDomain ?? 'cluster.local'
 
+  const credentials = options.credentials?.(() => discovery.publishSecrets()) ?? fileCredentials(() => snapshot?.mesh.objects ?? [], log)
   const discovery = new Discovery({
+    credentials,
     trustDomains: () => [trustDomain(), ...(config.current().trustDomainAliases ?? [])], trust: () => trustResource(authority.trust()), now: Date.now, log, count: metrics.push, converged: metrics.converged,
   })
   const offer = (next: Authority): void => authority.offer(next)
   const source = await (options.authority?.(trustDomain(), offer) ?? authoritySource({ stateDir: needed(stateDir), keepRoot: options.keepRoot === true, trustDomain: trustDomain(), now: Date.now, log, onChange: offer }))
   const announce = (trust: Trust): void => {
     if (stateDir !== undefined) writeWhole(join(stateDir, 'root-cert.pem'), trust.roots)
-    discovery.publishTrust()
+    discovery.publishSecrets()
     options.onTrust?.(trust)
   }
   const authority: StagedAuthority = stagedAuthority({
@@ -162,6 +169,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       }
       watch.close()
       config.close()
+      credentials.close()
       source.close()
       authority.close()
       serving.close()

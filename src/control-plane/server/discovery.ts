@@ -6,6 +6,7 @@ import type { Logger } from '#lib/log.ts'
 import { verifyPeer, type VerifiedPeer } from '#identity'
 import type { Workload } from '#mesh'
 import { DeltaServerState, issuedMs, pushOrder, SotwServerState, typeUrls, type DeltaResponse, type Feedback, type Resource, type SotwResponse, type SotwWireRequest, type WireRequest } from '#xds'
+import type { Credentials } from './credentials.ts'
 import { proxyConfig, type ProxyConfig } from './proxy-config.ts'
 import { Round } from './round.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -34,6 +35,8 @@ export interface DiscoveryOptions {
   readonly trustDomains: () => readonly string[]
   /** The roots that every proxy shall trust now. */
   readonly trust?: () => Resource
+  /** Secrets that DestinationRules name. */
+  readonly credentials?: Credentials
   readonly now: () => number
   readonly log: Logger
   /** Everybody has been sent what a change means. */
@@ -119,6 +122,7 @@ export class Discovery {
     const gone = (): void => {
       clearTimeout(connection.end)
       this.#stale.delete(connection)
+      this.#options.credentials?.gone(connection)
       if (this.#connections.delete(connection) && connection.id !== '') log.info({ proxy: connection.id }, 'proxy disconnected')
     }
     stream.on('data', (request: Request) => {
@@ -152,6 +156,7 @@ export class Discovery {
   #end(connection: Connection, refusal: Refusal): void {
     clearTimeout(connection.end)
     this.#connections.delete(connection)
+    this.#options.credentials?.gone(connection)
     connection.fail(refusal)
   }
 
@@ -213,14 +218,15 @@ export class Discovery {
     }
   }
 
-  /** Other roots hold, or certificates shall be renewed. */
-  publishTrust(): void {
+  /** Other roots hold, certificates shall be renewed, or a Secret that somebody names is another. */
+  publishSecrets(): void {
     for (const connection of this.#connections) this.#push(connection, typeUrls.secret)
   }
 
-  #secrets(): ReadonlyMap<string, Resource> {
+  #secrets(connection: Connection, wanted: ReadonlySet<string> | undefined): ReadonlyMap<string, Resource> {
     const trust = this.#options.trust?.()
-    return trust === undefined ? new Map() : new Map([[trust.name, trust]])
+    const named = this.#options.credentials?.of(connection, connection.peer.id, wanted ?? [])
+    return new Map([...(named ?? []), ...(trust === undefined ? [] : [[trust.name, trust] as const])])
   }
 
   /** Every proxy that is connected proved itself with a certificate from then or later. One that keeps its stream while it renews says so on another. */
@@ -286,7 +292,7 @@ export class Discovery {
     if (wanted === null || config === undefined) return []
     let sent: Pushed | undefined
     try {
-      sent = connection.send(typeUrl, typeUrl === typeUrls.secret ? this.#secrets() : config.of(typeUrl, wanted))
+      sent = connection.send(typeUrl, typeUrl === typeUrls.secret ? this.#secrets(connection, wanted) : config.of(typeUrl, wanted))
     } catch (error) {
       this.#options.log.error({ proxy: id, type: short(typeUrl), error: error instanceof Error ? error.stack : String(error) }, 'resources could not be made, the last good ones stay')
     }

@@ -2,8 +2,8 @@
 import { Client, credentials, type ClientDuplexStream } from '@grpc/grpc-js'
 import { compile, type RuntimeConfig } from '#engine'
 import type { Logger } from '#lib/log.ts'
-import type { Proxy } from '#proxy'
-import { DeltaClientState, deltaMethod, trustName, typeUrls, type DeltaResponse, type Resource, type WireRequest, type XdsNode } from '#xds'
+import { credentialNames, type Proxy } from '#proxy'
+import { DeltaClientState, deltaMethod, trustName, typeUrls, type DeltaRequest, type DeltaResponse, type Resource, type WireRequest, type XdsNode } from '#xds'
 import type { WorkloadCertificate } from './rotation.ts'
 import { rootsOf } from './trust-change.ts'
 
@@ -17,6 +17,8 @@ export interface DiscoveryClientOptions {
   readonly onConfigured: () => void
   /** The control plane says which roots hold, with its mark. */
   readonly onTrust?: (announced: string) => void
+  /** A Secret that a cluster names (`kubernetes://…`), new or changed. */
+  readonly onSecret?: (resource: Resource) => void
   readonly log: Logger
   readonly pick: () => number
   /** Default 5 s. */
@@ -117,7 +119,7 @@ export class DiscoveryClient {
     if (stream !== this.#stream) return
     const { log } = this.#options
     this.#retryMs = firstRetryMs
-    if (response.typeUrl === typeUrls.secret) return this.#announced(stream, response)
+    if (response.typeUrl === typeUrls.secret) return this.#secrets(stream, response)
     let compiled: RuntimeConfig | undefined
     const { reply, refused } = this.#state.response(response, (resources) => {
       const { config, errors } = compile(resources)
@@ -134,10 +136,13 @@ export class DiscoveryClient {
     }, longestHoldMs)
   }
 
-  #announced(stream: ClientDuplexStream<WireRequest, DeltaResponse>, response: DeltaResponse): void {
+  /** The mesh's roots, and what clusters name; one that is gone stays as it was. */
+  #secrets(stream: ClientDuplexStream<WireRequest, DeltaResponse>, response: DeltaResponse): void {
     stream.write(this.#trust.response(response, () => []).reply)
-    const resource = this.#trust.of(typeUrls.secret).get(trustName)
-    if (resource !== undefined) this.#options.onTrust?.(rootsOf(resource))
+    for (const resource of response.resources) {
+      if (resource.name === trustName) this.#options.onTrust?.(rootsOf(resource))
+      else this.#options.onSecret?.(resource)
+    }
   }
 
   #apply(resources: readonly Resource[]): void {
@@ -149,9 +154,15 @@ export class DiscoveryClient {
     this.#options.onConfigured()
   }
 
+  #wantSecrets(config: RuntimeConfig): DeltaRequest | undefined {
+    const { onTrust, onSecret } = this.#options
+    const named = onSecret === undefined ? [] : credentialNames(config)
+    return this.#trust.want(typeUrls.secret, new Set([...(onTrust === undefined ? [] : [trustName]), ...named]))
+  }
+
   /** Endpoints and routes are asked for by the names that clusters and listeners give. */
   #follow(stream: ClientDuplexStream<WireRequest, DeltaResponse>, config: RuntimeConfig): void {
-    for (const request of [this.#state.want(typeUrls.endpoint, endpointNames(config)), this.#state.want(typeUrls.route, routeNames(config))]) if (request !== undefined) stream.write(request)
+    for (const request of [this.#state.want(typeUrls.endpoint, endpointNames(config)), this.#state.want(typeUrls.route, routeNames(config)), this.#wantSecrets(config)]) if (request !== undefined) stream.write(request)
   }
 }
 

@@ -148,6 +148,18 @@ test('TLS that is not the mesh’s: who makes it, who ends it, and what that res
   assert.match(formatExplanation(explain(mesh(sends('SIMPLE')), { from: 'web.foo', to: 'tcp://web.bar:9000' })), /: TLS that the caller’s sidecar originates\n[^]*^needs {4}the application/m)
 })
 
+test('a credentialName: plaintext where the rule selects nobody; else what has to be in which Secret', () => {
+  const entry = '{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: e, namespace: foo}, spec: {hosts: [files.example.com], location: MESH_EXTERNAL, resolution: STATIC, ports: [{number: 80, name: http, protocol: HTTP}], endpoints: [{address: 192.0.2.10}]}}\n---\n'
+  const ask = (tls: string, rest = ', workloadSelector: {matchLabels: {app: web}}', more = ''): Explanation => explain(mesh(entry + rule('foo', 'files.example.com', `{tls: {${tls}}}`, rest) + more), { from: 'web.foo', to: 'http://files.example.com/' })
+  const unselected = ask('mode: SIMPLE, credentialName: files', '')
+  assert.deepEqual([unselected.outcome, unselected.client.tls?.value, unselected.client.tls?.because[0]?.rule], ['plaintext', 'DISABLE', 'tls.credential-unselected'])
+  assert.match(ask('mode: MUTUAL, credentialName: files').provided ?? '', /gets the Secret foo\/files with tls\.crt and tls\.key .* which the service account foo\/web may read, and ca\.crt .* foo\/files-cacert or foo\/files; until then/)
+  const secret = (keys: string, name = 'files'): string => `{apiVersion: v1, kind: Secret, metadata: {name: ${name}, namespace: foo}, stringData: ${keys}}\n---\n`
+  assert.equal(ask('mode: MUTUAL, credentialName: files', undefined, secret('{tls.crt: x, tls.key: y, ca.crt: z}')).provided, null)
+  assert.match(ask('mode: SIMPLE, credentialName: files', undefined, secret('{tls.crt: x}')).provided ?? '', /^the caller’s sidecar gets ca\.crt/)
+  assert.equal(ask('mode: SIMPLE, credentialName: files', undefined, secret('{cacert: x}', 'files-cacert')).provided, null)
+})
+
 test('who gets how many of the calls, and who stands by', () => {
   const pod = (name: string, place: string, ns = 'bar'): string => `{apiVersion: apps/v1, kind: Deployment, metadata: {name: ${name}, namespace: ${ns}}, spec: {template: {metadata: {labels: {app: ${name.split('-')[0]}, istio-locality: ${place}}}, spec: {containers: [{name: web}]}}}}\n---\n`
   const zones = mesh(pod('near-1', 'r1.a') + pod('far-1', 'r2.a') + pod('near', 'r1.a', 'foo') + '{apiVersion: v1, kind: Service, metadata: {name: zones, namespace: bar}, spec: {ports: [{name: http, port: 8000}], selector: {app: near}}}\n---\n' + pod('near-2', 'r2.a') + rule('foo', 'zones.bar.svc.cluster.local', '{outlierDetection: {consecutive5xxErrors: 5}}'))

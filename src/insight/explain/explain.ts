@@ -9,6 +9,7 @@ import { endpointsOf, type Mesh } from '#mesh'
 import { planEndpoints, podTlsAt, type ProxyPlan, type Upstream } from '#plan'
 import { bytesOnTheWire, candidates, onTheWire, runtimeEndpoints, type ClusterChoice } from '../simulate/index.ts'
 import { routeCall, type Routed } from './client-path.ts'
+import { credentialNeeds } from './credential.ts'
 import { clientSide, rewritten } from './client-side.ts'
 import { aborted, didYouMean, localAnswer, noUpstream, nowhere, outside, ownPod } from './dead-ends.ts'
 import { findWorkload } from './find-workload.ts'
@@ -61,7 +62,7 @@ function clusterAnswers(q: Question, plan: ProxyPlan, routed: Clusters, choice: 
   if (up.length === 0) return [noUpstream(q, routed, choice, upstream)]
   return up.map(({ endpoint: e, share }) => {
     const sent = sentTo(q, cluster, upstream, { ...e, because: planned.find((p) => p.address === e.address && p.port === e.port)?.tls.because ?? [] }, choice)
-    return answerAt(q, client(sent.tls), sent, { ...e, share }, choice.weight)
+    return needing(credentialNeeds(q, upstream.tls.value), answerAt(q, client(sent.tls), sent, { ...e, share }, choice.weight))
   })
 }
 
@@ -81,6 +82,11 @@ function sentTo(q: Question, cluster: RuntimeCluster, upstream: Pick<Upstream, '
     tls: { value: wire.wire, because }, onTheWire: wire, bytes: bytesOnTheWire(wire, choice.alpn, choice.authority, q.bytes),
     ...(choice.path === undefined ? {} : { request: { path: choice.path, authority: choice.authority ?? q.request.authority } }),
   }
+}
+
+/** What the outcome rests on besides. */
+function needing(also: string | null, answer: EndpointAnswer): EndpointAnswer {
+  return also === null || answer.blocked !== null ? answer : { ...answer, provided: answer.provided === null ? also : `${also}; ${answer.provided}` }
 }
 
 function answerAt(q: Question, client: ClientSide, sent: Sent, to: { readonly address: string; readonly port: number; readonly share: number; readonly priority?: number; readonly locality?: string }, weight: number): EndpointAnswer {

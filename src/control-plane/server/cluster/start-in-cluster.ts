@@ -10,6 +10,7 @@ import { clusterMeshConfig } from '../mesh-config-source.ts'
 import type { Trust } from '../staged-authority.ts'
 import { clusterAuthority } from './cluster-authority.ts'
 import { isChosen, objectsOf } from './discovery-selectors.ts'
+import { clusterCredentials } from './cluster-credentials.ts'
 import { campaign, type Leadership } from './leader.ts'
 import { stagingSecretShare } from './staging-secret.ts'
 import { statusWriter } from './status-writer.ts'
@@ -80,6 +81,7 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
       const held = bundles.former()
       return clusterAuthority({ client, namespace, trustDomain, now: Date.now, log, onChange, ...(held === undefined ? {} : { held }) })
     },
+    credentials: (onChange) => clusterCredentials({ client, log, now: Date.now, onChange }),
     kinds: () => watch?.status() ?? [], clusterStatus: () => ({ me, revision, namespace, leads: leadership.isLeader(), roots: plane.authority.trust().step, bundle: bundleName }),
     leads: () => leadership.isLeader(),
     mayDebug: async (token) => {
