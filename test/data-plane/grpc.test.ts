@@ -52,3 +52,59 @@ test('an error keeps its code, message and metadata', async () => {
   assert.deepEqual(error?.metadata.get('x-why'), ['asked'])
   assert.match(pair.client.metrics(), /response_code="200",grpc_response_status="9"/)
 })
+
+test('large messages and long streams pass whole, both ways', async () => {
+  const client = pair.newClient()
+  const big = Buffer.alloc(3_000_000, 'b')
+  assert.ok((await client.unary('Echo', big)).body.equals(big))
+  assert.equal(await client.count(Array.from({ length: 64 }, () => Buffer.alloc(100_000))), '6400000')
+  let got = 0
+  const call = client.many(200, 50_000)
+  call.on('data', (part: Buffer) => (got += part.length))
+  const [end] = await once(call, 'status')
+  assert.deepEqual([end.code, got], [status.OK, 10_000_000])
+})
+
+test('a thousand calls at a time share one connection', async () => {
+  const client = pair.newClient()
+  const before = pair.connections()
+  const upstream = pair.client.connections().upstream
+  const calls = Array.from({ length: 1000 }, () => client.chat())
+  for (const [i, call] of calls.entries()) call.write(Buffer.from(String(i)))
+  const answers = await Promise.all(calls.map(async (call) => String((await once(call, 'data'))[0])))
+  assert.deepEqual(answers, calls.map((_, i) => String(i)))
+  assert.equal(pair.connections() - before, 1)
+  assert.ok(pair.client.connections().upstream <= Math.max(1, upstream), `${pair.client.connections().upstream} upstream connections`)
+  for (const call of calls) call.end()
+  await Promise.all(calls.map((call) => once(call, 'status')))
+})
+
+test('who waits no longer is not worked for: cancelling and deadlines reach the server', async () => {
+  const client = pair.newClient()
+  const { hanging } = app
+  let cancel = (): void => {}
+  const cancelled = client.unary('Hang', '', { onCall: (c) => (cancel = c) }).catch((e: ServiceError) => e.code)
+  await until(() => hanging.begun === 1, 'the call’s arrival')
+  cancel()
+  assert.equal(await cancelled, status.CANCELLED)
+  await until(() => hanging.cancelled === 1, 'the cancelling')
+  await until(() => pair.clientLog.some((l) => l.includes('/test.Bytes/Hang') && l.includes(' DC ')), 'the log line')
+  const late = await client.unary('Hang', '', { deadlineMs: 150 }).catch((e: ServiceError) => e.code)
+  assert.equal(late, status.DEADLINE_EXCEEDED)
+  await until(() => hanging.cancelled === 2, 'the deadline’s arrival')
+})
+
+test('a slow reader holds its own stream alone, and a bounded part of it', async () => {
+  const client = pair.newClient({ 'grpc-node.flow_control_window': 65_535 })
+  const slow = client.many(400, 100_000)
+  slow.pause()
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  assert.equal((await client.unary('Echo', 'meanwhile')).body.toString(), 'meanwhile')
+  const held = process.memoryUsage().arrayBuffers
+  assert.ok(held < 30_000_000, `${held} bytes are held of 40,000,000`)
+  let got = 0
+  slow.on('data', (part: Buffer) => (got += part.length))
+  slow.resume()
+  await once(slow, 'status')
+  assert.equal(got, 40_000_000)
+})
