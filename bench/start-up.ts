@@ -6,13 +6,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { bundleCommands } from '../scripts/bundle-commands.ts'
+import { makeCommands } from '../scripts/make-commands.ts'
 
 const home = join(import.meta.dirname, '..')
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { against: { type: 'string' }, inputs: { type: 'string' } } })
 const own = mkdtempSync(join(tmpdir(), 'kith-start-up-'))
 try {
-  await bundleCommands()
+  await makeCommands(process.execPath)
   measure(values.inputs ?? inputs(own), Number(positionals[0] ?? 15))
 } finally {
   rmSync(own, { recursive: true, force: true })

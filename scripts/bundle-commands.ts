@@ -1,69 +1,31 @@
 // Makes generated/commands/: the commands that answer and end as a few files instead of four hundred, which is most of what their start costs.
 // Law: a cache. src/cli/start.ts takes it only while every file it was made of is as it was; without it the sources run, a little slower.
-import { build, type Metafile, type Plugin } from 'esbuild'
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { commands } from '../src/cli/commands.ts'
-import { isCurrent, madeFile, type Made, type Stamp } from '../src/cli/made.ts'
+import { build, type Metafile } from 'esbuild'
+import { join, relative } from 'node:path'
+import { madeEntry, madeFile, type Made, type Stamp } from '../src/cli/made.ts'
+import { answering, asWritten, firstStamps, home, outdir, write } from './commands-as-written.ts'
 
-const home = join(dirname(fileURLToPath(import.meta.url)), '..')
-const outdir = join(home, 'generated/commands')
 const entry = 'src/cli/main.ts'
-/** What decides how the rest is read. */
-const always = ['package.json', 'tsconfig.json', 'scripts/bundle-commands.ts']
-const answering = commands.filter((c) => c.answers === true).map((c) => c.name)
 /** Libraries that are no ES modules ask for Node's own by `require`. */
 const banner = 'import { createRequire as requireOf } from \'node:module\'; const require = requireOf(import.meta.url);'
 
-/** Does nothing where what is there is current. */
-export async function bundleCommands(): Promise<void> {
-  if (answering.every((name) => isCurrent(home, name))) return
-  const stamps = new Map(always.map((path) => [path, stampOf(path)]))
+/** Does nothing where what is there is current. Names of the files that belong there. */
+export async function bundleCommands(): Promise<readonly string[] | undefined> {
+  if (answering.every((name) => madeEntry(home, name) !== undefined)) return undefined
+  const stamps = firstStamps()
+  const always = [...stamps.keys()]
   const { outputFiles, metafile } = await build({
     absWorkingDir: home, entryPoints: [entry], outdir, entryNames: '[name]-[hash]', chunkNames: '[name]-[hash]', bundle: true, splitting: true, platform: 'node', format: 'esm', target: 'node26',
-    banner: { js: banner }, legalComments: 'none', logLevel: 'silent', write: false, metafile: true, plugins: [asWritten(stamps)],
+    banner: { js: banner }, legalComments: 'none', logLevel: 'silent', write: false, metafile: true, plugins: [asWritten(answering, stamps, (path) => `new URL(${JSON.stringify(`../../${path}`)}, import.meta.url).href`)],
   })
   const files = new Map<string, Uint8Array | string>(outputFiles.map((f) => [relative(outdir, f.path), f.contents]))
-  for (const name of answering) files.set(madeFile(name), JSON.stringify(madeOf(metafile, name, stamps)))
-  mkdirSync(outdir, { recursive: true })
-  for (const [name, content] of files) {
-    const aside = join(outdir, `.${name}.${process.pid}`)
-    writeFileSync(aside, content)
-    renameSync(aside, join(outdir, name))
-  }
-  // What was there before may be in use yet: it goes when it is an hour old.
-  for (const name of readdirSync(outdir)) if (!files.has(name) && statSync(join(outdir, name)).mtimeMs < Date.now() - 3_600_000) rmSync(join(outdir, name))
-}
-
-function stampOf(path: string): Stamp {
-  const { mtimeMs, size } = statSync(join(home, path))
-  return [mtimeMs, size]
-}
-
-/** Each file's stamp is taken before the file is read; it goes on finding its neighbours from where it was; the commands that stay are left out. */
-function asWritten(stamps: Map<string, Stamp>): Plugin {
-  return {
-    name: 'as-written',
-    setup({ onLoad, onResolve }) {
-      onResolve({ filter: /^\.\/commands\/.*\.ts$/ }, ({ path, importer }) => {
-        const name = path.slice('./commands/'.length, -'.ts'.length)
-        return importer === join(home, 'src/cli/commands.ts') && !answering.includes(name) ? { path: `../../src/cli/commands/${name}.ts`, external: true } : undefined
-      })
-      onLoad({ filter: /\.([cm]?js|ts|json)$/ }, ({ path }) => {
-        const own = relative(home, path)
-        stamps.set(own, stampOf(own))
-        const text = readFileSync(path, 'utf8')
-        const ending = /\.(?:[cm]?(js)|(ts)|(json))$/.exec(path) as RegExpExecArray
-        const contents = text.replaceAll('import.meta.url', `new URL(${JSON.stringify(`../../${own}`)}, import.meta.url).href`)
-        return { contents, loader: (ending[1] ?? ending[2] ?? ending[3]) as 'js' | 'ts' | 'json', resolveDir: dirname(path) }
-      })
-    },
-  }
+  for (const name of answering) files.set(madeFile(name), JSON.stringify(madeOf(metafile, name, always, stamps)))
+  for (const [name, content] of files) write(name, content)
+  return [...files.keys()]
 }
 
 /** The way in, and every file that may be loaded for this command, now or later in its run. */
-function madeOf({ outputs }: Metafile, command: string, stamps: ReadonlyMap<string, Stamp>): Made {
+function madeOf({ outputs }: Metafile, command: string, always: readonly string[], stamps: ReadonlyMap<string, Stamp>): Made {
   const start = Object.keys(outputs).find((o) => outputs[o]?.entryPoint === entry) as string
   const others = new Set(answering.filter((n) => n !== command).map((n) => `src/cli/commands/${n}.ts`))
   const seen = new Set<string>()

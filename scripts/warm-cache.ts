@@ -4,16 +4,10 @@ import { spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { questions } from './questions.ts'
 
 /** What each process of a mesh loads; main.ts files would start something, so their parts stand here. */
 const modules = ['src/cli/failure.ts', ...globSync('src/cli/commands/*.ts'), 'src/control-plane/server/control-plane.ts', 'src/data-plane/agent/sidecar.ts', 'src/data-plane/agent/kith-data-plane.ts', 'src/data-plane/agent/json-logger.ts', 'src/local/supervisor/mesh-inside.ts'].filter((m) => !m.endsWith('.test.ts'))
-
-const mesh = 'examples/walkthrough/mesh.yaml'
-/** The first to load a file decides what is kept of it: the ones that are asked most come first. */
-const questions = [
-  ['explain', 'sleep.foo', 'http://httpbin.bar:8000/get', '-f', 'examples/walkthrough'], ['kube-inject', '-f', mesh], ['analyze', '--use-kube=false', 'examples/walkthrough'], ['validate', '-f', 'examples/walkthrough'],
-  ['describe', 'pod', 'httpbin.foo', '-f', mesh], ['check-inject', '-f', mesh],
-]
 
 /** Where bin/kith keeps it. */
 export function warmCache(node: string): void {

@@ -5,7 +5,7 @@ interface CommandEntry {
   readonly name: string
   readonly summary: string
   readonly hidden?: boolean
-  /** Answers and ends: made ahead, as few files (scripts/bundle-commands.ts). */
+  /** Answers and ends: made ahead, as few files (scripts/make-commands.ts). */
   readonly answers?: boolean
   load(): Promise<{ build(): Command }>
 }

@@ -64,7 +64,10 @@ export function injectText(text: string, file: string, context: Injector): { out
       faults.push(...parsed.errors.map((e) => `${file}:${part.line + e.line - 1}: ${e.message}`))
       return part.text
     }
-    if (!isRecord(parsed.value)) return part.text
+    if (!isRecord(parsed.value)) {
+      if (parsed.value !== null && parsed.value !== undefined) faults.push(`${file}:${part.line}: a document must be an object with apiVersion and kind, not ${Array.isArray(parsed.value) ? 'a list' : JSON.stringify(parsed.value)}`)
+      return part.text
+    }
     const result = injectObject(parsed.value, context)
     if (result.kind === 'faulty') {
       faults.push(...result.faults.map((f) => `${file}:${part.line}: ${f}`))

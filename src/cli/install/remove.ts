@@ -42,14 +42,14 @@ export async function remove(client: KubernetesClient, objects: readonly Kuberne
   for (const object of objects) if (await client.delete(objectKey(object))) said(object)
 }
 
-/** What the control plane itself made: trust bundles everywhere, its CA's key, its leases. */
+/** What the control plane itself made: trust bundles everywhere, its CA's key, what its replicas agreed on, its leases. */
 async function tracesOf(client: KubernetesClient, namespace: string): Promise<readonly KubernetesObject[]> {
-  const [bundles, leases, secret] = await Promise.all([
+  const [bundles, leases, ...secrets] = await Promise.all([
     client.list({ apiVersion: 'v1', kind: 'ConfigMap', fieldSelector: 'metadata.name=istio-ca-root-cert' }),
     client.list({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', namespace }),
-    client.get({ apiVersion: 'v1', kind: 'Secret', namespace, name: 'istio-ca-secret' }),
+    ...['istio-ca-secret', 'istio-ca-staging'].map((name) => client.get({ apiVersion: 'v1', kind: 'Secret', namespace, name })),
   ])
-  return [...bundles.items, ...leases.items.filter((l) => l.metadata.name?.startsWith('istio-') === true), ...(secret === undefined ? [] : [secret])]
+  return [...bundles.items, ...leases.items.filter((l) => l.metadata.name?.startsWith('istio-') === true), ...secrets.filter((s) => s !== undefined)]
 }
 
 async function definedKinds(client: KubernetesClient): Promise<readonly KubernetesObject[]> {
