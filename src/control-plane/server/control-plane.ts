@@ -171,7 +171,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       config.close()
       credentials.close()
       source.close()
-      authority.close()
+      await authority.close()
       serving.close()
       server.forceShutdown()
       await new Promise((resolve) => {

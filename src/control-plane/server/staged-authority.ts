@@ -41,7 +41,7 @@ export interface StagedAuthority {
   offer(authority: Authority): void
   /** It leads now, or no longer. */
   wake(): void
-  close(): void
+  close(): Promise<void>
 }
 
 const lookEveryMs = 250
@@ -54,6 +54,7 @@ export function stagedAuthority(options: StagedAuthorityOptions): StagedAuthorit
   let timer: NodeJS.Timeout | undefined
   let signer: Authority = { ...turn.staging.signer, roots: turn.staging.roots }
   let writing = false
+  let closed = false
   const done = (): boolean => turn.written && turn.open && turn.staging.step === 'steady' && turn.staging.known === turn.staging.roots && turn.staging.target === wanted
   const trust = (): Trust => {
     const { roots, step, mute, sinceMs } = turn.staging
@@ -107,6 +108,7 @@ export function stagedAuthority(options: StagedAuthorityOptions): StagedAuthorit
   }
   const plan = (): void => {
     clearTimeout(timer)
+    if (closed) return
     if (done()) return void share?.stand(turn.number, 'heard')
     timer = setTimeout(() => {
       look()
@@ -125,9 +127,10 @@ export function stagedAuthority(options: StagedAuthorityOptions): StagedAuthorit
       plan()
     },
     wake: plan,
-    close() {
+    async close() {
       clearTimeout(timer)
-      share?.close()
+      closed = true
+      await share?.close()
     },
   }
 }

@@ -26,5 +26,5 @@ export interface Share {
   follow(listener: (next: Turn) => void): void
   /** What is put in place now. */
   offer(authority: Authority): void
-  close(): void
+  close(): Promise<void>
 }

@@ -94,7 +94,7 @@ export function campaign(options: LeadershipOptions): Leadership {
       await pause(leads ? renewEveryMs : renewEveryMs * (0.5 + Math.random()), undefined, { signal: ending.signal }).catch(() => undefined)
     }
   }
-  void run()
+  const running = run()
   return {
     // An event loop that stood still must not lead past its time.
     isLeader: () => leads && Date.now() - renewedMs < durationSeconds * 1000,
@@ -104,6 +104,8 @@ export function campaign(options: LeadershipOptions): Leadership {
     },
     async release() {
       ending.abort()
+      // What is under way would take it again after it was let go.
+      await running
       if (!leads) return
       set(false, 'this control plane ends')
       const held = await client.get(key).catch(() => undefined)

@@ -1,5 +1,6 @@
 // Where the replicas of a cluster's control plane meet over a change of authority: the Secret `istio-ca-staging`. The leader writes the step, each replica how it stands.
 // Law: a step is written over the one that it follows, or not at all. A replica whose pod is gone is not waited for.
+import { setTimeout as pause } from 'node:timers/promises'
 import { KithError } from '#lib/errors.ts'
 import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
 import type { Logger } from '#lib/log.ts'
@@ -23,6 +24,7 @@ export interface StagingSecretOptions {
 /** Whether a silent replica's pod is still there is asked this often. */
 const lookEveryMs = 5000
 const againMs = 2000
+const leavingMs = 1000
 
 /** undefined: this control plane may not read or write it (a role from before there was one); each goes by its own clock then. */
 export async function stagingSecretShare(options: StagingSecretOptions): Promise<Share | undefined> {
@@ -38,6 +40,8 @@ export async function stagingSecretShare(options: StagingSecretOptions): Promise
   /** The turn that holds here. */
   let taken = 0
   let takenOpen = false
+  /** What is being written comes back over the watch as well. */
+  let busy = false
   let said = ''
   let retry: NodeJS.Timeout | undefined
   const gone = new Set<string>()
@@ -52,7 +56,7 @@ export async function stagingSecretShare(options: StagingSecretOptions): Promise
     if (record !== undefined && carried !== undefined && authorityMark(carried) === record.signer) return
     carried = record === undefined || (data['ca-key.pem'] ?? '') === '' ? undefined : await readAuthority((name) => data[name], `the secret ${namespace}/${stagingSecret}`, now()).catch((error: unknown) => void log.error({ reason: (error as Error).message }, 'the former authority can’t be read'))
   }
-  const known = (mark: string): Authority | undefined => [...(carried === undefined ? [] : [carried]), ...candidates].find((a) => authorityMark(a) === mark)
+  const known = (mark: string): Authority | undefined => [...candidates, ...(carried === undefined ? [] : [carried])].find((a) => authorityMark(a) === mark)
   /** `insist`: this one must decide, and what was to sign then is not known here: what is put in place now shall. */
   const turnOf = (r: StagingRecord, insist: boolean): Turn | undefined => {
     const signer = known(r.signer)
@@ -65,7 +69,7 @@ export async function stagingSecretShare(options: StagingSecretOptions): Promise
     return { number: r.turn, staging, open: false, written: false }
   }
   const tell = (): void => {
-    if (record === undefined || listener === undefined || record.turn < taken || (record.turn === taken && (record.sinceMs === undefined || takenOpen))) return
+    if (busy || record === undefined || listener === undefined || record.turn < taken || (record.turn === taken && (record.sinceMs === undefined || takenOpen))) return
     const next = turnOf(record, leads())
     if (next === undefined) return
     taken = record.turn
@@ -123,6 +127,7 @@ export async function stagingSecretShare(options: StagingSecretOptions): Promise
     async write(next) {
       tell()
       if (record !== undefined && record.turn > taken) return false
+      busy = true
       const texts = writeStaging(next.number, next.staging, next.open)
       try {
         const own = { [standName(me)]: standText(next.number, 'taken') }
@@ -130,14 +135,17 @@ export async function stagingSecretShare(options: StagingSecretOptions): Promise
           ? await client.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: stagingSecret, namespace, labels: { app: 'istiod' } }, type: 'istio.io/ca-staging', data: Object.fromEntries(Object.entries({ ...texts, ...own }).flatMap(([name, text]) => (text === null ? [] : [[name, Buffer.from(text).toString('base64')]]))) })
           : await patch({ ...texts, ...own }, version)
         await read(written)
+        taken = next.number
+        takenOpen = next.open
+        return true
       } catch (error) {
         // What another wrote comes over the watch; how a replica stands may be all that it was.
         if (error instanceof KithError && error.code === 'K8S_CONFLICT') return false
         throw error
+      } finally {
+        busy = false
+        tell()
       }
-      taken = next.number
-      takenOpen = next.open
-      return true
     },
     stand(turn, how) {
       const text = standText(turn, how)
@@ -164,9 +172,11 @@ export async function stagingSecretShare(options: StagingSecretOptions): Promise
       candidates.splice(0, candidates.length - 4)
       tell()
     },
-    close() {
+    async close() {
       clearTimeout(retry)
       followed.close()
+      // Whoever ends by itself need not be looked for.
+      if (data[standName(me)] !== undefined) await Promise.race([patch({ [standName(me)]: null }).catch(() => undefined), pause(leavingMs)])
     },
   }
 }
