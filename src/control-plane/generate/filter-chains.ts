@@ -8,6 +8,7 @@ import { seconds, some, type Obj } from './json.ts'
 import { rbacFilters } from './rbac.ts'
 import { metadata } from './reasons.ts'
 import { inboundRoutes } from './routes.ts'
+import { jwtFilters } from './jwt.ts'
 import { downstreamMtls, downstreamUserTls } from './tls.ts'
 
 /** What Istio's clients offer for HTTP over mesh mTLS. */
@@ -73,7 +74,7 @@ function inboundChain(plan: ProxyPlan, port: InboundPort, chain: Chain): Obj {
     // Never one of Istio's own names: whoever negotiated istio-peer-exchange would wait for a header that we don't send.
     transportSocket: !chain.mtls ? undefined : port.tls === undefined ? downstreamMtls(plan.mesh, ['h2', 'http/1.1']) : downstreamUserTls(port.tls, chain.kind === 'http' ? ['h2', 'http/1.1'] : []),
     filters: chain.kind === 'http'
-      ? [connectionManager(plan.mesh, 'inbound', statPrefix(port), { routeConfig: inboundRoutes(port) }, rbacFilters(plan.authorization, 'http'))]
+      ? [connectionManager(plan.mesh, 'inbound', statPrefix(port), { routeConfig: inboundRoutes(port) }, [...jwtFilters(plan.authentication), ...rbacFilters(plan.authorization, 'http')])]
       : [...rbacFilters(plan.authorization, 'tcp'), tcpProxy(plan.mesh, port.cluster, { cluster: port.cluster })],
     metadata: metadata(port.mtls),
   })

@@ -104,10 +104,32 @@ function principal(attribute: string, value: string, layer: Layer): Obj | undefi
     }
   }
   if (layer === 'tcp') return undefined
-  // No token is verified, so no request has a principal of its own.
-  if (attribute.startsWith('request.auth.')) return { notId: { any: true } }
+  if (attribute.startsWith('request.auth.')) return ofToken(attribute.slice('request.auth.'.length), value)
   const name = /^request\.headers\[(.+)\]$/s.exec(attribute)?.[1]
   return name === undefined ? undefined : { header: header(name, value) }
+}
+
+/** What a token says, as the filter for tokens leaves it. Istio: authz/model/generator.go requestPrincipalGenerator. */
+function ofToken(attribute: string, value: string): Obj | undefined {
+  if (attribute === 'principal') return requestPrincipal(value)
+  const claims = attribute === 'audiences' ? ['aud'] : attribute === 'presenter' ? ['azp'] : [...attribute.matchAll(/\[([^[\]]+)\]/g)].map((m) => m[1] as string)
+  if (attribute !== 'audiences' && attribute !== 'presenter' && !/^claims(\[[^[\]]+\])+$/.test(attribute)) return undefined
+  const one = { stringMatch: text(value) }
+  return claim(claims, { orMatch: { valueMatchers: [{ listMatch: { oneOf: one } }, one] } })
+}
+
+const claim = (path: readonly string[], value: Obj): Obj => ({ metadata: { filter: 'envoy.filters.http.jwt_authn', path: ['payload', ...path].map((key) => ({ key })), value } })
+
+/** `issuer/subject`, each part with its wildcard: the last slash divides them, for an issuer may be a URL. */
+function requestPrincipal(value: string): Obj {
+  const slash = value.lastIndexOf('/')
+  const [issuer, subject] = slash < 0 ? [value, ''] : [value.slice(0, slash), value.slice(slash + 1)]
+  const both = (iss: Obj, sub: Obj): Obj => ({ andIds: { ids: [claim(['iss'], { stringMatch: iss }), claim(['sub'], { stringMatch: sub })] } })
+  const any = text('*')
+  if (value === '*') return both(any, any)
+  if (value.startsWith('*')) return slash < 0 ? both(any, { suffix: value.slice(1) }) : both(issuer === '*' ? any : { suffix: issuer.slice(1) }, { exact: subject })
+  if (value.endsWith('*')) return slash < 0 ? both({ prefix: value.slice(0, -1) }, any) : both({ exact: issuer }, subject === '*' ? any : { prefix: subject.slice(0, -1) })
+  return both({ exact: issuer }, { exact: subject })
 }
 
 const proven = (principalName: Obj): Obj => ({ authenticated: { principalName } })

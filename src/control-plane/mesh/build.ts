@@ -9,6 +9,8 @@ import { buildWorkloads, type NamespaceInfo } from './workloads.ts'
 export interface BuildOptions {
   readonly meshConfig?: MeshConfigSpec
   readonly injection?: InjectionSettings
+  /** JSON Web Key Sets that were fetched. */
+  readonly keys?: ReadonlyMap<string, string>
 }
 
 export function buildMesh(objects: readonly ApiObject[], build: BuildOptions = {}): Mesh {
@@ -33,6 +35,7 @@ export function buildMesh(objects: readonly ApiObject[], build: BuildOptions = {
     sidecars: sorted<Sidecar>('Sidecar'),
     authorizationPolicies: sorted<AuthorizationPolicy>('AuthorizationPolicy'),
     requestAuthentications: sorted<RequestAuthentication>('RequestAuthentication'),
+    keys: build.keys ?? new Map(),
     objects: [...objects].sort((a, b) => (a.kind === b.kind ? byAge(a, b) : a.kind < b.kind ? -1 : 1)),
   }
 }

@@ -64,6 +64,8 @@ export interface MeshService {
   readonly publishNotReadyAddresses: boolean
   readonly creationTimestamp: string
   readonly object: Service | ServiceEntry
+  /** Several objects of one host whose ports have been added up. */
+  readonly parts?: readonly MeshService[]
 }
 
 export interface MeshEndpoint {
@@ -111,4 +113,6 @@ export interface Mesh {
   readonly authorizationPolicies: readonly AuthorizationPolicy[]
   readonly requestAuthentications: readonly RequestAuthentication[]
   readonly objects: readonly ApiObject[]
+  /** Key sets that were fetched for RequestAuthentications, by where they come from. */
+  readonly keys: ReadonlyMap<string, string>
 }

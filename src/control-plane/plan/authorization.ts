@@ -11,14 +11,14 @@ type Rule = NonNullable<AuthorizationPolicy['spec']['rules']>[number]
 
 /** For the plan: nothing at all where nobody has said anything. */
 export function authorized(context: PlanContext): { readonly authorization?: Authorization } {
-  const reaching = context.mesh.authorizationPolicies.filter((p) => reaches(p, context.mesh, context.client))
+  const reaching = context.mesh.authorizationPolicies.filter((p) => policyReaches(p, context.mesh, context.client))
   const of = (...actions: string[]): AccessPolicy[] => reaching.filter((p) => actions.includes(p.spec.action ?? 'ALLOW')).map((p) => accessPolicy(p, context.mesh))
   const [deny, allow] = [of('DENY', 'CUSTOM'), of('ALLOW')]
   return deny.length + allow.length === 0 ? {} : { authorization: { deny, allow } }
 }
 
 /** Of the root namespace and the workload's own, with selectors in both. A targetRef names a gateway or a waypoint, never a sidecar. */
-function reaches(policy: AuthorizationPolicy | RequestAuthentication, mesh: Mesh, workload: Reached): boolean {
+export function policyReaches(policy: AuthorizationPolicy | RequestAuthentication, mesh: Mesh, workload: Reached): boolean {
   const { namespace } = policy.metadata
   if (namespace !== mesh.options.rootNamespace && namespace !== workload.namespace) return false
   if (policy.spec.targetRef !== undefined || (policy.spec.targetRefs ?? []).length > 0) return false
@@ -66,5 +66,5 @@ function inOurDomains(principal: string, { options }: Mesh): string[] {
 
 /** Policies that reach the workload and are not carried out as they are meant. */
 export function unservedPolicies({ mesh, client }: PlanContext): Problem[] {
-  return [...mesh.authorizationPolicies, ...mesh.requestAuthentications].filter((p) => reaches(p, mesh, client)).flatMap(unserved)
+  return [...mesh.authorizationPolicies, ...mesh.requestAuthentications].filter((p) => policyReaches(p, mesh, client)).flatMap(unserved)
 }

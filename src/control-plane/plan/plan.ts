@@ -1,5 +1,6 @@
 // Snapshot and workload → what its proxy should do, and why.
 import { sidecarPorts, type Mesh, type Workload } from '#mesh'
+import { authenticated } from './authentication.ts'
 import { authorized } from './authorization.ts'
 import { onceAClass } from './client-class.ts'
 import { planContext, type PlanContext } from './context.ts'
@@ -17,7 +18,7 @@ export function planProxy(mesh: Mesh, workload: Workload): ProxyPlan {
 
 export function planFrom(context: PlanContext): ProxyPlan {
   const { mesh, client } = context
-  return { proxy: proxyRef(client), mesh: meshSettings(mesh), inbound: planInbound(context), ...outboundOf(mesh, client), ...authorized(context), problems: planProblems(context) }
+  return { proxy: proxyRef(client), mesh: meshSettings(mesh), inbound: planInbound(context), ...outboundOf(mesh, client), ...authorized(context), ...authenticated(context), problems: planProblems(context) }
 }
 
 /** The same object for all clients of a class: what is made from it need not be made again. */
@@ -30,7 +31,7 @@ const outboundOf = onceAClass((mesh, client): Pick<ProxyPlan, 'outbound' | 'rout
 
 /** What comes in alone: enough to say what a server does with a call, at a fraction of the cost. */
 export function planServer(context: PlanContext): ProxyPlan {
-  return { proxy: proxyRef(context.client), mesh: meshSettings(context.mesh), inbound: planInbound(context), outbound: [], routeTables: [], upstreams: [], egress: context.scope.egress, passthrough: [], ...authorized(context), problems: planProblems(context) }
+  return { proxy: proxyRef(context.client), mesh: meshSettings(context.mesh), inbound: planInbound(context), outbound: [], routeTables: [], upstreams: [], egress: context.scope.egress, passthrough: [], ...authorized(context), ...authenticated(context), problems: planProblems(context) }
 }
 
 function proxyRef(w: Workload): ProxyRef {

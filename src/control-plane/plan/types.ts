@@ -18,6 +18,8 @@ export interface ProxyPlan {
   readonly passthrough: readonly PodTls[]
   /** Who may call this workload; absent: nobody has said anything, so everybody. */
   readonly authorization?: Authorization
+  /** Whose tokens of end users count; absent: nobody asks for any. */
+  readonly authentication?: readonly JwtRule[]
   readonly problems: readonly Problem[]
 }
 
@@ -314,6 +316,27 @@ export interface Endpoint {
   /** 0 first; a later one takes over what the earlier ones can't. Absent: 0. */
   readonly priority?: number
   readonly labels: Readonly<Record<string, string>>
+}
+
+/** A token of this issuer, if one is there, must hold. */
+export interface JwtRule {
+  readonly ref: Ref
+  readonly issuer: string
+  readonly audiences: readonly string[]
+  /** JSON Web Key Set; null: not fetched, so that no token holds. */
+  readonly keys: string | null
+  /** Where they are fetched; '' = they stand in the rule. */
+  readonly keysFrom: string
+  /** Places to look in; where none is named, the header Authorization and the parameter access_token. */
+  readonly fromHeaders: readonly { readonly name: string; readonly prefix: string }[]
+  readonly fromParams: readonly string[]
+  readonly fromCookies: readonly string[]
+  /** The token goes on to the application. */
+  readonly forward: boolean
+  readonly payloadHeader?: string
+  readonly claimHeaders: readonly { readonly header: string; readonly claim: string }[]
+  /** Text that is a list. */
+  readonly spaceDelimitedClaims: readonly string[]
 }
 
 /** First what denies, then, where anything allows, only what is allowed. */

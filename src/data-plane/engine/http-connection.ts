@@ -2,6 +2,7 @@
 // Law: an HTTP filter that is not known is an error that names it.
 import { compileAccessLogs, type AccessLog } from './access-log.ts'
 import { compileFilterState, filterStateUrl } from './filter-state.ts'
+import { compileJwt, jwtType, type JwtAuthn } from './jwt.ts'
 import { durationMs, fields, type Notes } from './notes.ts'
 import { compileHttpRbac, httpRbacType, type Rbac } from './rbac.ts'
 import { compileRouteTable, type RuntimeRoutes } from './routes.ts'
@@ -15,6 +16,8 @@ export interface HttpConnection {
   readonly statPrefix: string
   readonly routes: { readonly rds: string } | { readonly inline: RuntimeRoutes }
   readonly rbac: readonly { readonly name: string; readonly rbac: Rbac }[]
+  /** Tokens of end users; asked before the policies. */
+  readonly jwt?: JwtAuthn
   /** ALPN that upstream connections offer, set by a filter for all routes. */
   readonly upstreamAlpn?: readonly string[]
   readonly clientCert: 'SANITIZE' | 'FORWARD_ONLY' | 'APPEND_FORWARD' | 'SANITIZE_SET' | 'ALWAYS_FORWARD_ONLY'
@@ -101,16 +104,21 @@ export function compileHttpConnection(any: Any | undefined, notes: Notes): HttpC
   }
 }
 
-function compileFilters(filters: readonly HttpFilter[], notes: Notes): Pick<HttpConnection, 'rbac' | 'upstreamAlpn'> {
+function compileFilters(filters: readonly HttpFilter[], notes: Notes): Pick<HttpConnection, 'rbac' | 'jwt' | 'upstreamAlpn'> {
   const rbac: { name: string; rbac: Rbac }[] = []
   let upstreamAlpn: readonly string[] | undefined
+  let jwt: JwtAuthn | undefined
   filters.forEach((filter, i) =>
     notes.at(`http_filters[${i}]`, () => {
       const config = filter.configType.case === 'typedConfig' ? filter.configType.value : undefined
       const type = config?.typeUrl.split('/').at(-1) ?? ''
       if (filter.disabled) return
       if (config?.typeUrl === filterStateUrl) upstreamAlpn = compileFilterState(config, notes) ?? upstreamAlpn
-      else if (type === httpRbacType) {
+      else if (type === jwtType) {
+        // Policies read what tokens say.
+        if (rbac.length > 0 || jwt !== undefined) notes.error('jwt_authn is understood once, before every RBAC filter')
+        jwt = compileJwt(config, notes)
+      } else if (type === httpRbacType) {
         const compiled = compileHttpRbac(config, notes)
         if (compiled !== undefined) rbac.push({ name: filter.name, rbac: compiled })
       } else if (type === 'envoy.extensions.filters.http.router.v3.Router' || (filter.name === 'envoy.filters.http.router' && config === undefined)) {
@@ -122,7 +130,7 @@ function compileFilters(filters: readonly HttpFilter[], notes: Notes): Pick<Http
     }),
   )
   if (filters.length === 0) notes.error('no HTTP filter, not even a router')
-  return { rbac, ...(upstreamAlpn === undefined ? {} : { upstreamAlpn }) }
+  return { rbac, ...(jwt === undefined ? {} : { jwt }), ...(upstreamAlpn === undefined ? {} : { upstreamAlpn }) }
 }
 
 // Without per-route config these do nothing; a route that configures one is named there.

@@ -1,12 +1,16 @@
 // Envoy's RBAC, for connections and for requests: policies by name, permissions ∧ principals. Law: a clause that is not understood is an error, never a match.
 import { addressBytes, cidrContains, compileCidr } from './address.ts'
 import { fields, type Notes } from './notes.ts'
+import { claimAt } from './jwt.ts'
+import type { Claims } from './jwt-token.ts'
 import { compileHeaderMatcher, pathOnly, type RouteRequest } from './route-match.ts'
 import { compileString } from './string-match.ts'
 import type { Any } from '@bufbuild/protobuf/wkt'
 import type { RBAC as HttpRbac, RBACPerRoute } from '../../../generated/types/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
 import type { RBAC as NetworkRbac } from '../../../generated/types/envoy/extensions/filters/network/rbac/v3/rbac_pb.ts'
 import type { Permission, Policy, Principal, RBAC as Rules } from '../../../generated/types/envoy/config/rbac/v3/rbac_pb.ts'
+import type { MetadataMatcher } from '../../../generated/types/envoy/type/matcher/v3/metadata_pb.ts'
+import type { ValueMatcher } from '../../../generated/types/envoy/type/matcher/v3/value_pb.ts'
 import type { CidrRange } from '../../../generated/types/envoy/config/core/v3/address_pb.ts'
 
 export const httpRbacType = 'envoy.extensions.filters.http.rbac.v3.RBAC'
@@ -26,6 +30,8 @@ export interface RbacFacts {
   /** URI SANs, then DNS SANs, then the subject of the verified certificate; undefined = not mTLS. */
   readonly principals: readonly string[] | undefined
   readonly request?: RouteRequest
+  /** What a token that holds says. */
+  readonly claims?: Claims | undefined
 }
 
 type Test = (facts: RbacFacts) => boolean
@@ -170,6 +176,8 @@ function compilePrincipal(principal: Principal, notes: Notes): Test {
       const { test } = compileString(id.value.rule.value, notes)
       return (f) => f.request !== undefined && test(pathOnly(f.request.path))
     }
+    case 'metadata':
+      return compileMetadata(id.value, notes)
     case 'filterState': {
       // Istio's form of source.principal: the peer's identity as TLS has proved it.
       const matcher = id.value.matcher
@@ -193,4 +201,37 @@ function inRange(range: CidrRange, of: (f: RbacFacts) => string, notes: Notes): 
     const bytes = addressBytes(of(f))
     return bytes !== undefined && cidrContains(cidr, bytes)
   }
+}
+
+/** Claims of a token, as the filter for tokens leaves them: `payload` and then the claim's own path. */
+function compileMetadata(matcher: MetadataMatcher, notes: Notes): Test {
+  const [root, ...path] = matcher.path.map((p) => (p.segment.case === 'key' ? p.segment.value : ''))
+  if (matcher.filter !== 'envoy.filters.http.jwt_authn' || root !== 'payload' || path.length === 0 || matcher.value === undefined) {
+    notes.error(`metadata ${matcher.filter}.${[root, ...path].join('.')} is not understood`)
+    return () => false
+  }
+  const test = compileValue(matcher.value, notes)
+  return (f) => (f.claims !== undefined && test(claimAt(f.claims, path))) !== matcher.invert
+}
+
+function compileValue(matcher: ValueMatcher, notes: Notes): (value: unknown) => boolean {
+  const pattern = matcher.matchPattern
+  switch (pattern.case) {
+    case 'stringMatch': {
+      const { test } = compileString(pattern.value, notes)
+      return (v) => typeof v === 'string' && test(v)
+    }
+    case 'orMatch': {
+      const tests = pattern.value.valueMatchers.map((m) => compileValue(m, notes))
+      return (v) => tests.some((t) => t(v))
+    }
+    case 'listMatch': {
+      const one = pattern.value.matchPattern
+      if (one.case !== 'oneOf') break
+      const test = compileValue(one.value, notes)
+      return (v) => Array.isArray(v) && v.some(test)
+    }
+  }
+  notes.error(`value matcher ${pattern.case ?? 'without a pattern'} is not understood`)
+  return () => false
 }

@@ -2,16 +2,20 @@
 import {
   decideCors,
   decideFault,
+  decideJwt,
   decideRbac,
   forwardedAuthority,
   forwardedPath,
   matchRoute,
   normalizePath,
+  pathOnly,
   redirectLocation,
+  type Claims,
   type Cors,
   type FaultDecision,
   type ForwardAction,
   type HeaderOps,
+  type JwtAuthn,
   type Redirect,
   type RouteMatched,
   type RuntimeRoutes,
@@ -67,6 +71,10 @@ export class Exchange {
   path = ''
   authority = ''
   pathBefore = ''
+  /** What the request's token says, once it holds. */
+  claims: Claims | undefined
+  /** What a filter makes of the request's headers. */
+  ownOps: HeaderOps | undefined
   /** What a browser is told beside the answer. */
   corsHeaders: HeaderOps | undefined
   /** A response has begun to go back. */
@@ -96,6 +104,7 @@ export class Exchange {
     if (normal.path !== this.view.path) this.view.path = this.path = normal.path
     const routes: RuntimeRoutes | undefined = 'inline' in http.routes ? http.routes.inline : core.config.routes.get(http.routes.rds)
     this.matched = routes === undefined ? undefined : matchRoute(routes, this.view, Math.random())
+    if (http.jwt !== undefined && !this.#authenticate(http.jwt)) return
     const denied = this.#denied()
     if (denied !== undefined) return this.fail(denied)
     if (routes === undefined) return this.fail(failures.noRouteTable)
@@ -126,12 +135,34 @@ export class Exchange {
     return true
   }
 
+  /** False: answered. A token that does not hold ends the request; one that does tells policies and application who calls. */
+  #authenticate(jwt: JwtAuthn): boolean {
+    const { core } = this.connection
+    const { view } = this
+    const verdict = decideJwt(jwt, view, this.startedAt)
+    if (verdict.kind === 'refused') {
+      core.metrics.count('kith_jwt_denied_total', `reason="${verdict.message}"`)
+      const realm = `Bearer realm="${view.scheme}://${view.authority.replace(/[^\x21\x23-\x5b\x5d-\x7e]/g, '')}${pathOnly(view.path).replace(/[^\x21\x23-\x5b\x5d-\x7e]/g, '')}"`
+      this.flag('UAEX')
+      this.answer(verdict.status, verdict.message, [['www-authenticate', verdict.missing ? realm : `${realm}, error="invalid_token"`]], `jwt_authn_access_denied{${verdict.message.replaceAll(' ', '_')}}`)
+      return false
+    }
+    this.claims = verdict.claims
+    if (verdict.path !== undefined) view.path = this.path = verdict.path
+    if (verdict.headers.size > 0) {
+      view.changed = verdict.headers
+      const entries = [...verdict.headers]
+      this.ownOps = { set: entries.flatMap(([name, value]) => (value === undefined ? [] : [{ kind: 'overwrite' as const, name, value: [value] }])), remove: entries.map(([name]) => name) }
+    }
+    return true
+  }
+
   #denied(): Failure | undefined {
     const { http, core, facts } = this.connection
     for (const filter of http.rbac) {
       const override = this.matched?.route.rbac.get(filter.name)
       if (override === null) continue
-      const verdict = decideRbac(override ?? filter.rbac, rbacFacts(facts, this.view))
+      const verdict = decideRbac(override ?? filter.rbac, rbacFacts(facts, this.view, this.claims))
       if (verdict.shadow !== undefined && !verdict.shadow.allowed) core.metrics.count('kith_rbac_shadow_denied_total', `policy="${verdict.shadow.policy}"`)
       if (verdict.allowed) continue
       const policy = verdict.policy === '' ? 'none' : verdict.policy

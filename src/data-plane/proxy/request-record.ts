@@ -1,5 +1,5 @@
 // What stays of a request: a count, a log line; and the facts that policy and formats ask of it.
-import { formatAddress, type FormatOperator, type RbacFacts, type RouteRequest } from '#engine'
+import { formatAddress, type Claims, type FormatOperator, type RbacFacts, type RouteRequest } from '#engine'
 import type { ConnectionFactsSeen, Core } from './core.ts'
 import type { Exchange } from './exchange.ts'
 import { isGrpc } from './grpc.ts'
@@ -22,7 +22,7 @@ export function readPeer(facts: ConnectionFactsSeen, head: Head): void {
   facts.peerMetadata = decodeMetadata(head.buf.toString('latin1', from, to))
 }
 
-export function rbacFacts(facts: ConnectionFactsSeen, request: RouteRequest | undefined): RbacFacts {
+export function rbacFacts(facts: ConnectionFactsSeen, request: RouteRequest | undefined, claims?: Claims): RbacFacts {
   const peer = facts.tls?.peer
   const principals = peer === undefined ? undefined : peer.uriSans.length > 0 ? peer.uriSans : peer.dnsSans.length > 0 ? peer.dnsSans : [peer.subject]
   return {
@@ -33,6 +33,7 @@ export function rbacFacts(facts: ConnectionFactsSeen, request: RouteRequest | un
     serverName: facts.serverName,
     principals,
     ...(request === undefined ? {} : { request }),
+    claims,
   }
 }
 

@@ -34,7 +34,11 @@ export class RequestView implements RouteRequest {
     this.#authority = value
   }
 
+  /** Headers that a filter has set, or taken away (undefined), before policies read them. */
+  changed: ReadonlyMap<string, string | undefined> | undefined
+
   header(name: string): string | undefined {
+    if (this.changed?.has(name) === true) return this.changed.get(name)
     return this.#head.get(name)
   }
 }

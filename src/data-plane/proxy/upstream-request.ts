@@ -317,7 +317,7 @@ function buildRequestHead(exchange: Exchange, matched: RouteMatched, variant: Va
     upgrade: exchange.upgrade,
     metadata: variant.mesh ? core.ownMetadata : undefined,
     attempt: route.attemptCount ? variant.attempt : 0,
-    ops: target === undefined ? [route.requestHeaders] : [target.requestHeaders, route.requestHeaders],
+    ops: [...(exchange.ownOps === undefined ? [] : [exchange.ownOps]), ...(target === undefined ? [] : [target.requestHeaders]), route.requestHeaders],
     lookup: (operator) => requestLookup(exchange, operator),
     originalPath: exchange.pathBefore,
   })
