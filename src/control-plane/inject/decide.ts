@@ -32,8 +32,6 @@ export interface InjectionCandidate {
 
 export const injectKey = 'sidecar.istio.io/inject'
 export const ignoredNamespaces: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage'])
-const yes = new Set(['y', 'yes', 'true', 'on'])
-const no = new Set(['n', 'no', 'false', 'off'])
 
 interface Verdict {
   readonly value: boolean
@@ -95,11 +93,11 @@ const injectorRules: readonly Adjudicator[] = [
   function policyOdd(_pod, settings) {
     if (settings.policy === 'invalid') return { value: false, rule: 'inject.policy', source: 'default' }
   },
-  // The label beats the annotation; what is neither yes nor no leaves it to those below.
+  // The label beats the annotation; what is neither true nor false leaves it to those below.
   function askedByPod(pod) {
     const where = pod.labels[injectKey] === undefined ? 'annotations' : 'labels'
-    const word = (pod[where][injectKey] ?? '').toLowerCase()
-    if (yes.has(word) || no.has(word)) return { value: yes.has(word), rule: where === 'labels' ? 'inject.label' : 'inject.annotation', source: podRef(pod, where) }
+    const word = pod[where][injectKey]
+    if (word === 'true' || word === 'false') return { value: word === 'true', rule: where === 'labels' ? 'inject.label' : 'inject.annotation', source: podRef(pod, where) }
   },
   function neverSelected(pod, settings) {
     if ((settings.neverInjectSelector ?? []).some((s) => selects(s, pod.labels))) return { value: false, rule: 'inject.never-selector', source: 'default' }

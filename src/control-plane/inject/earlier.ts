@@ -15,12 +15,14 @@ export interface Earlier {
   readonly revision: string | undefined
   /** The sidecar as it was found. */
   readonly proxy: Obj | undefined
+  /** The application waited for it. */
+  readonly held: boolean
 }
 
 /** Changes `spec` and `annotations`. */
 export function takeOutEarlier(spec: Obj, annotations: Record<string, string>): Earlier {
   const text = annotations[statusKey]
-  if (text === undefined) return { probers: {}, prometheus: undefined, revision: undefined, proxy: undefined }
+  if (text === undefined) return { probers: {}, prometheus: undefined, revision: undefined, proxy: undefined, held: false }
   const status = parseObject(text)
   const listed = (key: string): unknown[] => (Array.isArray(status[key]) ? (status[key] as unknown[]) : [])
   const proxy = lists.flatMap((f) => containersOf(spec, f)).find((c) => c['name'] === 'istio-proxy')
@@ -43,7 +45,7 @@ export function takeOutEarlier(spec: Obj, annotations: Record<string, string>): 
   delete annotations[overridesKey]
   return {
     probers: parseObject(String(env.find((e) => e['name'] === 'ISTIO_KUBE_APP_PROBERS')?.['value'] ?? '{}')), prometheus: env.find((e) => e['name'] === 'ISTIO_PROMETHEUS_ANNOTATIONS'),
-    revision: typeof status['revision'] === 'string' ? status['revision'] : undefined, proxy,
+    revision: typeof status['revision'] === 'string' ? status['revision'] : undefined, proxy, held: waits(proxy),
   }
 }
 
@@ -86,4 +88,10 @@ function parseObject(text: string): Obj {
   } catch {
     return {}
   }
+}
+
+/** `pilot-agent wait`, `kith-agent wait` */
+function waits(proxy: Obj | undefined): boolean {
+  const lifecycle = proxy?.['lifecycle']
+  return isRecord(lifecycle) && /"[\w/-]*-agent","wait"/.test(JSON.stringify(lifecycle['postStart'] ?? ''))
 }

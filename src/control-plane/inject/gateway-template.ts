@@ -6,7 +6,7 @@ export const gatewayTemplate: InjectionTemplate = {
   name: 'gateway',
   render(input) {
     const { settings } = input
-    const { 'security.istio.io/tlsMode': _tlsMode, 'topology.istio.io/network': _network, ...labels } = labelsFor(input)
+    const { 'security.istio.io/tlsMode': _tlsMode, 'networking.istio.io/tunnel': _tunnel, ...labels } = labelsFor(input)
     const proxy = clean({
       name: 'istio-proxy', image: imageOf(input), imagePullPolicy: settings.imagePullPolicy, args: proxyArgs(input, 'router'), ports: [{ containerPort: 15090, protocol: 'TCP', name: 'http-envoy-prom' }], env: environment(input),
       securityContext: { runAsUser: input.proxyUid, runAsGroup: input.proxyGid }, readinessProbe: readinessProbe(settings, {}), volumeMounts: proxyMounts,

@@ -85,7 +85,7 @@ test('a bad annotation refuses the pod and is named', () => {
   }
 })
 
-test('what the API server would refuse is refused by field: a null among volumes, a label that is a number, a hook without form', () => {
+test('what the API server would refuse is refused by field: a null among volumes, a label that is a list, a hook without form', () => {
   const faultsOf = (pod: Record<string, unknown>): readonly string[] => {
     const result = injectObject({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a' }, ...pod }, context)
     assert.ok(result.kind === 'faulty')
@@ -93,7 +93,7 @@ test('what the API server would refuse is refused by field: a null among volumes
   }
   const containers = [{ name: 'a', image: 'x' }]
   assert.deepEqual(faultsOf({ spec: { containers, volumes: [{ name: 'v' }, null] } }), ['Pod: spec.volumes[1] must be an object'])
-  assert.deepEqual(faultsOf({ metadata: { name: 'a', labels: { version: 1 } }, spec: { containers } }), ['Pod: metadata.labels must be a map of strings, not {"version":1}'])
+  assert.deepEqual(faultsOf({ metadata: { name: 'a', labels: { version: [1] } }, spec: { containers } }), ['Pod: metadata.labels must be a map of strings, not {"version":[1]}'])
   assert.deepEqual(faultsOf({ spec: { containers: [{ ...containers[0], lifecycle: { preStop: 'sleep' } }] } }), ['Pod: spec.containers[0].lifecycle.preStop must be an object'])
   const cron = injectObject({ apiVersion: 'batch/v1', kind: 'CronJob', metadata: { name: 'a' }, spec: { jobTemplate: { spec: { template: { spec: { containers: [null] } } } } } }, context)
   assert.deepEqual(cron.kind === 'faulty' ? cron.faults : cron, ['CronJob: spec.jobTemplate.spec.template.spec.containers[0] must be an object'])
@@ -113,4 +113,78 @@ test('names that every object has are names like others', () => {
   assert.equal(injectObject({ apiVersion: 'v1', kind: 'constructor', spec: {} }, context).kind, 'untouched')
   const result = injectObject(deployment({ 'inject.istio.io/templates': 'toString' }), context)
   assert.ok(result.kind === 'faulty' && result.faults.join().includes('there is no template "toString"'))
+})
+
+// Each row as istioctl kube-inject answers it (istio/istio eed52ebb66ad).
+test('annotations that istioctl refuses, and those that it takes', () => {
+  const taken: readonly (readonly [string, string])[] = [
+    ['traffic.sidecar.istio.io/excludeInboundPorts', ' 80 ,90'], ['readiness.status.sidecar.istio.io/applicationPorts', 'x'], ['traffic.sidecar.istio.io/excludeInterfaces', 'eth1, eth2'], ['k8s.v1.cni.cncf.io/networks', '['],
+    ['sidecar.istio.io/userVolume', '[{"name": "v", "emptyDir": {}}]'], ['sidecar.istio.io/userVolumeMount', '[]'], ['sidecar.istio.io/userVolume', 'null'], ['proxy.istio.io/config', 'foo: bar'], ['proxy.istio.io/config', 'concurrency: "2"'],
+  ]
+  const refused: readonly (readonly [string, string])[] = [
+    ['traffic.sidecar.istio.io/includeOutboundIPRanges', '10.0.0.0/8, 1.2.3.4/32'], ['traffic.sidecar.istio.io/excludeOutboundIPRanges', '10.0.0.0/08'], ['traffic.sidecar.istio.io/excludeOutboundIPRanges', 'fe80::1%eth0/64'],
+    ['traffic.sidecar.istio.io/kubevirtInterfaces', 'a b'], ['istio.io/reroute-virtual-interfaces', 'a-name-too-long-for-one'], ['readiness.status.sidecar.istio.io/periodSeconds', '4294967295'],
+    ['sidecar.istio.io/userVolume', '{"v": null}'], ['sidecar.istio.io/userVolumeMount', '{"v": {}}'], ['sidecar.istio.io/userVolume', ''],
+    ['proxy.istio.io/config', 'holdApplicationUntilProxyStarts: "true"'], ['proxy.istio.io/config', 'proxyMetadata: {A: 5}'], ['proxy.istio.io/config', 'terminationDrainDuration: 10'], ['proxy.istio.io/config', 'statusPort: 0'],
+    ['proxy.istio.io/config', 'interceptionMode: X'], ['proxy.istio.io/config', 'discoveryAddress: x'], ['proxy.istio.io/config', 'envoyAccessLogService: {address: x}'],
+  ]
+  for (const [key, value] of taken) assert.equal(injectObject(deployment({ [key]: value }), context).kind, 'injected', `${key}: ${value}`)
+  for (const [key, value] of refused) {
+    const result = injectObject(deployment({ [key]: value }), context)
+    assert.ok(result.kind === 'faulty' && result.faults.every((f) => f.includes(key)), `${key}: ${value}: ${JSON.stringify(result)}`)
+  }
+})
+
+test('only "true" and "false" decide; another word is said to decide nothing', () => {
+  for (const word of ['no', 'False', '0']) {
+    const { warnings } = injected(deployment({ 'sidecar.istio.io/inject': word }))
+    assert.ok(warnings.some((w) => w.includes(`"${word}"`)), word)
+  }
+  // YAML's own false, without quotes.
+  const off = injectObject(deployment({ 'sidecar.istio.io/inject': false as never }), context)
+  assert.equal(off.kind, 'untouched')
+})
+
+test('a pod’s own ProxyConfig: interception, the agent’s port, the tunnel’s label, names in snake_case', () => {
+  const own = (config: string, more: Record<string, string> = {}) => injected(deployment({ 'proxy.istio.io/config': config, ...more }, { readinessProbe: { httpGet: { port: 80 } } }))
+  const probePort = (pod: PodLike): unknown => ((pod.spec.containers.find((c) => c['name'] === 'web') as { readinessProbe: { httpGet: { port: unknown } } }).readinessProbe.httpGet.port)
+  assert.deepEqual(names(own('interceptionMode: NONE').pod.spec.initContainers), [])
+  assert.equal((own('interceptionMode: TPROXY').proxy['securityContext'] as Obj)['runAsUser'], 0)
+  const moved = own('statusPort: 1234')
+  assert.equal(moved.pod.metadata.annotations['prometheus.io/port'], '1234')
+  assert.equal(probePort(moved.pod), 1234)
+  assert.equal(probePort(own('statusPort: 1234', { 'status.sidecar.istio.io/port': '99' }).pod), 99)
+  assert.equal(own('proxyMetadata: {ISTIO_META_ENABLE_HBONE: "true"}').pod.metadata.labels['networking.istio.io/tunnel'], 'http')
+  assert.equal(names(own('hold_application_until_proxy_starts: true').pod.spec.containers)[0], 'istio-proxy')
+})
+
+test('words that stand for yes and no differ from annotation to annotation, as in Istio', () => {
+  for (const word of ['true', 'x', '0', 'False']) assert.deepEqual(names(injected(deployment({ 'sidecar.istio.io/nativeSidecar': word })).pod.spec.initContainers), ['istio-init', 'istio-proxy'], word)
+  const path = (word: string): unknown => (injected(deployment({ 'sidecar.istio.io/rewriteAppHTTPProbers': word }, { readinessProbe: { httpGet: { path: '/r', port: 80 } } })).pod.spec.containers[0] as { readinessProbe: { httpGet: { path: string } } }).readinessProbe.httpGet.path
+  for (const word of ['T', '1', 'yes', '']) assert.equal(path(word), '/app-health/web/readyz', word)
+  for (const word of ['F', '0', 'False']) assert.equal(path(word), '/r', word)
+})
+
+test('an empty label is no label; mounts as a list, names of fields in any case', () => {
+  const object = deployment({ 'sidecar.istio.io/userVolumeMount': '[{"name": "v", "mountPath": "/m", "readonly": true}]' })
+  ;(object as { spec: { template: { metadata: { labels: Record<string, string> } } } }).spec.template.metadata.labels = { app: '', version: '', 'security.istio.io/tlsMode': '' }
+  const { pod, proxy } = injected(object)
+  assert.deepEqual([pod.metadata.labels['service.istio.io/canonical-name'], pod.metadata.labels['service.istio.io/canonical-revision'], pod.metadata.labels['security.istio.io/tlsMode']], ['web', 'latest', 'istio'])
+  assert.deepEqual((proxy['volumeMounts'] as Obj[]).find((m) => m['name'] === 'v'), { name: 'v', mountPath: '/m', readOnly: true })
+})
+
+test('an application that waited for its sidecar waits for the next as well', () => {
+  const once = injected(deployment({ 'proxy.istio.io/config': 'holdApplicationUntilProxyStarts: true' })).object
+  delete ((once['spec'] as { template: PodLike }).template.metadata.annotations as Record<string, string | undefined>)['proxy.istio.io/config']
+  const again = injected(once)
+  assert.ok((again.proxy['lifecycle'] as Obj | undefined)?.['postStart'] !== undefined)
+  assert.equal(names(again.pod.spec.containers)[0], 'istio-proxy')
+})
+
+test('what a CronJob says of its Jobs, its pods are injected by', () => {
+  const cron = (annotations: Record<string, string>): Obj => ({ apiVersion: 'batch/v1', kind: 'CronJob', metadata: { name: 'c' }, spec: { jobTemplate: { metadata: { annotations }, spec: { template: { spec: { containers: [{ name: 'a', image: 'x' }] } } } } } })
+  assert.equal(injectObject(cron({ 'sidecar.istio.io/interceptionMode': 'X' }), context).kind, 'faulty')
+  const result = injectObject(cron({ 'sidecar.istio.io/interceptionMode': 'NONE' }), context)
+  assert.ok(result.kind === 'injected')
+  assert.equal(JSON.stringify(result.object).includes('istio-init'), false)
 })

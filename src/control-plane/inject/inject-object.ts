@@ -20,8 +20,9 @@ const podPaths: Readonly<Record<string, readonly string[]>> = {
   CronJob: ['spec', 'jobTemplate', 'spec', 'template'],
 }
 
-export function injectObject(object: Obj, context: Injector): ObjectResult {
-  if (object['kind'] === 'List' && Array.isArray(object['items'])) return injectList(object, object['items'], context)
+export function injectObject(given: Obj, context: Injector): ObjectResult {
+  if (given['kind'] === 'List' && Array.isArray(given['items'])) return injectList(given, given['items'], context)
+  const object = withTexts(given)
   const kind = String(object['kind'])
   const path = Object.hasOwn(podPaths, kind) ? podPaths[kind] : undefined
   if (path === undefined || typeof object['apiVersion'] !== 'string') return { kind: 'untouched', warnings: [] }
@@ -44,15 +45,28 @@ export function injectObject(object: Obj, context: Injector): ObjectResult {
   // A template's namespace is its object's; system namespaces are asked of pods alone, as Istio does.
   const decided = injectionRequired({ labels: { ...jobLabels, ...labels }, annotations: { ...jobAnnotations, ...annotations }, hostNetwork, namespace: kind === 'Pod' ? namespace : '', namespaceLabels: {}, ...(os === undefined ? {} : { os }) }, context.injection)
   const asked = labels[injectKey] ?? annotations[injectKey] ?? jobLabels[injectKey] ?? jobAnnotations[injectKey]
-  const odd = asked !== undefined && asked !== '' && !/^(y|yes|true|on|n|no|false|off)$/i.test(asked) ? [`Invalid value for ${injectKey}: "${asked}" of ${shown}; only "true" and "false" decide, so the injector's policy holds`] : []
+  const odd = asked !== undefined && asked !== '' && asked !== 'true' && asked !== 'false' ? [`Invalid value for ${injectKey}: "${asked}" of ${shown}; only "true" and "false" decide, so the injector's policy holds`] : []
   if (!decided.value) {
     const why = decided.because[0]?.rule === 'inject.host-network' ? 'host networking enabled' : 'sidecar injection disabled'
     return { kind: 'untouched', warnings: [...odd, `Skipping injection because ${shown} has ${why}`] }
   }
   const owner = kind === 'Pod' ? ownerOfPod(metadata) : { apiVersion: object['apiVersion'], kind, name }
-  const injected = injectPod({ metadata: podMetadata, spec: holder['spec'] }, { ...context, namespace, owner })
+  // What a CronJob says of its Jobs, its pods are injected by as well.
+  const said = Object.entries(jobAnnotations).filter(([key]) => /(^|[./])(istio|prometheus)\.io\//.test(key))
+  const injected = injectPod({ metadata: said.length === 0 ? podMetadata : { ...podMetadata, annotations: { ...Object.fromEntries(said), ...annotations } }, spec: holder['spec'] }, { ...context, namespace, owner })
   if ('faults' in injected) return { kind: 'faulty', faults: injected.faults.map((f) => `${shown}: ${f}`) }
   return { kind: 'injected', object: replaceAt(object, path, { ...holder, metadata: injected.metadata, spec: injected.spec }), warnings: [...odd, ...injected.warnings.map((w) => `${shown}: ${w}`)] }
+}
+
+/** Labels and annotations are texts: what YAML took for a number or a truth value is written as one, as Istio does it. */
+function withTexts(object: Obj): Obj {
+  const out: Obj = {}
+  for (const [key, value] of Object.entries(object)) out[key] = isRecord(value) ? (key === 'labels' || key === 'annotations' ? texts(value) : key === 'metadata' || key === 'spec' || key === 'template' || key === 'jobTemplate' ? withTexts(value) : value) : value
+  return out
+}
+
+function texts(map: Obj): Obj {
+  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, typeof value === 'number' || typeof value === 'boolean' ? String(value) : value]))
 }
 
 function injectList(object: Obj, items: readonly unknown[], context: Injector): ObjectResult {

@@ -4,10 +4,11 @@ import { isRecord } from '#api'
 import { annotationFaults } from './annotations.ts'
 import { cloneJson } from './clone.ts'
 import { containersOf, keepOthers, objectsIn, overridesKey, statusKey, takeOutEarlier, type Earlier } from './earlier.ts'
-import { modeOf, statusPortOf } from './interception.ts'
+import { agentPortOf, modeOf, probePortOf } from './interception.ts'
 import { strategicMerge } from './merge.ts'
 import type { PodOwner } from './owner.ts'
 import { rewriteProbes } from './probes.ts'
+import { readProxyConfig } from './proxy-config.ts'
 import { mergePrometheus } from './prometheus.ts'
 import type { InjectSettings } from './settings.ts'
 import { strings } from './strings.ts'
@@ -47,7 +48,7 @@ export function injectPod(pod: PodInput, context: InjectContext): InjectedPod {
   const earlier = takeOutEarlier(spec, annotations)
   // Templates see the application in the same order, wherever an earlier injection had put a sidecar of the user's own.
   for (const field of fields) if (spec[field] !== undefined) spec[field] = containersOf(spec, field).toSorted((a, b) => Number(ours.includes(String(a['name']))) - Number(ours.includes(String(b['name']))))
-  const input = templateInput({ ...metadata, annotations }, spec, annotations, config, context)
+  const input = templateInput({ ...metadata, annotations }, spec, annotations, earlier.held ? { holdApplicationUntilProxyStarts: true, ...config } : config, context)
   const rendered = renderAll(templates, input)
   if ('faults' in rendered) return rendered
 
@@ -75,9 +76,9 @@ function ownProxyConfig(annotations: Record<string, string>, context: InjectCont
   const text = annotations['proxy.istio.io/config']
   if (text === undefined) return { ...context.settings.proxyConfig }
   try {
-    const parsed = context.yaml.parse(text) ?? {}
-    if (!isRecord(parsed)) throw new Error('it must be a map')
-    return { ...context.settings.proxyConfig, ...parsed }
+    const own = readProxyConfig(context.yaml.parse(text))
+    faults.push(...own.faults.map((f) => `invalid annotation proxy.istio.io/config: ${f}`))
+    return { ...context.settings.proxyConfig, ...own.config }
   } catch (error) {
     faults.push(`invalid annotation proxy.istio.io/config: ${(error as Error).message}`)
     return {}
@@ -89,7 +90,8 @@ function templateInput(metadata: Obj, spec: Obj, annotations: Record<string, str
   const security = isRecord(userProxy?.['securityContext']) ? userProxy['securityContext'] : {}
   return {
     settings, annotations, labels: strings(metadata['labels']), metadata, spec, containers: containersOf(spec, 'containers').filter((c) => !ours.includes(String(c['name']))), namespace, owner,
-    native: (annotations['sidecar.istio.io/nativeSidecar'] ?? String(settings.nativeSidecars)) === 'true', hold: settings.holdApplicationUntilProxyStarts || config['holdApplicationUntilProxyStarts'] === true,
+    // Whatever is not "false" asks for it.
+    native: (annotations['sidecar.istio.io/nativeSidecar'] || String(settings.nativeSidecars)) !== 'false', hold: settings.holdApplicationUntilProxyStarts || config['holdApplicationUntilProxyStarts'] === true,
     // The rules tell the proxy's traffic by its uid; 0 would let every root process pass.
     proxyUid: Number(security['runAsUser'] ?? 0) || 1337, proxyGid: Number(security['runAsGroup'] ?? 1337), proxyConfig: config,
   }
@@ -134,11 +136,23 @@ function addContainers(spec: Obj, rendered: PartialPod): Record<string, string> 
   return Object.keys(overridden).length === 0 ? {} : { [overridesKey]: JSON.stringify(overridden) }
 }
 
+/** Go's strconv.ParseBool; undefined: no such word, which leaves it to the settings. */
+function boolean(word: string | undefined): boolean | undefined {
+  if (word === undefined) return undefined
+  if (/^(1|t|T|true|TRUE|True)$/.test(word)) return true
+  return /^(0|f|F|false|FALSE|False)$/.test(word) ? false : undefined
+}
+
+/** Empty texts and lists say nothing in Kubernetes' types. */
+function withoutEmpty(value: Obj): Obj {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== '' && !(Array.isArray(v) && v.length === 0)).map(([k, v]) => [k, isRecord(v) ? withoutEmpty(v) : v]))
+}
+
 function overlay(rendered: Obj, own: Obj | undefined): Obj {
   if (own === undefined) return cloneJson(rendered)
-  const { image, ...rest } = own
+  const { image, ...rest } = withoutEmpty(own)
   const handlers = Object.fromEntries(['readinessProbe', 'livenessProbe', 'startupProbe'].filter((p) => isRecord(own[p])).map((p) => [p, own[p]]))
-  return cloneJson({ ...(strategicMerge(rendered, image === undefined || image === 'auto' ? rest : own) as Obj), ...handlers })
+  return cloneJson({ ...(strategicMerge(rendered, image === undefined || image === 'auto' ? rest : { ...rest, image }) as Obj), ...handlers })
 }
 
 /** Volumes that the user has not, and whatever else of a pod a template sets. The names of the volumes that are new. */
@@ -155,10 +169,10 @@ function addRest(spec: Obj, rendered: PartialPod): unknown[] {
 function completeProxy(proxy: Obj, spec: Obj, annotations: Record<string, string>, input: TemplateInput, earlier: Earlier): { readonly warnings: readonly string[]; readonly faults: readonly string[] } {
   const { settings } = input
   const applications = fields.flatMap((f) => containersOf(spec, f)).filter((c) => !ours.includes(String(c['name'])))
-  const rewrite = (annotations['sidecar.istio.io/rewriteAppHTTPProbers'] ?? String(settings.rewriteAppHttpProbers)) === 'true'
-  const probed = rewrite ? rewriteProbes(applications, statusPortOf(input), earlier.probers) : { probers: {}, warnings: [] }
+  const rewrite = boolean(annotations['sidecar.istio.io/rewriteAppHTTPProbers']) ?? settings.rewriteAppHttpProbers
+  const probed = rewrite ? rewriteProbes(applications, probePortOf(input), earlier.probers) : { probers: {}, warnings: [] }
   const env = objectsIn(proxy['env'])
-  const { env: metrics, faults } = mergePrometheus(annotations, settings, earlier)
+  const { env: metrics, faults } = mergePrometheus(annotations, settings, agentPortOf(input), earlier)
   proxy['env'] = [...env, ...(Object.keys(probed.probers).length > 0 ? [{ name: 'ISTIO_KUBE_APP_PROBERS', value: JSON.stringify(probed.probers) }] : []), ...(metrics === undefined ? [] : [metrics])]
   return { warnings: probed.warnings, faults }
 }

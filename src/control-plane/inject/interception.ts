@@ -6,7 +6,15 @@ export function statusPortOf(input: Pick<TemplateInput, 'annotations' | 'setting
   return own === undefined ? input.settings.statusPort : Number(own)
 }
 
-export const modeOf = (i: TemplateInput): string => i.annotations['sidecar.istio.io/interceptionMode'] ?? i.settings.interceptionMode
+/** Where the agent listens: what the kubelet asks and Prometheus scrapes. */
+export function probePortOf(input: Pick<TemplateInput, 'annotations' | 'settings' | 'proxyConfig'>): number {
+  const own = input.annotations['status.sidecar.istio.io/port']
+  return own === undefined ? agentPortOf(input) : Number(own)
+}
+
+export const agentPortOf = (input: Pick<TemplateInput, 'settings' | 'proxyConfig'>): number => Number(input.proxyConfig['statusPort'] ?? input.settings.statusPort)
+
+export const modeOf = (i: TemplateInput): string => i.annotations['sidecar.istio.io/interceptionMode'] ?? String(i.proxyConfig['interceptionMode'] ?? i.settings.interceptionMode)
 
 export function interceptionArgs(i: TemplateInput): string[] {
   const { settings: s, annotations: a } = i
@@ -16,7 +24,7 @@ export function interceptionArgs(i: TemplateInput): string[] {
   const virtual = a['istio.io/reroute-virtual-interfaces'] ?? a['traffic.sidecar.istio.io/kubevirtInterfaces']
   return [
     '-p', '15001', '-z', '15006', '-u', String(i.proxyUid), '-m', modeOf(i), '-i', traffic('includeOutboundIPRanges', s.includeIpRanges), '-x', traffic('excludeOutboundIPRanges', s.excludeIpRanges), '-b', traffic('includeInboundPorts', s.includeInboundPorts),
-    '-d', [...new Set(excluded)].join(','), ...optional('-q', 'includeOutboundPorts', s.includeOutboundPorts), ...optional('-o', 'excludeOutboundPorts', s.excludeOutboundPorts),
+    '-d', excluded.join(','), ...optional('-q', 'includeOutboundPorts', s.includeOutboundPorts), ...optional('-o', 'excludeOutboundPorts', s.excludeOutboundPorts),
     ...(virtual === undefined ? [] : ['-k', virtual]), ...optional('-c', 'excludeInterfaces', ''),
   ]
 }
@@ -40,13 +48,23 @@ export function annotationsForCni(i: TemplateInput): Record<string, string> {
 function withNetwork(networks: string, name: string): string {
   if (networks.trim() === '') return `default/${name}`
   if (!networks.trim().startsWith('[')) return networks.split(',').some((n) => n.trim() === `default/${name}`) ? networks : `${networks}, default/${name}`
-  const list = JSON.parse(networks) as { readonly name?: unknown }[]
+  const list = jsonList(networks)
+  if (list === undefined) return networks
   return list.some((n) => n.name === name) ? networks : networks.replace(/\]\s*$/, `${list.length === 0 ? '' : ', '}{"name": "${name}", "namespace": "default"}]`)
+}
+
+function jsonList(text: string): readonly { readonly name?: unknown }[] | undefined {
+  try {
+    const parsed: unknown = JSON.parse(text)
+    return Array.isArray(parsed) ? (parsed as { readonly name?: unknown }[]) : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** The application's exceptions, and the agent's own port. */
 function excludedInbound(i: TemplateInput): string[] {
-  const own = (i.annotations['traffic.sidecar.istio.io/excludeInboundPorts'] ?? i.settings.excludeInboundPorts).split(',').map((p) => p.trim())
-  const statusPort = statusPortOf(i)
-  return [...new Set([...own, ...(statusPort === 0 ? [] : [String(statusPort)])])].filter((p) => p !== '')
+  const own = (i.annotations['traffic.sidecar.istio.io/excludeInboundPorts'] ?? i.settings.excludeInboundPorts).split(',').map((p) => p.trim()).filter((p) => p !== '')
+  const statusPort = String(statusPortOf(i))
+  return statusPort === '0' || own.includes(statusPort) ? own : [...own, statusPort]
 }

@@ -13,11 +13,11 @@ const reserved: Readonly<Record<string, string>> = { 15000: 'admin', 15001: 'out
 const targetsKey = 'prometheus.istio.io/scrape-targets'
 
 /** Changes the annotations. `env`: for the sidecar; `faults`: a port that can't be scraped. */
-export function mergePrometheus(annotations: Record<string, string>, settings: InjectSettings, earlier: Earlier): { readonly env?: Obj; readonly faults: readonly string[] } {
+export function mergePrometheus(annotations: Record<string, string>, settings: InjectSettings, agentPort: number, earlier: Earlier): { readonly env?: Obj; readonly faults: readonly string[] } {
   const merge = (annotations['prometheus.istio.io/merge-metrics'] ?? String(settings.enablePrometheusMerge)).toLowerCase()
   const asked = { scrape: find(annotations, 'prometheus_io_scrape'), path: find(annotations, 'prometheus_io_path'), port: find(annotations, 'prometheus_io_port') }
   if (/^(false|f|0)$/i.test(asked.scrape ?? '') || !['true', '1', 't'].includes(merge)) return { faults: [] }
-  const port = String(settings.statusPort)
+  const port = String(agentPort)
   const ours = { 'prometheus.io/port': port, 'prometheus.io/path': '/stats/prometheus', 'prometheus.io/scrape': 'true' }
   const again = earlier.revision !== undefined && asked.path === ours['prometheus.io/path']
   if (again) Object.assign(annotations, ours)

@@ -119,7 +119,7 @@ function decide(metadata: Obj, spec: Obj, namespace: string, context: ReviewCont
 
 function oddWord(metadata: Obj): string[] {
   const word = strings(metadata['labels'])[injectKey] ?? strings(metadata['annotations'])[injectKey]
-  return word === undefined || word === '' || /^(y|yes|true|on|n|no|false|off)$/i.test(word) ? [] : [`${injectKey}: "${word}" is neither "true" nor "false"`]
+  return word === undefined || word === '' || word === 'true' || word === 'false' ? [] : [`${injectKey}: "${word}" is neither "true" nor "false"`]
 }
 
 /** The API server cuts warnings beyond 4096 characters in all, and asks for at most 120 each. */

@@ -120,12 +120,14 @@ export function proxyVolumes(i: TemplateInput): Obj[] {
   ]
 }
 
-export function labelsFor({ labels, owner, settings }: TemplateInput): Record<string, string> {
-  const name = labels['service.istio.io/canonical-name'] ?? labels['app.kubernetes.io/name'] ?? labels['app'] ?? owner.name
-  const revision = labels['service.istio.io/canonical-revision'] ?? labels['app.kubernetes.io/version'] ?? labels['version'] ?? 'latest'
+export function labelsFor({ labels, owner, settings, proxyConfig }: TemplateInput): Record<string, string> {
+  const name = labels['service.istio.io/canonical-name'] || labels['app.kubernetes.io/name'] || labels['app'] || owner.name
+  const revision = labels['service.istio.io/canonical-revision'] || labels['app.kubernetes.io/version'] || labels['version'] || 'latest'
+  const metadata = (proxyConfig['proxyMetadata'] ?? {}) as Readonly<Record<string, unknown>>
+  const tunnel = metadata['ISTIO_META_ENABLE_HBONE'] === 'true' ? { 'networking.istio.io/tunnel': labels['networking.istio.io/tunnel'] || 'http' } : {}
   const cut = (text: string): string => text.slice(0, 63).replace(/^[-_.]+|[-_.]+$/g, '')
   return {
-    'security.istio.io/tlsMode': labels['security.istio.io/tlsMode'] ?? 'istio', ...(name === '' ? {} : { 'service.istio.io/canonical-name': cut(name) }), 'service.istio.io/canonical-revision': revision,
+    'security.istio.io/tlsMode': labels['security.istio.io/tlsMode'] || 'istio', ...tunnel, ...(name === '' ? {} : { 'service.istio.io/canonical-name': cut(name) }), 'service.istio.io/canonical-revision': revision,
     ...(settings.network === '' || labels['topology.istio.io/network'] !== undefined ? {} : { 'topology.istio.io/network': settings.network }),
   }
 }
@@ -137,9 +139,12 @@ export function annotationsFor({ annotations, containers, settings }: TemplateIn
   return added
 }
 
-/** `{"name": {…}}` → `[{name, …}]`. */
+const mountFields: ReadonlyMap<string, string> = new Map(['name', 'readOnly', 'mountPath', 'subPath', 'subPathExpr', 'mountPropagation', 'recursiveReadOnly'].map((name) => [name.toLowerCase(), name]))
+
+/** `{"name": {…}}` or `[{name, …}]` → `[{name, …}]`. Names of fields are read in any case, as Go reads JSON. */
 function userVolumes(json: string | undefined): Obj[] {
-  return json === undefined || json === '' ? [] : Object.entries(JSON.parse(json) as Record<string, Obj>).map(([name, rest]) => ({ name, ...rest }))
+  if (json === undefined || json === '') return []
+  return Object.entries((JSON.parse(json) ?? {}) as Record<string, Obj>).map(([name, rest]) => Object.fromEntries(Object.entries({ name, ...rest }).map(([key, value]) => [mountFields.get(key.toLowerCase()) ?? key, value])))
 }
 
 export function clean(object: Obj): Obj {

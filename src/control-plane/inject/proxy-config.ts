@@ -1,0 +1,43 @@
+// A pod's own ProxyConfig, in `proxy.istio.io/config`: protobuf's JSON as YAML. What can't be read, or can't be meant, refuses the pod.
+// Istio: pkg/config/mesh/mesh.go ApplyProxyConfig; pkg/config/validation/agent/validation.go ValidateMeshConfigProxyConfig.
+import { isRecord, parseDuration } from '#api'
+
+type Obj = Record<string, unknown>
+type Check = (value: unknown) => string | undefined
+
+const text: Check = (v) => (typeof v === 'string' ? undefined : 'must be text: put it in quotes')
+const flag: Check = (v) => (typeof v === 'boolean' ? undefined : 'must be true or false, without quotes')
+const whole: Check = (v) => (Number.isInteger(typeof v === 'string' && v !== '' ? Number(v) : v) ? undefined : 'must be a whole number')
+const duration: Check = (v) => (typeof v === 'string' && parseDuration(v) !== undefined ? undefined : 'must be a duration such as 5s')
+const word = (...words: readonly string[]): Check => (v) => (words.includes(v as string) || (typeof v === 'number' && words[v] !== undefined) ? undefined : `must be one of ${words.join(', ')}`)
+const texts: Check = (v) => (isRecord(v) && Object.values(v).every((one) => typeof one === 'string') ? undefined : 'must be a map of texts: put numbers, true and false in quotes')
+const map: Check = (v) => (isRecord(v) ? undefined : 'must be a map')
+const list: Check = (v) => (Array.isArray(v) ? undefined : 'must be a list')
+const port: Check = (v) => whole(v) ?? (Number(v) >= 1 && Number(v) <= 65535 ? undefined : 'must be a port (1 to 65535)')
+const address: Check = (v) => text(v) ?? (v === '' || /^(?:\[[^\]]+\]|[^:]+):\d{1,5}$/.test(v as string) || String(v).startsWith('unix:') ? undefined : 'must have the form <host>:<port>')
+const service: Check = (v) => map(v) ?? (typeof (v as Obj)['address'] === 'string' ? address((v as Obj)['address']) : undefined)
+
+const fields: Readonly<Record<string, Check>> = {
+  configPath: text, binaryPath: text, customConfigFile: text, serviceCluster: text, serviceNode: text, availabilityZone: text, zipkinAddress: text, proxyBootstrapTemplatePath: text, meshId: text, fileFlushMinSizeKb: whole,
+  concurrency: whole, statNameLength: whole, statusPort: port, proxyAdminPort: whole, drainDuration: duration, parentShutdownDuration: duration, discoveryRefreshDelay: duration, terminationDrainDuration: duration, fileFlushInterval: duration,
+  discoveryAddress: address, envoyAccessLogService: service, envoyMetricsService: service, interceptionMode: word('REDIRECT', 'TPROXY', 'NONE'), controlPlaneAuthPolicy: word('NONE', 'MUTUAL_TLS'),
+  holdApplicationUntilProxyStarts: flag, proxyMetadata: texts, runtimeValues: texts, tracing: map, sds: map, gatewayTopology: map, proxyStatsMatcher: map, readinessProbe: map, image: map, privateKeyProvider: map, proxyHeaders: map, extraStatTags: list, caCertificatesPem: list,
+}
+
+export interface OwnProxyConfig { readonly config: Obj; readonly faults: readonly string[] }
+
+/** `own`: as parsed. Field names in snake_case are the same fields. */
+export function readProxyConfig(own: unknown): OwnProxyConfig {
+  if (own === null || own === undefined) return { config: {}, faults: [] }
+  if (!isRecord(own)) return { config: {}, faults: ['it must be a map'] }
+  const config: Obj = {}
+  const faults: string[] = []
+  for (const [key, value] of Object.entries(own)) {
+    const name = Object.hasOwn(fields, key) ? key : key.replaceAll(/_([a-z0-9])/g, (_m, c: string) => c.toUpperCase())
+    if (value === null) continue
+    const why = Object.hasOwn(fields, name) ? fields[name]?.(value) : undefined
+    if (why !== undefined) faults.push(`${name} ${why}`)
+    config[name] = value
+  }
+  return { config, faults }
+}
