@@ -165,3 +165,29 @@ test('replaced while no control plane ran, and the key that signed is gone: noth
   assert.ok(isSignedBy(proof as Proof, young['root-cert.pem']))
   await eventually('the old root goes', () => prints(bundle(api)), (b) => b.join() === prints(young['root-cert.pem']).join(), 20_000)
 })
+
+test('our own root is renewed before it ends: same key, same name, taken up in steps; certificates of before stay good', async (t) => {
+  const { api, start } = await cluster(t)
+  const plane = await start('a', { root: { rootLifetimeMs: 8000, checkEveryMs: 500, gracePercent: 20, jitter: false } })
+  const old = plane.authority.trust().roots
+  const before = await ask(plane, 'x', old)
+  await eventually('renewed', () => plane.lines.some((l) => l.message === 'root of the mesh nears its end, it was renewed'), (yes) => yes, 10_000)
+  const young = await eventually('the new one alone', () => plane.authority.trust(), ({ step, roots }) => step === 'steady' && roots !== old, 10_000)
+  assert.deepEqual(plane.lines.filter((l) => l.message === 'certificate authority changed').map((l) => l.fields['step']).slice(0, 3), ['spreading', 'draining', 'steady'])
+  const [a, b] = [new X509Certificate(old), new X509Certificate(young.roots)]
+  assert.deepEqual([b.subject, b.publicKey.equals(a.publicKey), b.fingerprint256 === a.fingerprint256], [a.subject, true, false])
+  assert.ok(Date.parse(b.validTo) > Date.parse(a.validTo))
+  assert.ok(isSignedBy(before, young.roots), 'what it signed before is good')
+  assert.doesNotMatch(JSON.stringify(plane.lines), /PRIVATE KEY/)
+})
+
+test('what was plugged in is its owner’s to renew', async (t) => {
+  const { api, start } = await cluster(t)
+  const files = await newRootFiles('cluster.local', Date.now(), 4000)
+  plugIn(api, files)
+  const plane = await start('a', { root: { checkEveryMs: 200, gracePercent: 99, jitter: false } })
+  await eventually('it leads', () => plane.leadership.isLeader(), (l) => l)
+  await pause(800)
+  assert.equal(plane.authority.trust().roots.trim(), files['root-cert.pem'].trim())
+  assert.equal(api.read(secrets, 'istio-ca-secret'), undefined)
+})

@@ -7,9 +7,10 @@ import { Registry } from 'prom-client'
 import { KithError } from '#lib/errors.ts'
 import type { Logger } from '#lib/log.ts'
 import { formatRef, type Problem } from '#lib/problem.ts'
-import { unserved, type ApiObject, type MeshConfigSpec } from '#api'
+import { unserved, type ApiObject, type MeshConfigSpec, type RequestAuthentication } from '#api'
 import { createCertificateHandler, type Authority, type Caller, type TokenReviewer } from '#ca'
 import { parseCertificates } from '#identity'
+import { keysWanted } from '#plan'
 import { watchFiles, type KindStatus, type Objects } from '#sources'
 import { createCertificateMethod, deltaMethod, sotwMethod } from '#xds'
 import { authoritySource, type AuthoritySource } from './authority-source.ts'
@@ -17,6 +18,7 @@ import type { Credentials } from './credentials.ts'
 import { Discovery } from './discovery.ts'
 import { fileCredentials } from './file-credentials.ts'
 import { fixedMeshConfig, type MeshConfigSource } from './mesh-config-source.ts'
+import { IssuerKeys, type IssuerKeysOptions } from './issuer-keys.ts'
 import { controlPlaneMetrics } from './metrics.ts'
 import { ServingCertificate } from './serving-certificate.ts'
 import { nextSnapshot, type Snapshot } from './snapshot.ts'
@@ -59,6 +61,8 @@ export interface ControlPlaneOptions {
   readonly mayDebug?: (token: string) => Promise<boolean>
   /** Secrets that DestinationRules name. Default: those among the objects. */
   readonly credentials?: (onChange: () => void) => Credentials
+  /** How keys of RequestAuthentications are fetched. */
+  readonly issuerKeys?: Pick<IssuerKeysOptions, 'loopback' | 'refreshMs' | 'retryMs'>
   readonly onTrust?: (trust: Trust) => void
   readonly onSnapshot?: (snapshot: Snapshot, problems: readonly Problem[]) => void
   readonly log: Logger
@@ -79,6 +83,8 @@ export interface ControlPlane {
 }
 
 const usualServerNames = ['istiod.istio-system.svc', 'istiod.istio-system', 'istiod']
+/** An issuer that does not answer holds up nobody for longer. */
+const mostKeysWaitMs = 2000
 const maxLifetimeMs = 90 * 86_400_000
 
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
@@ -93,6 +99,8 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   let ending = false
   let snapshot: Snapshot | undefined
   let held: Objects | undefined
+  let waiting: Promise<unknown> | undefined
+  const keys = new IssuerKeys({ log, onChange: () => held !== undefined && waiting === undefined && take(held), ...options.issuerKeys })
   const reported = new WeakSet<Problem>()
   const looked = new WeakSet<ApiObject>()
   const take = (objects: Objects): void => {
@@ -100,8 +108,16 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     held = objects
     reportProblems(objects.problems.filter((p) => !reported.has(p) && reported.add(p)), log)
     reportProblems(objects.objects.filter((o) => !looked.has(o) && looked.add(o)).flatMap(unserved), log)
+    const scoped = options.scope?.(objects.objects, config.current()) ?? objects.objects
+    const asking = keys.want(keysWanted(scoped.filter((o): o is RequestAuthentication => o.kind === 'RequestAuthentication' && o.apiVersion.startsWith('security.istio.io/'))))
+    if (asking !== undefined) waiting = Promise.race([asking, pause(mostKeysWaitMs, undefined, { ref: false })]).finally(() => (waiting = undefined))
+    // Proxies that verify tokens go on with the keys that they have until new ones are here, or don't come.
+    if (waiting !== undefined) return void waiting.then(() => !ending && held === objects && publish(objects, scoped, fromMs))
+    publish(objects, scoped, fromMs)
+  }
+  const publish = (objects: Objects, scoped: readonly ApiObject[], fromMs: number): void => {
     try {
-      snapshot = nextSnapshot(snapshot, options.scope?.(objects.objects, config.current()) ?? objects.objects, config.current())
+      snapshot = nextSnapshot(snapshot, scoped, config.current(), keys.held())
     } catch (error) {
       return log.error({ error: error instanceof Error ? error.stack : String(error) }, 'snapshot could not be made, the last good one stays')
     }
@@ -170,6 +186,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       watch.close()
       config.close()
       credentials.close()
+      keys.close()
       source.close()
       await authority.close()
       serving.close()

@@ -9,6 +9,7 @@ import { jwksReviewer } from '#ca'
 import { startInCluster } from './cluster/start-in-cluster.ts'
 import { startControlPlane, type ControlPlane } from './control-plane.ts'
 import { fileMeshConfig } from './mesh-config-source.ts'
+import { rootSettings } from './root-settings.ts'
 import { clusterWebhooks } from './webhooks/index.ts'
 
 const { values } = parseArgs({
@@ -44,7 +45,7 @@ async function fromCluster(): Promise<ControlPlane> {
   const client = await kubernetesClient({ ...(values.kubeconfig === undefined ? {} : { kubeconfig: values.kubeconfig }), ...(values.context === undefined ? {} : { context: values.context }) })
   return startInCluster({
     client, namespace: values.namespace ?? process.env['POD_NAMESPACE'] ?? 'istio-system', revision: values.revision, me: process.env['POD_NAME'] ?? `${hostname()}-${process.pid}`, listen,
-    statusPort: { host: values['status-host'] ?? '0.0.0.0', port: Number(values['status-port']) }, webhooks: { start: clusterWebhooks, host: '0.0.0.0', port: Number(values['webhook-port']) }, writeStatus: values['write-status'], ...ttl,
+    statusPort: { host: values['status-host'] ?? '0.0.0.0', port: Number(values['status-port']) }, webhooks: { start: clusterWebhooks, host: '0.0.0.0', port: Number(values['webhook-port']) }, writeStatus: values['write-status'], root: rootSettings(process.env), ...ttl,
     ...(values['staging-seconds'] === undefined ? {} : { staging: { leastMs: Number(values['staging-seconds']) * 1000 } }), log,
   })
 }

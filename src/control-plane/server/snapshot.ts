@@ -15,8 +15,8 @@ export interface Snapshot {
   readonly endpoints?: EndpointChanges
 }
 
-export function nextSnapshot(before: Snapshot | undefined, objects: readonly ApiObject[], meshConfig: MeshConfigSpec): Snapshot {
-  const mesh = buildMesh(objects, { meshConfig })
+export function nextSnapshot(before: Snapshot | undefined, objects: readonly ApiObject[], meshConfig: MeshConfigSpec, keys?: ReadonlyMap<string, string>): Snapshot {
+  const mesh = buildMesh(objects, { meshConfig, ...(keys === undefined ? {} : { keys }) })
   const changes = before === undefined ? [] : difference(before.mesh.objects, objects)
   const endpoints = before === undefined ? undefined : endpointChanges(before.mesh, mesh, changes)
   return {

@@ -19,6 +19,8 @@ export interface ClusterAuthorityOptions {
   readonly client: Pick<KubernetesClient, 'get' | 'create' | 'pages' | 'watch'>
   readonly namespace: string
   readonly trustDomain: string
+  /** Of a root that is made here. Default: ten years. */
+  readonly rootLifetimeMs?: number
   readonly now: () => number
   readonly log: Logger
   readonly onChange: (authority: Authority) => void
@@ -36,7 +38,7 @@ export async function clusterAuthority(options: ClusterAuthorityOptions): Promis
     if (secret === undefined) return void (last !== undefined && log.warn({ secret: name, namespace }, 'the secret of the certificate authority is gone, the last one goes on'))
     // What somebody plugged in counts before what we made.
     if (name === ownSecret && pluggedIn) return
-    const next = await fromSecret(secret, `the secret ${namespace}/${name}`, now())
+    const next = await authorityOfSecret(secret, `the secret ${namespace}/${name}`, now())
     if (name === pluggedInSecret) pluggedIn = true
     if (last !== undefined && isSameAuthority(last, next)) return
     const isFirst = last === undefined
@@ -63,17 +65,17 @@ export async function clusterAuthority(options: ClusterAuthorityOptions): Promis
 async function ownAuthority({ client, namespace, now, log }: ClusterAuthorityOptions): Promise<Authority | undefined> {
   try {
     const secret = await client.get({ apiVersion: 'v1', kind: 'Secret', namespace, name: ownSecret })
-    return secret === undefined ? undefined : await fromSecret(secret, `the secret ${namespace}/${ownSecret}`, now())
+    return secret === undefined ? undefined : await authorityOfSecret(secret, `the secret ${namespace}/${ownSecret}`, now())
   } catch (error) {
     return void log.warn({ secret: ownSecret, namespace, reason: (error as Error).message }, 'the root that was made before can’t be read')
   }
 }
 
-async function ownOrNew({ client, namespace, trustDomain, now, log }: ClusterAuthorityOptions): Promise<KubernetesObject> {
+async function ownOrNew({ client, namespace, trustDomain, rootLifetimeMs, now, log }: ClusterAuthorityOptions): Promise<KubernetesObject> {
   const key = { apiVersion: 'v1', kind: 'Secret', namespace, name: ownSecret }
   const there = await client.get(key)
   if (there !== undefined) return there
-  const files = await newRootFiles(trustDomain, now())
+  const files = await newRootFiles(trustDomain, now(), rootLifetimeMs)
   const data = Object.fromEntries(Object.entries(files).map(([name, pem]) => [name, Buffer.from(pem).toString('base64')]))
   try {
     const made = await client.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: ownSecret, namespace, labels: { app: 'istiod' } }, type: 'istio.io/ca-root', data })
@@ -87,7 +89,7 @@ async function ownOrNew({ client, namespace, trustDomain, now, log }: ClusterAut
   }
 }
 
-function fromSecret(secret: KubernetesObject, where: string, nowMs: number): Promise<Authority> {
+export function authorityOfSecret(secret: KubernetesObject, where: string, nowMs: number): Promise<Authority> {
   const data = isRecord(secret['data']) ? secret['data'] : {}
   return readAuthority((name) => (typeof data[name] === 'string' ? Buffer.from(data[name], 'base64').toString('utf8') : undefined), where, nowMs)
 }

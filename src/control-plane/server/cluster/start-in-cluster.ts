@@ -12,6 +12,7 @@ import { clusterAuthority } from './cluster-authority.ts'
 import { isChosen, objectsOf } from './discovery-selectors.ts'
 import { clusterCredentials } from './cluster-credentials.ts'
 import { campaign, type Leadership } from './leader.ts'
+import { renewRoot, type RootRenewalSettings } from './root-renewal.ts'
 import { stagingSecretShare } from './staging-secret.ts'
 import { statusWriter } from './status-writer.ts'
 import { bundleName, trustBundles } from './trust-bundles.ts'
@@ -29,6 +30,7 @@ export interface InClusterOptions extends Pick<ControlPlaneOptions, 'listen' | '
   readonly webhooks?: { readonly start: StartWebhooks; readonly host: string; readonly port: number }
   /** Default true. */
   readonly writeStatus?: boolean
+  readonly root?: RootRenewalSettings
   readonly log: Logger
 }
 
@@ -79,7 +81,7 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
     },
     authority: (trustDomain: string, onChange: (authority: Authority) => void) => {
       const held = bundles.former()
-      return clusterAuthority({ client, namespace, trustDomain, now: Date.now, log, onChange, ...(held === undefined ? {} : { held }) })
+      return clusterAuthority({ client, namespace, trustDomain, ...(options.root?.rootLifetimeMs === undefined ? {} : { rootLifetimeMs: options.root.rootLifetimeMs }), now: Date.now, log, onChange, ...(held === undefined ? {} : { held }) })
     },
     credentials: (onChange) => clusterCredentials({ client, log, now: Date.now, onChange }),
     kinds: () => watch?.status() ?? [], clusterStatus: () => ({ me, revision, namespace, leads: leadership.isLeader(), roots: plane.authority.trust().step, bundle: bundleName }),
@@ -99,6 +101,7 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
     statuses.setLeading(leads)
     plane.authority.wake()
   })
+  const renewal = renewRoot({ ...options.root, client, namespace, mayRenew: () => leadership.isLeader() && plane.authority.trust().step === 'steady', now: Date.now, pick: Math.random, log })
   const { serving, snapshot, meshConfig, registry } = plane
   const webhooks = await options.webhooks?.start({
     client, namespace, revision, host: options.webhooks.host, port: options.webhooks.port, serving, leadership, snapshot, meshConfig, registry, log: log.child({ part: 'webhooks' }),
@@ -113,6 +116,7 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
       await leadership.release()
       bundles.close()
       statuses.close()
+      renewal.close()
       // Pods are admitted until the end: meanwhile the API server hears that this one goes.
       await plane.stop(drainMs, async () => webhooks?.close())
       client.close()
