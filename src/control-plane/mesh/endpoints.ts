@@ -6,6 +6,8 @@ import type { Mesh, MeshEndpoint, MeshService, ServicePort, Workload } from './t
 
 /** All endpoints of a service's port, sorted by address. Those not ready are there too, and say so. */
 export function endpointsOf(mesh: Mesh, service: MeshService, port: ServicePort): readonly MeshEndpoint[] {
+  const part = service.parts?.find((s) => s.ports.some((p) => p.number === port.number))
+  if (part !== undefined) return endpointsOf(mesh, part, port)
   const found = service.origin === 'kubernetes' ? kubernetesEndpoints(mesh, service, port) : entryEndpoints(mesh, service, port)
   return found.sort((a, b) => (a.address === b.address ? a.port - b.port : a.address < b.address ? -1 : 1))
 }
@@ -118,6 +120,12 @@ function entryEndpoints(mesh: Mesh, service: MeshService, port: ServicePort): Me
   return [{ address: service.host, port: typeof port.targetPort === 'number' ? port.targetPort : port.number, labels: {}, weight: 1, ready: true, takesMtls: false, namespace: service.namespace }]
 }
 
+/** What its label says; without one, a machine that has an account has a sidecar. Istio: getTLSModeFromWorkloadEntry. */
+export function entryTakesMtls({ labels, serviceAccount }: WorkloadEntrySpec): boolean {
+  const mark = labels?.['security.istio.io/tlsMode']
+  return mark === undefined ? (serviceAccount ?? '') !== '' : mark === 'istio'
+}
+
 function fromEntry(mesh: Mesh, spec: WorkloadEntrySpec, port: ServicePort, service: MeshService, entry?: WorkloadEntry): MeshEndpoint {
   const labels = { ...entry?.metadata.labels, ...spec.labels }
   const namespace = entry?.metadata.namespace ?? service.namespace
@@ -125,7 +133,7 @@ function fromEntry(mesh: Mesh, spec: WorkloadEntrySpec, port: ServicePort, servi
   const workload = spec.address === undefined ? undefined : mesh.workloadByAddress.get(spec.address)
   return {
     address: canonicalAddress(spec.address ?? ''), port: spec.ports?.[port.name] ?? (typeof port.targetPort === 'number' ? port.targetPort : port.number), labels, weight: spec.weight ?? 1, ready: true,
-    takesMtls: labels['security.istio.io/tlsMode'] === 'istio', namespace,
+    takesMtls: entryTakesMtls(spec), namespace,
     ...(spec.locality === undefined ? {} : { locality: spec.locality }),
     ...(serviceAccount === undefined || serviceAccount === '' ? {} : { serviceAccount, identity: `spiffe://${mesh.options.trustDomain}/ns/${namespace}/sa/${serviceAccount}` }),
     ...(workload === undefined ? {} : { workload }), ...(entry === undefined ? {} : { entry }),

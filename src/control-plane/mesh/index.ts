@@ -3,7 +3,7 @@
 // Read first: types.ts, build.ts.
 export { canonicalAddress, familiesOf, familyOf, type Family } from './addresses.ts'
 export { buildMesh, type BuildOptions } from './build.ts'
-export { endpointsOf, targetPortOn, workloadsOf } from './endpoints.ts'
+export { endpointsOf, entryTakesMtls, targetPortOn, workloadsOf } from './endpoints.ts'
 export { selectorCovers, selectWorkloads } from './select.ts'
 export { hostCovers, hostsOverlap, mostSpecific, resolveHost } from './hosts.ts'
 export { byAge, compare } from './order.ts'

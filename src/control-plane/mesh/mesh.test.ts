@@ -82,11 +82,12 @@ test('ServiceEntry and WorkloadEntry: where their endpoints are, and whether the
   assert.deepEqual(places(mesh(entry(`hosts: [a.example.com], resolution: DNS, ${ports}`)), 'a.example.com'), ['a.example.com:8080'])
   assert.deepEqual(places(mesh(entry(`hosts: [a.example.com], resolution: STATIC, ${ports}, endpoints: [{address: 192.0.2.2}, {address: 192.0.2.1, ports: {http: 81}}]`)), 'a.example.com'), ['192.0.2.1:81', '192.0.2.2:8080'])
   assert.deepEqual(places(mesh(entry('hosts: ["*.example.com"], ports: [{number: 80, name: http, protocol: HTTP}]')), '*.example.com'), [])
-  const vm = (name: string, mode: string): string => `{apiVersion: networking.istio.io/v1, kind: WorkloadEntry, metadata: {name: ${name}, namespace: foo}, spec: {address: 192.0.2.${mode === '' ? 1 : 2}, serviceAccount: vm, labels: {app: db${mode}}}}`
-  const m = mesh(pod('a', '10.1.0.1'), vm('plain', ''), vm('mtls', ', security.istio.io/tlsMode: istio'), entry(`hosts: [vm.example.com], location: MESH_INTERNAL, resolution: STATIC, workloadSelector: {labels: {app: db}}, ${ports}`))
+  // An account without a label means a sidecar.
+  const vm = (name: string, mode: string, account = 'vm'): string => `{apiVersion: networking.istio.io/v1, kind: WorkloadEntry, metadata: {name: ${name}, namespace: foo}, spec: {address: 192.0.2.${name.length}, ${account === '' ? '' : `serviceAccount: ${account}, `} labels: {app: db${mode}}}}`
+  const m = mesh(pod('a', '10.1.0.1'), vm('a', ''), vm('ab', ', security.istio.io/tlsMode: istio'), vm('abc', ', security.istio.io/tlsMode: disabled'), vm('abcd', '', ''), entry(`hosts: [vm.example.com], location: MESH_INTERNAL, resolution: STATIC, workloadSelector: {labels: {app: db}}, ${ports}`))
   const found = m.servicesByHost.get('vm.example.com')?.[0] as never
   assert.deepEqual(endpointsOf(m, found, (found as { ports: never[] }).ports[0] as never).map((e) => [e.address, e.takesMtls, e.identity]), [
-    ['10.1.0.1', false, 'spiffe://cluster.local/ns/foo/sa/default'], ['192.0.2.1', false, 'spiffe://cluster.local/ns/foo/sa/vm'], ['192.0.2.2', true, 'spiffe://cluster.local/ns/foo/sa/vm'],
+    ['10.1.0.1', false, 'spiffe://cluster.local/ns/foo/sa/default'], ['192.0.2.1', true, 'spiffe://cluster.local/ns/foo/sa/vm'], ['192.0.2.2', true, 'spiffe://cluster.local/ns/foo/sa/vm'], ['192.0.2.3', false, 'spiffe://cluster.local/ns/foo/sa/vm'], ['192.0.2.4', false, undefined],
   ])
 })
 

@@ -2,7 +2,7 @@
 // Istio: a headless service's pods all or none (isTLSModeDisabled), any other address plaintext; compat.autoMtls: istio has it so.
 import { isIP } from 'node:net'
 import { byDefault } from '#lib/decided.ts'
-import { canonicalAddress, hostCovers, redirectionOf, sidecarPorts, type Mesh, type MeshEndpoint, type MeshService, type ServicePort, type Workload } from '#mesh'
+import { canonicalAddress, entryTakesMtls, hostCovers, redirectionOf, sidecarPorts, type Mesh, type MeshEndpoint, type MeshService, type ServicePort, type Workload } from '#mesh'
 import type { PlanContext } from './context.ts'
 import { portsWithOwnMode } from './mtls.ts'
 import type { PodTls, ProxyPlan } from './types.ts'
@@ -34,11 +34,11 @@ function wholeBook(mesh: Mesh): readonly PodTls[] {
   return [...mesh.workloads.flatMap((w) => podTls(mesh, w)), ...machines(mesh)].sort((a, b) => (a.address < b.address ? -1 : 1))
 }
 
-/** Machines outside the cluster that say they take it. */
+/** Machines outside the cluster that take it. */
 function machines(mesh: Mesh): PodTls[] {
   return mesh.workloadEntries.flatMap(({ spec, metadata }): PodTls[] => {
     const labels = { ...metadata.labels, ...spec.labels }
-    if (isIP(spec.address ?? '') === 0 || labels['security.istio.io/tlsMode'] !== 'istio') return []
+    if (isIP(spec.address ?? '') === 0 || !entryTakesMtls(spec)) return []
     const endpoint = (port: number | null): Parameters<typeof decideEndpointTls>[1] => ({ port, labels, takesMtls: true, namespace: metadata.namespace })
     const tls = decideEndpointTls({ mesh }, endpoint(null), {})
     const except = portsWithOwnMode(mesh, { namespace: metadata.namespace, labels }).sort((a, b) => a - b).map((port) => ({ port, tls: decideEndpointTls({ mesh }, endpoint(port), {}) })).filter((e) => e.tls.value !== tls.value)
