@@ -57,8 +57,10 @@ export function checkListenerHost(found: Findings, path: string, entry: string, 
   }
   const [namespace, host] = [entry.slice(0, slash), entry.slice(slash + 1)]
   if (namespace === '' || host === '') found.error(path, 'neither the namespace nor the host may be empty')
-  const words = of === 'sidecar' ? ['*', '.', '~'] : ['*', '.']
-  if (!words.includes(namespace) && !isLabel(namespace)) found.error(path, `${JSON.stringify(namespace)} is no namespace`)
+  // A Sidecar's `~ns/host` takes out what other entries take in; `~/*` names nothing.
+  const named = of === 'sidecar' && namespace.startsWith('~') ? namespace.slice(1) : namespace
+  const words = of === 'sidecar' ? ['*', '.', ''] : ['*', '.']
+  if (!words.includes(named) && !isLabel(named)) found.error(path, `${JSON.stringify(namespace)} is no namespace`)
   checkHostPart(found, path, host, of)
 }
 
