@@ -45,16 +45,15 @@ export function virtualOutbound(plan: ProxyPlan): Obj {
 }
 
 /**
- * HTTP ports: one connection manager. The others: a chain for each route; ports that declare nothing: both, told apart by the first bytes.
+ * HTTP ports: one connection manager, for what is HTTP. The others: a chain for each route; ports that declare nothing: both. They are told apart by the first bytes, and what is neither is passed on or refused.
  * What matches everything is the default chain: Envoy goes criterion by criterion and never back, and takes the default where that leads nowhere.
  */
 export function outboundListener(plan: ProxyPlan, listener: OutboundListener): Obj {
   const head = { name: listener.name, trafficDirection: 'OUTBOUND', ...(listener.address === '0.0.0.0' ? everywhere(plan, listener.port) : { address: socketAddress(listener.address, listener.port) }), bindToPort: false }
-  if (listener.protocol === 'http') return { ...head, filterChains: [{ filters: routed(plan, listener) }] }
   const chains = outboundTcpChains(plan, listener.tcpRoutes)
   const specific = chains.filter((c) => c['filterChainMatch'] !== undefined)
   const defaultFilterChain = chains.find((c) => c['filterChainMatch'] === undefined) ?? passthrough(plan, 'egress-fallback')
-  if (listener.protocol === 'auto') {
+  if (listener.protocol !== 'tcp') {
     const http: Obj = { name: 'detected-http', filterChainMatch: { transportProtocol: 'raw_buffer', applicationProtocols: ['http/1.1', 'h2c'] }, filters: routed(plan, listener) }
     return { ...head, listenerFilters: [tlsInspector, httpInspector], ...inspecting(plan), filterChains: [http, ...specific], defaultFilterChain }
   }

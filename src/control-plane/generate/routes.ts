@@ -11,7 +11,7 @@ type RouteAction = Extract<HttpAction, { kind: 'route' }>
 
 export function routeConfiguration(plan: ProxyPlan, table: RouteTable): Obj {
   return {
-    name: table.name, validateClusters: false, maxDirectResponseBodySizeBytes: 1_048_576,
+    name: table.name, validateClusters: false, maxDirectResponseBodySizeBytes: 1_048_576, ignorePortInHostMatching: true,
     virtualHosts: distinct(table).map((v) => ({ name: v.name, domains: [...v.domains], routes: v.routes.map((r) => route(r, plan)), includeRequestAttemptCount: true })),
   }
 }

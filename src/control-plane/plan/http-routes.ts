@@ -2,25 +2,28 @@
 // Istio: route.BuildHTTPRoutesForVirtualService, translateRoute.
 import type { Decided } from '#lib/decided.ts'
 import { refTo, type HttpDestinationSpec, type HttpMatchSpec, type HttpRouteSpec, type StringMatchSpec, type VirtualService } from '#api'
-import { resolveHost, selectorCovers } from '#mesh'
+import { resolveHost, selectorCovers, type MeshService } from '#mesh'
 import type { PlanContext } from './context.ts'
 import { upstreamName } from './upstreams.ts'
 import { planCors, planFault, planHeaders, planMirrors, planRetries } from './http-features.ts'
 import { mergeDelegates } from './delegates.ts'
 import type { HttpAction, HttpMatch, HttpRoute, StringMatch, WeightedTarget } from './types.ts'
 
-export function httpRoutesOf(context: PlanContext, virtual: VirtualService, port: number): HttpRoute[] {
+/** Services by host, as far as the listener has them. */
+export type LookUp = (host: string) => MeshService | undefined
+
+export function httpRoutesOf(context: PlanContext, virtual: VirtualService, port: number, lookUp: LookUp): HttpRoute[] {
   const routes: HttpRoute[] = []
   for (const { route, owner, index } of mergeDelegates(context, virtual)) {
     const path = `spec.http[${index}]`
     const matches = route.match ?? []
     if (matches.length === 0) {
-      routes.push(planRoute(context, owner, route, undefined, port, path))
+      routes.push(planRoute(context, owner, route, undefined, port, path, lookUp))
       break
     }
     for (const [m, match] of matches.entries()) {
       if (!reaches(context, match, port)) continue
-      const planned = planRoute(context, owner, route, match, port, `${path}.match[${m}]`)
+      const planned = planRoute(context, owner, route, match, port, `${path}.match[${m}]`, lookUp)
       routes.push(planned)
       if (isCatchAll(planned.match)) return routes
     }
@@ -41,12 +44,12 @@ function isCatchAll(match: HttpMatch): boolean {
   return all && Object.keys(rest).filter((k) => k !== 'ignorePathCase').length === 0
 }
 
-function planRoute(context: PlanContext, owner: VirtualService, route: HttpRouteSpec, match: HttpMatchSpec | undefined, port: number, path: string): HttpRoute {
+function planRoute(context: PlanContext, owner: VirtualService, route: HttpRouteSpec, match: HttpMatchSpec | undefined, port: number, path: string, lookUp: LookUp): HttpRoute {
   const { name, namespace } = owner.metadata
   const own = [route.name, match?.name].filter((n) => n !== undefined && n !== '').join('.')
   const because: Decided<string> = { value: `VirtualService ${namespace}/${name} ${path.replace('spec.', '')}`, because: [{ rule: 'route.virtual-service', source: refTo(owner, path), effect: 'chosen' }] }
   const headers = planHeaders(route.headers)
-  return { name: own === '' ? 'default' : own, match: planMatch(match), action: planAction(context, owner, route, port), because, ...(headers === undefined ? {} : { headers }) }
+  return { name: own === '' ? 'default' : own, match: planMatch(match), action: planAction(context, owner, route, port, lookUp), because, ...(headers === undefined ? {} : { headers }) }
 }
 
 function planMatch(match: HttpMatchSpec | undefined): HttpMatch {
@@ -73,7 +76,7 @@ function matchMap(from: Readonly<Record<string, StringMatchSpec>> | undefined): 
   return Object.fromEntries(Object.entries(from).map(([k, v]) => [k, stringMatch(v) ?? { present: true as const }]))
 }
 
-function planAction(context: PlanContext, owner: VirtualService, route: HttpRouteSpec, port: number): HttpAction {
+function planAction(context: PlanContext, owner: VirtualService, route: HttpRouteSpec, port: number, lookUp: LookUp): HttpAction {
   const { redirect, directResponse } = route
   if (redirect !== undefined) {
     const derived = redirect.port ?? (redirect.derivePort === 'FROM_REQUEST_PORT' ? port : undefined)
@@ -85,25 +88,25 @@ function planAction(context: PlanContext, owner: VirtualService, route: HttpRout
     return { kind: 'direct', status: directResponse.status ?? 200, ...(body === undefined ? {} : { body }) }
   }
   const destinations = route.route ?? []
-  const targets = destinations.length === 1 ? destinations.map((d) => target(context, owner, d, port, 1)) : destinations.filter((d) => (d.weight ?? 0) > 0).map((d) => target(context, owner, d, port, d.weight ?? 0))
-  const optional = { retries: planRetries(context, route.retries), rewrite: planRewrite(route), fault: planFault(route.fault), mirrors: planMirrors(route, (d) => destinationUpstream(context, owner, d, port)), cors: planCors(route.corsPolicy) }
+  const targets = destinations.length === 1 ? destinations.map((d) => target(context, owner, d, port, 1, lookUp)) : destinations.filter((d) => (d.weight ?? 0) > 0).map((d) => target(context, owner, d, port, d.weight ?? 0, lookUp))
+  const optional = { retries: planRetries(context, route.retries), rewrite: planRewrite(route), fault: planFault(route.fault), mirrors: planMirrors(route, (d) => destinationUpstream(context, owner, d, port, lookUp)), cors: planCors(route.corsPolicy) }
   return { kind: 'route', targets, timeoutMs: route.timeout ?? 0, ...(Object.fromEntries(Object.entries(optional).filter(([, v]) => v !== undefined)) as object) }
 }
 
-function target(context: PlanContext, owner: VirtualService, d: HttpDestinationSpec, port: number, weight: number): WeightedTarget {
+function target(context: PlanContext, owner: VirtualService, d: HttpDestinationSpec, port: number, weight: number, lookUp: LookUp): WeightedTarget {
   const headers = planHeaders(d.headers)
-  return { upstream: destinationUpstream(context, owner, d.destination ?? {}, port), weight, ...(headers === undefined ? {} : { headers }) }
+  return { upstream: destinationUpstream(context, owner, d.destination ?? {}, port, lookUp), weight, ...(headers === undefined ? {} : { headers }) }
 }
 
-/** The cluster that a destination names; where the mesh knows no such one, calls to it end with 503. */
-export function destinationUpstream(context: PlanContext, owner: VirtualService, d: { readonly host?: string; readonly subset?: string; readonly port?: { readonly number?: number } }, listenPort: number): string {
+/** The cluster that a destination names; where the mesh knows no such one, calls to it end with 503. Without a port: the only one that the service is known by, else the one called. */
+export function destinationUpstream(context: PlanContext, owner: VirtualService, d: { readonly host?: string; readonly subset?: string; readonly port?: { readonly number?: number } }, listenPort: number, lookUp: LookUp): string {
   if (d.host === undefined || d.host === '') return 'BlackHoleCluster'
-  const named = resolveHost(d.host, owner.metadata.namespace, context.mesh.options.domain).toLowerCase()
-  const service = context.scope.byHost.get(named) ?? context.scope.aliases.find((a) => a.service.host === named)?.of
-  const host = service?.host ?? named
+  const named = resolveHost(d.host, owner.metadata.namespace, context.mesh.options.domain)
+  const alias = context.scope.aliases.find((a) => a.service.host === named)
+  const service = lookUp(named) ?? alias?.service
+  const host = alias === undefined ? named : alias.of.host
   const only = service?.ports.length === 1 ? service.ports[0]?.number : undefined
-  const port = d.port?.number ?? only ?? listenPort
-  return upstreamName(port, d.subset === undefined || d.subset === '' ? null : d.subset, host)
+  return upstreamName(d.port?.number ?? only ?? listenPort, d.subset === undefined || d.subset === '' ? null : d.subset, host)
 }
 
 function planRewrite(route: HttpRouteSpec): { uri?: string; uriRegex?: { match: string; rewrite: string }; authority?: string } | undefined {

@@ -1,7 +1,8 @@
-// What one proxy sees: exportTo, then its Sidecar's egress hosts. One service a host.
+// What one proxy sees: exportTo, then what its Sidecar's egress listeners name. One service a host for its clusters; listeners and routes go by each listener's own.
 import { byDefault, type Decided } from '#lib/decided.ts'
 import { refTo, type Sidecar, type VirtualService } from '#api'
-import { hostCovers, hostsOverlap, isVisible, resolveHost, selectorCovers, type Mesh, type MeshService, type Workload } from '#mesh'
+import { selectorCovers, type Mesh, type MeshService, type Workload } from '#mesh'
+import { egressListener, exportedServices, exportedVirtualServices, importedServices, type EgressListener } from './egress.ts'
 
 export interface Scope {
   /** Sorted by host; one for each. */
@@ -9,8 +10,10 @@ export interface Scope {
   readonly byHost: ReadonlyMap<string, MeshService>
   /** ExternalName Services that stand for a host of the mesh: another name for it, and nothing of their own. */
   readonly aliases: readonly Alias[]
-  /** In the order of precedence: private ones, those exported by name, public ones; the oldest first within each. */
+  /** What some listener takes in, in the order of precedence. */
   readonly virtualServices: readonly VirtualService[]
+  /** The Sidecar's egress listeners; without one, a single listener that takes everything in. */
+  readonly listeners: readonly EgressListener[]
   readonly sidecar: Sidecar | undefined
   /** What its Sidecar names; undefined: everything that is exported. */
   readonly egressHosts: readonly EgressHost[] | undefined
@@ -31,30 +34,29 @@ export interface EgressHost {
 
 /** The Sidecar of a workload: its own by selector, its namespace's, the root namespace's. The oldest of each. */
 export function sidecarFor(mesh: Mesh, workload: Workload): Sidecar | undefined {
+  const selector = (s: Sidecar): Readonly<Record<string, string>> | undefined => (s.spec.workloadSelector === undefined || s.spec.workloadSelector === null ? undefined : (s.spec.workloadSelector.labels ?? {}))
   const own = mesh.sidecars.filter((s) => s.metadata.namespace === workload.namespace)
-  const labels = (s: Sidecar): Readonly<Record<string, string>> => s.spec.workloadSelector?.labels ?? {}
   return (
-    own.find((s) => Object.keys(labels(s)).length > 0 && selectorCovers(labels(s), workload.labels)) ??
-    own.find((s) => Object.keys(labels(s)).length === 0) ??
-    mesh.sidecars.find((s) => s.metadata.namespace === mesh.options.rootNamespace && Object.keys(labels(s)).length === 0)
+    own.find((s) => selector(s) !== undefined && selectorCovers(selector(s) ?? {}, workload.labels)) ??
+    own.find((s) => selector(s) === undefined) ??
+    mesh.sidecars.find((s) => s.metadata.namespace === mesh.options.rootNamespace && selector(s) === undefined)
   )
 }
 
 export function scopeOf(mesh: Mesh, workload: Workload): Scope {
+  const { namespace } = workload
   const sidecar = sidecarFor(mesh, workload)
-  const hosts = sidecar?.spec.egress === undefined ? undefined : egressHosts(sidecar, workload.namespace)
-  const config = mesh.options.config
-  const byHost = new Map<string, MeshService>()
-  for (const service of mesh.services) {
-    if (!isVisible(service.exportTo, service.namespace, workload.namespace, config.defaultServiceExportTo ?? [])) continue
-    const narrowed = hosts === undefined ? service : narrow(service, hosts)
-    if (narrowed === undefined) continue
-    const before = byHost.get(service.host)
-    if (before === undefined || (before.origin === 'entry' && before.namespace !== workload.namespace && service.namespace === workload.namespace)) byHost.set(service.host, narrowed)
-  }
+  const written = sidecar?.spec.egress ?? []
+  const hosts = written.length === 0 ? undefined : egressHosts(written, namespace)
+  const exported = exportedServices(mesh, namespace)
+  const virtualServices = exportedVirtualServices(mesh, namespace)
+  const imported = (written.length === 0 ? [{ hosts: ['*/*'] }] : written).map((w) => egressListener(mesh, namespace, w, exported, virtualServices))
+  const byHost = importedServices(mesh, namespace, imported)
   const aliases = takeAliases(byHost)
+  const standing = new Set(aliases.map((a) => a.service.host))
+  const listeners = standing.size === 0 ? imported : imported.map((l) => ({ ...l, services: l.services.filter((s) => !standing.has(s.host)) }))
   const services = [...byHost.values()].sort((a, b) => (a.host < b.host ? -1 : 1))
-  return { services, byHost, aliases, virtualServices: visibleVirtualServices(mesh, workload, hosts), sidecar, egressHosts: hosts, egress: decideEgress(mesh, sidecar) }
+  return { services, byHost, aliases, listeners, virtualServices: virtualServices.filter((v) => listeners.some((l) => l.virtualServices.includes(v))), sidecar, egressHosts: hosts, egress: decideEgress(mesh, sidecar) }
 }
 
 /** Takes them out of the services. A name may stand for a name. */
@@ -72,37 +74,13 @@ function takeAliases(byHost: Map<string, MeshService>): Alias[] {
   return found
 }
 
-function egressHosts(sidecar: Sidecar, namespace: string): EgressHost[] {
-  return (sidecar.spec.egress ?? []).flatMap((listener) =>
+function egressHosts(written: NonNullable<Sidecar['spec']['egress']>, namespace: string): EgressHost[] {
+  return written.flatMap((listener) =>
     (listener.hosts ?? []).map((h) => {
       const [ns, host] = h.includes('/') ? (h.split('/') as [string, string]) : ['*', h]
       return { namespace: ns === '.' ? namespace : ns, host, port: listener.port?.number }
     }),
   )
-}
-
-/** The service with the ports that some egress listener names; undefined where none does. */
-function narrow(service: MeshService, hosts: readonly EgressHost[]): MeshService | undefined {
-  const matching = hosts.filter((h) => h.namespace !== '~' && (h.namespace === '*' || h.namespace === service.namespace) && hostCovers(h.host, service.host))
-  if (matching.length === 0) return undefined
-  const free = matching.some((h) => h.port === undefined)
-  const ports = free ? service.ports : service.ports.filter((p) => matching.some((h) => h.port === p.number))
-  return ports.length === 0 ? undefined : ports.length === service.ports.length ? service : { ...service, ports }
-}
-
-function visibleVirtualServices(mesh: Mesh, workload: Workload, hosts: readonly EgressHost[] | undefined): VirtualService[] {
-  const fallback = mesh.options.config.defaultVirtualServiceExportTo ?? []
-  const level = (v: VirtualService): number => {
-    const to = (v.spec.exportTo ?? []).length > 0 ? (v.spec.exportTo as readonly string[]) : fallback.length > 0 ? fallback : ['*']
-    if (to.includes('~')) return -1
-    if (to.includes('*')) return 2
-    const own = v.metadata.namespace === workload.namespace
-    if (own && (to.includes('.') || to.includes(workload.namespace))) return to.length === 1 ? 0 : 1
-    return to.includes(workload.namespace) ? 1 : -1
-  }
-  const forMesh = mesh.virtualServices.filter((v) => (v.spec.gateways ?? []).length === 0 || (v.spec.gateways ?? []).includes('mesh'))
-  const inScope = forMesh.filter((v) => hosts === undefined || (v.spec.hosts ?? []).some((h) => hosts.some((e) => (e.namespace === '*' || e.namespace === v.metadata.namespace) && hostsOverlap(e.host, resolveHost(h, v.metadata.namespace, mesh.options.domain)))))
-  return [0, 1, 2].flatMap((n) => inScope.filter((v) => level(v) === n))
 }
 
 function decideEgress(mesh: Mesh, sidecar: Sidecar | undefined): Decided<'ALLOW_ANY' | 'REGISTRY_ONLY'> {

@@ -32,7 +32,8 @@ const winners: readonly (readonly [string, readonly Virtual[], readonly string[]
   ['none: the service itself', [], plain],
   ['the oldest of one host', [{ name: 'a', year: 2022, spec: says(201) }, { name: 'b', spec: says(202) }], ['202']],
   ['of one age, the smaller name', [{ name: 'b', spec: says(201) }, { name: 'a', spec: says(202) }], ['202']],
-  ['private before named before public, whatever the age', [{ name: 'a', spec: says(201) }, { name: 'b', year: 2021, spec: says(202), exportTo: '[foo, bar]' }, { name: 'c', year: 2022, spec: says(203), exportTo: '["."]' }], ['203']],
+  ['one that few see before a public one, whatever the age', [{ name: 'a', spec: says(201) }, { name: 'b', year: 2022, spec: says(202), exportTo: '["."]' }], ['202']],
+  ['of a namespace’s own that few see, the oldest, however few', [{ name: 'a', spec: says(201) }, { name: 'b', year: 2021, spec: says(202), exportTo: '[foo, bar]' }, { name: 'c', year: 2022, spec: says(203), exportTo: '["."]' }], ['202']],
   ['named before public', [{ name: 'a', spec: says(201) }, { name: 'b', year: 2021, in: 'bar', spec: says(202), exportTo: '[foo]' }], ['202']],
   ['another namespace’s private one', [{ in: 'bar', spec: says(201), exportTo: '["."]' }], plain],
   ['an exact host beats an older wildcard', [{ name: 'w', year: 2010, hosts: '"*.bar.svc.cluster.local"', spec: says(201) }, { name: 'e', spec: says(202) }], ['202']],
@@ -64,8 +65,9 @@ test('where a route leads', () => {
     return action?.kind === 'route' ? action.targets.map((t) => [t.upstream, t.weight]) : action
   }
   assert.deepEqual(to(`{destination: {host: ${host}, port: {number: 9000}, subset: v1}}`), [[`outbound|9000|v1|${host}`, 1]])
-  // Without a port: the service's only one, else the port that was called.
-  assert.deepEqual(to('{destination: {host: one.bar.svc.cluster.local}}'), [['outbound|8080||one.bar.svc.cluster.local', 1]])
+  // Without a port: the one that was called, also where the service has another one only.
+  assert.deepEqual(to('{destination: {host: one.bar.svc.cluster.local}}'), [['outbound|8000||one.bar.svc.cluster.local', 1]])
+  assert.deepEqual(to('{destination: {host: WEB.bar.svc.cluster.local}}'), [['outbound|8000||WEB.bar.svc.cluster.local', 1]])
   assert.deepEqual(to(`{destination: {host: ${host}}}`), [[`outbound|8000||${host}`, 1]])
   // A short destination is of the VirtualService's namespace; one with a dot stays, and nobody knows it.
   assert.deepEqual(to('{destination: {host: web}}'), [['outbound|8000||web.foo.svc.cluster.local', 1]])
@@ -123,5 +125,16 @@ test('tcp and tls rules add up over VirtualServices', () => {
   assert.deepEqual(listener([
     { name: 'a', spec: `tcp: [{match: [{destinationSubnets: [10.96.0.9/32]}], ${to(1)}}, {match: [{port: 1234}], ${to(2)}}]` }, { name: 'b', spec: `tcp: [{match: [{sourceLabels: {app: web}}], ${to(3)}}, {${to(4)}}]` },
   ], 9000), [[{ destinationSubnets: ['10.96.0.9/32'] }, ['outbound|1||one.bar.svc.cluster.local 1']], [{}, ['outbound|3||one.bar.svc.cluster.local 1']]])
-  assert.deepEqual(listener([{ spec: `tls: [{match: [{sniHosts: ["${host}"]}], ${to(1)}}]` }], 9443), [[{ sniHosts: [host] }, ['outbound|1||one.bar.svc.cluster.local 1']], [{}, [`outbound|9443||${host} 1`]]])
+  assert.deepEqual(listener([{ spec: `tls: [{match: [{sniHosts: ["${host}"]}], ${to(1)}}]` }], 9443), [[{ sniHosts: [host] }, ['outbound|1||one.bar.svc.cluster.local 1']]])
+  // A tcp rule says nothing of a port for TLS; on one for bytes, a destination's only port is meant.
+  assert.deepEqual(listener([{ spec: `tcp: [{${to(1)}}]` }], 9443), [[{}, [`outbound|9443||${host} 1`]]])
+  assert.deepEqual(listener([{ spec: 'tcp: [{route: [{destination: {host: one.bar.svc.cluster.local}}]}]' }], 9000), [[{}, ['outbound|8080||one.bar.svc.cluster.local 1']]])
+})
+
+test('the names that lead to a service', () => {
+  const domains = (virtuals: readonly Virtual[], table: string): unknown => plan(virtuals).routeTables.find((t) => t.name === table)?.virtualHosts.map((v) => [v.name, v.domains])
+  const names = [host, `${host}.`, 'web.bar.svc', 'web.bar', '10.96.0.9']
+  assert.deepEqual(domains([], '8000'), [[`${host}:8000`, names], ['allow_any', ['*']]])
+  // A wildcard host that has a service, though another rule fits it better, is no name of its own.
+  assert.deepEqual(domains([{ name: 'w', hosts: '"*.bar.svc.cluster.local"', spec: says(201) }, { name: 'e', hosts: `${host}, one.bar.svc.cluster.local`, spec: says(202) }], '8000'), [['one.bar.svc.cluster.local:8000', ['one.bar.svc.cluster.local']], [`${host}:8000`, names], ['allow_any', ['*']]])
 })

@@ -218,8 +218,9 @@ test('a port or a name that nobody has is said with those that somebody has', ()
 test('what is written without a scheme is called as its port declares', () => {
   assert.equal(explain(mesh(peer('bar', 'STRICT')), { from: 'web.foo', to: 'web.bar:8000/x' }).outcome, 'mtls')
   const tls = explain(mesh(), { from: 'web.foo', to: 'https://web.bar:8000/' })
-  assert.deepEqual([tls.outcome, tls.blocked?.at], ['blocked', 'client'])
-  assert.match(tls.blocked?.why ?? '', /carries HTTP, and the application sends TLS/)
+  // What is no HTTP goes past the client's rules, to where the application was going.
+  assert.deepEqual([tls.outcome, tls.blocked?.at, tls.client.route.because[0]?.rule, tls.client.tls?.value], ['blocked', 'server', 'route.passthrough', 'DISABLE'])
+  assert.match(tls.blocked?.why ?? '', /carries HTTP: TLS that is not the mesh’s own is closed there/)
 })
 
 test('a pinned name that the server does not have ends the handshake at the client', () => {

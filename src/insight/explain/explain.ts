@@ -52,7 +52,8 @@ function clusterAnswers(q: Question, plan: ProxyPlan, routed: Clusters, choice: 
     if (places?.length === 0) return [noUpstream(q, routed, choice, upstream)]
     if (places === undefined) return [{ ...outside(q, client(sentOn('', q.target.port).tls)), weight: choice.weight }]
     return places.map((p) => {
-      const sent = sentOn(p.address, p.port)
+      const at = dialled(q, p)
+      const sent = sentOn(at.address, at.port)
       return answerAt(q, client(sent.tls), sent, { ...p, share: 1 / places.length }, choice.weight)
     })
   }
@@ -118,6 +119,13 @@ function directPlaces(q: Question): { address: string; port: number }[] | undefi
   return undefined
 }
 
+/** What the sidecar itself connects to: of a service its virtual address, which the kernel exchanges for a pod's only then. */
+function dialled(q: Question, place: { readonly address: string; readonly port: number }): { readonly address: string; readonly port: number } {
+  const { service } = q.resolved
+  const [address] = service === undefined || service.origin !== 'kubernetes' || service.headless ? [] : q.resolved.addresses
+  return address === undefined ? place : { address, port: q.target.port }
+}
+
 /** What no listener knows: passed on to where the application was going, or refused. */
 function unknownDestination(q: Question, plan: ProxyPlan, { outbound, http }: Pick<Clusters, 'outbound' | 'http'>, choice: ClusterChoice = { cluster: 'PassthroughCluster', weight: 1 }): EndpointAnswer[] {
   const egress = plan.egress
@@ -136,9 +144,10 @@ function unknownDestination(q: Question, plan: ProxyPlan, { outbound, http }: Pi
   const cluster = outbound.cluster('PassthroughCluster')
   invariant(cluster !== undefined, 'every proxy has what passes through')
   return places.map((p) => {
-    const because = podTlsAt(plan, plan.passthrough, p.address, p.port)?.because ?? []
+    const at = dialled(q, p)
+    const because = podTlsAt(plan, plan.passthrough, at.address, at.port)?.because ?? []
     const tls: Upstream['tls'] = because.length === 0 ? byDefault({ mode: 'DISABLE' }, 'tls.passthrough') : byDefault({ mode: 'AUTO', sni: '', sans: [] }, 'tls.auto-address')
-    const sent = sentTo(q, cluster, { tls }, { ...p, because, socketMatch: {} }, choice)
+    const sent = sentTo(q, cluster, { tls }, { ...at, because, socketMatch: {} }, choice)
     return answerAt(q, { ...client, tls: sent.tls }, sent, { ...p, share: 1 / places.length }, choice.weight)
   })
 }

@@ -65,7 +65,7 @@ test('clusters: by service and port, with the DestinationRule that holds for eac
 
 test('listeners: address, what a chain matches, where it leads', () => {
   const { rows } = listenerTable(dump)
-  assert.ok(rows.some((r) => r.join('|') === '0.0.0.0|8000|ALL|Route: 8000'))
+  assert.ok(rows.some((r) => r.join('|') === '0.0.0.0|8000|Trans: raw_buffer; App: http/1.1,h2c|Route: 8000'), JSON.stringify(rows))
   assert.ok(rows.some((r) => r.join('|') === '10.96.0.2|5432|ALL|Cluster: outbound|5432||db.foo.svc.cluster.local'))
   assert.ok(rows.some((r) => r[1] === '15006' && r[2]?.startsWith('Trans: tls; App: istio')))
   assert.ok(listenerTable(dump, { port: '8000' }).rows.every((r) => r[1] === '8000'))
