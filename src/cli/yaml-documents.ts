@@ -1,6 +1,7 @@
 // A file of several documents, cut so that what is not changed keeps its bytes, and what is keeps its comments.
 import { isAlias, isMap, isScalar, isSeq, parseDocument, type Document, type Node, type Pair, type YAMLMap } from 'yaml'
 import { isRecord } from '#api'
+import { newNode } from './yaml-text.ts'
 
 export interface DocumentPart {
   readonly text: string
@@ -52,7 +53,7 @@ export function writeBack(part: DocumentPart, document: Document, value: unknown
 function sync(document: Document, node: Node | null, value: unknown): Node {
   if (isAlias(node)) {
     const target = node.resolve(document)
-    return target !== undefined && JSON.stringify(target.toJS(document)) === JSON.stringify(value) ? node : document.createNode(value, { aliasDuplicateObjects: false })
+    return target !== undefined && JSON.stringify(target.toJS(document)) === JSON.stringify(value) ? node : newNode(document, value)
   }
   if (isMap(node) && isRecord(value) && !hasMerge(node)) return syncMap(document, node, value)
   if (isSeq(node) && Array.isArray(value)) {
@@ -66,7 +67,7 @@ function sync(document: Document, node: Node | null, value: unknown): Node {
   }
   if (isScalar(node) && node.value === value) return node
   if (node !== null && !isScalar(node) && JSON.stringify((node as YAMLMap).toJS(document)) === JSON.stringify(value)) return node
-  return document.createNode(value, { aliasDuplicateObjects: false })
+  return newNode(document, value)
 }
 
 function syncMap(document: Document, node: YAMLMap, value: Readonly<Record<string, unknown>>): YAMLMap {
@@ -76,7 +77,7 @@ function syncMap(document: Document, node: YAMLMap, value: Readonly<Record<strin
     const pair = (node.items as Pair[]).find((p) => keyOf(p) === key)
     if (pair === undefined) {
       if (node.flow === true && (isRecord(item) || Array.isArray(item))) node.flow = false
-      node.set(key, document.createNode(item, { aliasDuplicateObjects: false }))
+      node.set(key, newNode(document, item))
     } else pair.value = sync(document, pair.value as Node | null, item)
   }
   return node
