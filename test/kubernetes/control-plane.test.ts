@@ -113,6 +113,21 @@ test('the leader says in an object’s status what became of it: once, of the ge
   assert.equal(api.read(policies, 'default')?.metadata.resourceVersion, version, 'nothing is written where nothing changed')
 })
 
+test('what planning finds amiss stands in the status too, and goes with its cause', async (t) => {
+  const { api, start } = await cluster(t)
+  const put = (portLevelMtls: object): unknown => api.put(policies, { apiVersion: 'security.istio.io/v1', kind: 'PeerAuthentication', metadata: { name: 'web' }, spec: { selector: { matchLabels: { app: 'web' } }, portLevelMtls } })
+  const condition = (): Record<string, unknown> | undefined => ((api.read(policies, 'web')?.['status'] as { conditions?: Record<string, unknown>[] } | undefined)?.conditions ?? [])[0]
+  for (const n of [1, 2, 3]) api.put('/api/v1/namespaces/foo/pods', { kind: 'Pod', metadata: { name: `web-${n}`, labels: { app: 'web' } }, spec: { containers: [{ name: 'app', image: 'app', ports: [{ containerPort: 8080 }] }, { name: 'istio-proxy', image: 'kith' }] }, status: { phase: 'Running', podIP: `10.0.0.${n}` } })
+  api.put('/api/v1/namespaces/foo/services', { kind: 'Service', metadata: { name: 'web' }, spec: { clusterIP: '10.96.0.7', selector: { app: 'web' }, ports: [{ name: 'http', port: 80, targetPort: 8080 }] } })
+  put({ 80: { mode: 'DISABLE' } })
+  await start('a')
+  await eventually('the finding', condition, (c) => c?.['reason'] === 'AcceptedWithWarnings')
+  assert.equal(String(condition()?.['message']).match(/KITH0103/g)?.length, 1, 'once, however many pods it concerns')
+  assert.match(String(condition()?.['message']), /warning KITH0103 spec\.portLevelMtls\.80: .*write 8080/)
+  put({ 8080: { mode: 'DISABLE' } })
+  await eventually('mended', condition, (c) => c?.['reason'] === 'Accepted' && c['observedGeneration'] === 2)
+})
+
 test('statuses can be left alone', async (t) => {
   const { api, start } = await cluster(t)
   api.put(policies, { apiVersion: 'security.istio.io/v1', kind: 'PeerAuthentication', metadata: { name: 'default' }, spec: {} })

@@ -167,7 +167,7 @@ test('replaced while no control plane ran, and the key that signed is gone: noth
 })
 
 test('our own root is renewed before it ends: same key, same name, taken up in steps; certificates of before stay good', async (t) => {
-  const { api, start } = await cluster(t)
+  const { start } = await cluster(t)
   const plane = await start('a', { root: { rootLifetimeMs: 8000, checkEveryMs: 500, gracePercent: 20, jitter: false } })
   const old = plane.authority.trust().roots
   const before = await ask(plane, 'x', old)

@@ -12,6 +12,7 @@ import { clusterAuthority } from './cluster-authority.ts'
 import { isChosen, objectsOf } from './discovery-selectors.ts'
 import { clusterCredentials } from './cluster-credentials.ts'
 import { campaign, type Leadership } from './leader.ts'
+import { planFindings } from './plan-findings.ts'
 import { renewRoot, type RootRenewalSettings } from './root-renewal.ts'
 import { stagingSecretShare } from './staging-secret.ts'
 import { statusWriter } from './status-writer.ts'
@@ -93,7 +94,7 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
     onSnapshot(snapshot, problems) {
       const { config } = snapshot.mesh.options
       const mine = (watch?.statuses() ?? []).filter(({ key }) => isChosen(config, namespace, key.slice(0, key.indexOf('/')), snapshot.mesh.namespaces.get(key.slice(0, key.indexOf('/'))) ?? {}))
-      statuses.take(mine, problems)
+      statuses.take(mine, problems, (wanted) => planFindings(snapshot.mesh, wanted))
     },
   })
   leadership.watch((leads) => {

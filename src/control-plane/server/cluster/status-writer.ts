@@ -8,7 +8,8 @@ import type { HeldStatus, KubernetesWatch } from '#sources'
 import { statusToWrite } from './status-conditions.ts'
 
 export interface StatusWriter {
-  take(statuses: ReturnType<KubernetesWatch['statuses']>, problems: readonly Problem[]): void
+  /** `more`: what takes work to find; asked for where it is written. */
+  take(statuses: ReturnType<KubernetesWatch['statuses']>, problems: readonly Problem[], more?: (wanted: () => boolean) => Promise<readonly Problem[]>): void
   setLeading(leads: boolean): void
   close(): void
 }
@@ -20,7 +21,7 @@ const refusedMs = 60_000
 
 export function statusWriter({ client, log, on }: { readonly client: Pick<KubernetesClient, 'patch'>; readonly log: Logger; readonly on: boolean }): StatusWriter {
   let leads = false
-  let latest: { readonly statuses: ReturnType<KubernetesWatch['statuses']>; readonly problems: readonly Problem[] } | undefined
+  let latest: { readonly statuses: ReturnType<KubernetesWatch['statuses']>; readonly problems: readonly Problem[]; readonly more?: Parameters<StatusWriter['take']>[2] } | undefined
   let timer: NodeJS.Timeout | undefined
   let running = false
   const ending = new AbortController()
@@ -46,7 +47,10 @@ export function statusWriter({ client, log, on }: { readonly client: Pick<Kubern
     const taken = latest
     if (taken === undefined) return
     const byObject = new Map<string, Problem[]>()
-    for (const p of taken.problems) {
+    const more = await taken.more?.(() => latest === taken && leads && !ending.signal.aborted)
+    // Of something older than what is there by now nothing is said.
+    if (latest !== taken) return
+    for (const p of [...taken.problems, ...(more ?? [])]) {
       const key = `${p.ref.kind} ${p.ref.namespace}/${p.ref.name}`
       byObject.set(key, [...(byObject.get(key) ?? []), p])
     }
@@ -73,8 +77,8 @@ export function statusWriter({ client, log, on }: { readonly client: Pick<Kubern
     }
   }
   return {
-    take(statuses, problems) {
-      latest = { statuses, problems }
+    take(statuses, problems, more) {
+      latest = { statuses, problems, more }
       wake()
     },
     setLeading(now) {
