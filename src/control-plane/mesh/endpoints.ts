@@ -33,7 +33,13 @@ function kubernetesEndpoints(mesh: Mesh, service: MeshService, port: ServicePort
 function selectedEntries(mesh: Mesh, service: MeshService, port: ServicePort): MeshEndpoint[] {
   const { selector } = service
   if (selector === undefined) return []
-  return mesh.workloadEntries.filter((e) => e.metadata.namespace === service.namespace && selectorCovers(selector, { ...e.metadata.labels, ...e.spec.labels })).map((e) => fromEntry(mesh, e.spec, port, service, e))
+  return mesh.workloadEntries.filter((e) => e.metadata.namespace === service.namespace && selectorCovers(selector, { ...e.metadata.labels, ...e.spec.labels })).flatMap((e) => {
+    const endpoint = fromEntry(mesh, e.spec, port, service, e)
+    if (service.origin === 'entry' || typeof port.targetPort === 'number') return [endpoint]
+    // A port that a Service calls by name is one that the machine has under this name.
+    const named = e.spec.ports?.[port.targetPort]
+    return named === undefined ? [] : [{ ...endpoint, port: named }]
+  })
 }
 
 function podEndpoints(mesh: Mesh, service: MeshService, port: ServicePort): MeshEndpoint[] {

@@ -91,6 +91,14 @@ test('ServiceEntry and WorkloadEntry: where their endpoints are, and whether the
   ])
 })
 
+test('machines behind a Service: a port that it calls by name is one that they have', () => {
+  const vm = (n: number, more: string): string => `{apiVersion: networking.istio.io/v1, kind: WorkloadEntry, metadata: {name: vm${n}, namespace: foo}, spec: {address: 192.0.2.${n}, labels: {app: db}, ${more}}}`
+  const service = (target: string): string => `{apiVersion: v1, kind: Service, metadata: {name: db, namespace: foo}, spec: {selector: {app: db}, ports: [{name: tcp, port: 5432, targetPort: ${target}}]}}`
+  const machines = [vm(1, 'weight: 1'), vm(2, 'ports: {tcp: 5433, pg: 5434}')]
+  assert.deepEqual(places(mesh(service('6000'), ...machines), 'db.foo.svc.cluster.local'), ['192.0.2.1:6000', '192.0.2.2:5433'])
+  assert.deepEqual(places(mesh(service('pg'), ...machines), 'db.foo.svc.cluster.local'), ['192.0.2.2:5434'])
+})
+
 test('workloads: pods before the templates that own them, names of the owners, the label decides about mTLS', () => {
   const owned = (kind: string, name: string): string => `, ownerReferences: [{apiVersion: v1, kind: ${kind}, name: ${name}, uid: u, controller: true}]`
   const m = mesh(
