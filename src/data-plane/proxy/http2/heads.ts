@@ -1,6 +1,7 @@
 // HTTP/2's header lists and HTTP/1.1's heads, each made from the other, so that policy, header operations and hygiene stand once.
 // Law: what comes in is written as HTTP/1.1 and read by its strict reader: what could smuggle after a downgrade is refused here, before anybody routes by it (RFC 9113 sections 8.2, 8.3 and 10.3).
 import type { Trailers } from '../downstream.ts'
+import { reasonPhrase } from '../failures.ts'
 import { mayTrail } from '../http1/body.ts'
 import { Head, type HeadError } from '../http1/head.ts'
 import { H } from '../http1/names.ts'
@@ -60,7 +61,7 @@ export function responseHead(raw: readonly string[], ended: boolean): Head | und
   if (raw[0] !== ':status') return undefined
   const status = raw[1] as string
   out.begin()
-  out.text(`HTTP/1.1 ${status} \r\n`)
+  out.text(`HTTP/1.1 ${status} ${reasonPhrase(Number(status))}\r\n`)
   let hasLength = false
   for (let i = 2; i < raw.length; i += 2) {
     const field = raw[i] as string

@@ -116,7 +116,8 @@ export class Http2ServerStream implements Downstream {
     writeResponseHead(shape, false, false)
     if (body.mode === 'chunked') this.#dechunker = new Dechunker((payload) => stream.write(payload))
     const bare = body.mode === 'none' || (body.done && body.mode !== 'chunked' && to === from)
-    this.#awaitsTrailers = !bare && (body.mode === 'chunked' || body.mode === 'stream')
+    // Even where none can come: without it node ends a stream that is reset by END_STREAM, and half an answer would look whole.
+    this.#awaitsTrailers = !bare
     this.#whole = bare
     if (this.#awaitsTrailers) stream.once('wantTrailers', () => this.#guarded(() => this.#sendTrailers()))
     stream.respond(takePairs(true), { endStream: bare, waitForTrailers: this.#awaitsTrailers })

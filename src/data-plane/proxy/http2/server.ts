@@ -28,6 +28,8 @@ export class Http2ServerConnection implements Live {
     this.http = http
     core.live.add(this)
     this.#session = performServerHandshake(socket, serverOptions(http.maxHeaderBytes, http.maxHeaders, http.maxStreams))
+    // Our sockets stay half open by themselves; who has said the last byte of HTTP/2 reads no answers either.
+    socket.once('end', () => socket.destroy())
     this.#session.setLocalWindowSize(connectionWindow)
     this.#session.on('stream', (stream, _headers, flags, raw) => this.#begin(stream, flags, raw))
     this.#session.on('error', (error) => this.#broken(error))

@@ -47,8 +47,8 @@ export class Http2UpstreamStream implements UpstreamStream {
 
   sendHead(body: readonly Buffer[], source: Body): void {
     const bare = source.mode === 'none' || (source.mode === 'length' && source.done && body.length === 0)
-    const trails = source.mode === 'stream' || source.mode === 'chunked'
-    const stream = this.#connection.session.request(takePairs(false), { endStream: bare, waitForTrailers: trails })
+    // Trailers even where none can come: without them node ends a stream that is reset by END_STREAM, and half a request would look whole.
+    const stream = this.#connection.session.request(takePairs(false), { endStream: bare, waitForTrailers: !bare })
     this.#stream = stream
     this.#sent = bare
     stream.on('error', () => {})
@@ -58,7 +58,7 @@ export class Http2UpstreamStream implements UpstreamStream {
     stream.once('trailers', (_headers, _flags, raw?: readonly string[]) => (this.#trailers = raw))
     if (bare) return
     stream.on('drain', () => this.#guarded(() => this.#sink?.onUpstreamDrain()))
-    if (trails) stream.once('wantTrailers', () => this.#guarded(() => stream.closed || stream.sendTrailers(trailerObject(this.#requestTrailers))))
+    stream.once('wantTrailers', () => this.#guarded(() => stream.closed || stream.sendTrailers(trailerObject(this.#requestTrailers))))
     if (source.mode === 'chunked') this.#dechunker = new Dechunker((payload) => stream.write(payload))
     for (const part of body) this.send(part)
   }
@@ -118,7 +118,7 @@ export class Http2UpstreamStream implements UpstreamStream {
   #ended(): void {
     const stream = this.#stream as ClientHttp2Stream
     // A reset reads as an end too.
-    if (stream.rstCode !== NGHTTP2_NO_ERROR || this.#connection.lost) return
+    if (stream.rstCode !== NGHTTP2_NO_ERROR) return
     if (this.#length >= 0 && this.#body.bytes !== this.#length) return this.#malformed()
     this.#body.done = true
     this.#done()
@@ -154,7 +154,7 @@ export class Http2UpstreamStream implements UpstreamStream {
   #giveBack(): void {
     if (!this.#given) return
     this.#given = false
-    this.#connection.closed(performance.now())
+    this.#connection.closed(this, performance.now())
   }
 
   pause(): void {
@@ -175,6 +175,14 @@ export class Http2UpstreamStream implements UpstreamStream {
     if (stream === undefined) return this.#giveBack()
     stream.resume()
     stream.close(NGHTTP2_CANCEL)
+  }
+
+  /** The peer will say nothing more. */
+  lost(): void {
+    const stream = this.#stream
+    if (stream?.closed !== false) return
+    stream.close(NGHTTP2_CANCEL)
+    stream.destroy()
   }
 
   tunnel(): undefined {

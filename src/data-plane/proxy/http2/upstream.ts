@@ -34,7 +34,9 @@ export class Http2Upstream {
   readonly #socket: Socket
   readonly #config: RuntimeCluster
   #peerStreams = maxConcurrentStreams
+  readonly #streams = new Set<Http2UpstreamStream>()
   #going = false
+  #ended = false
   #pingedMs: number
   #pingWaits = false
 
@@ -47,6 +49,8 @@ export class Http2Upstream {
     this.#config = config
     this.session = connect('http://upstream', { ...clientOptions(), createConnection: () => socket })
     this.session.setLocalWindowSize(connectionWindow)
+    // Our sockets stay half open by themselves: an HTTP/2 peer that has said its last byte answers nothing any more.
+    socket.once('end', () => this.#peerEnded())
     this.session.on('remoteSettings', (settings) => (this.#peerStreams = settings.maxConcurrentStreams ?? maxConcurrentStreams))
     this.session.on('goaway', () => (this.#going = true))
     this.session.on('error', (error) => (this.error ??= error))
@@ -56,9 +60,16 @@ export class Http2Upstream {
     })
   }
 
+  /** What had come whole is still read; the rest is lost. */
+  #peerEnded(): void {
+    this.#ended = this.#going = true
+    for (const stream of this.#streams) stream.lost()
+    if (this.active === 0) this.#socket.destroy()
+  }
+
   /** The transport is gone, with whatever was on it. */
   get lost(): boolean {
-    return this.#socket.destroyed || this.session.destroyed
+    return this.#ended || this.#socket.destroyed || this.session.destroyed
   }
 
   /** No new streams. */
@@ -75,14 +86,18 @@ export class Http2Upstream {
     this.active++
     const { maxRequestsPerConnection: most } = this.#config
     if (most > 0 && this.requests >= most) this.#going = true
-    return new Http2UpstreamStream(this)
+    const stream = new Http2UpstreamStream(this)
+    this.#streams.add(stream)
+    return stream
   }
 
   /** One of its streams has closed, or was never used. */
-  closed(nowMs: number): void {
+  closed(stream: Http2UpstreamStream, nowMs: number): void {
+    this.#streams.delete(stream)
     this.active--
     this.idleSinceMs = nowMs
-    if (this.#going && this.active === 0) this.session.close()
+    if (this.#ended && this.active === 0) this.#socket.destroy()
+    else if (this.#going && this.active === 0) this.session.close()
     this.onRoom()
   }
 
