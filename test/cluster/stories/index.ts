@@ -3,13 +3,14 @@ import { injection } from './injection.ts'
 import { install } from './install.ts'
 import { eviction, outage } from './outage.ts'
 import { rootChange } from './root-change.ts'
+import { secondWebhook } from './second-webhook.ts'
 import { startup } from './startup.ts'
 import type { Story } from './story.ts'
 import { uninstall } from './uninstall.ts'
 import { walkthrough } from './walkthrough.ts'
 import { classicSidecars, jobs, manualInjection, probes, redirection } from './workloads.ts'
 
-export const stories: readonly Story[] = [install, injection, walkthrough, manualInjection, jobs, classicSidecars, redirection, probes, outage, eviction, rootChange, startup, uninstall]
+export const stories: readonly Story[] = [install, injection, walkthrough, manualInjection, jobs, classicSidecars, redirection, probes, secondWebhook, outage, eviction, rootChange, startup, uninstall]
 
 /** All that the stories make. */
-export const namespaces = ['foo', 'bar', 'legacy', 'outside', 'manual', 'plain', 'meshed']
+export const namespaces = ['foo', 'bar', 'legacy', 'outside', 'manual', 'second', 'plain', 'meshed']
