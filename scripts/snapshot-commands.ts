@@ -41,7 +41,7 @@ async function snapshot(node: string, group: readonly [string, ...string[]]): Pr
     const [script, plan, made] = ['answers.cjs', 'plan.json', 'made.blob'].map((f) => join(folder, f)) as [string, string, string]
     const inputs = Object.fromEntries(stamps)
     writeFileSync(script, outputFiles[0]?.contents ?? '')
-    writeFileSync(plan, JSON.stringify({ home, inputs, questions: questions.filter(([command]) => group.includes(command as string)) }))
+    writeFileSync(plan, JSON.stringify({ home, snapshot: join(outdir, names.blob), inputs, questions: questions.filter(([command]) => group.includes(command as string)) }))
     const { status, stderr } = spawnSync(node, ['--no-warnings', '--snapshot-blob', made, '--build-snapshot', script, plan], { cwd: home, encoding: 'utf8', timeout: 60_000 })
     if (status !== 0) throw new Error(`no snapshot: ${stderr}`)
     write(names.processor, cpuFlags())

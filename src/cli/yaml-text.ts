@@ -74,12 +74,15 @@ function isFilled(value: unknown): value is object {
 const options = { version: '1.1', lineWidth: 0 } as const
 /** One line, and no sign of a document's end: these look the same at every depth. */
 const oneLine = /^(?!---|\.\.\.)[^\n\r\u0085\u2028\u2029]{0,1000}$/
+/** Words that nobody takes for anything else: a truth, a number (YAML 1.1 reads e-3 as one). */
+const word = /^(?!(?:y|n|yes|no|on|off|true|false|null|e-?\d+)$)[a-z][\w./-]{0,200}$/i
 const scalars = new Map<unknown, string>()
 const keys = new Map<string, string>()
 
 function scalar(value: unknown): string | undefined {
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? '[]' : '{}'
   if (!(typeof value === 'number' || typeof value === 'boolean' || (typeof value === 'string' && oneLine.test(value)))) return undefined
+  if (typeof value === 'string' && word.test(value)) return value
   // -0 is another text, and the same key of a map.
   if (Object.is(value, -0)) return undefined
   const known = scalars.get(value)
@@ -91,6 +94,7 @@ function scalar(value: unknown): string | undefined {
 
 function keyText(key: string): string | undefined {
   if (!oneLine.test(key) || key === '<<' || key === '') return undefined
+  if (word.test(key)) return key
   const known = keys.get(key)
   if (known !== undefined) return known
   const text = stringify({ [key]: 1 }, options).slice(0, -': 1\n'.length)

@@ -6,7 +6,7 @@ import { parseDocument, type Document, type YAMLMap } from 'yaml'
 import { newNode } from '../../src/cli/yaml-text.ts'
 
 const text = fc.oneof(
-  fc.string(), fc.string({ unit: 'binary' }),
+  fc.string(), fc.string({ unit: 'binary' }), fc.stringMatching(/^[A-Za-z][\w./-]*$/), fc.constantFrom('y', 'N', 'Yes', 'ON', 'off', 'NULL', 'False', 'null-able', 'yes/no', 'e3', 'E-3', 'e_3', 'inf', 'nan', 'x-', 'x.', 'O'),
   fc.constantFrom('', ' ', 'yes', 'No', 'on', '~', 'null', 'true', '012', '0x1F', '0b1', '0o7', '1_000', '1.5', '.inf', '-.INF', '.NaN', '1e3', '22:22', '2001-01-01', '2001-01-01T00:00:00Z', '<<', '=', '-', '- a', '?', '? a', 'a: b', 'a #b', '#a', 'a:', ':', '&a', '*a', '!a', '|', '>', '%a', '@a', '`a', '{}', '[]', '{"a":1}', '[{"a":1}]', "it's", 'say "so"', '---', '--- a', '...', '...a', 'two\nlines', 'ends\n', '\n', ' lead', 'trail ', '\ttab', 'a\tb', 'a\rb', '\u0085', '\u2028', '\ud800', 'é', 'x'.repeat(1100), 'y'.repeat(200), 'a b '.repeat(40)),
 )
 const leaf = fc.oneof({ weight: 3, arbitrary: text }, fc.integer(), fc.double({ noDefaultInfinity: true, noNaN: true }), fc.boolean(), fc.constant(null), fc.constant(undefined))

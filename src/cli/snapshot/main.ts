@@ -1,6 +1,6 @@
 // The commands that answer and end, as they stand in a start-up snapshot: loaded, and warm from having answered about the examples.
 // Law: nothing of the machine, the user or the examples stays in it. Whoever starts it finds it stale leaves it (leave.ts).
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { startupSnapshot } from 'node:v8'
 import { areCurrent, type Stamps } from '../made.ts'
 import { run } from '../run.ts'
@@ -8,11 +8,22 @@ import { leave } from './leave.ts'
 
 interface Plan {
   readonly home: string
+  /** Where it will lie. */
+  readonly snapshot: string
   readonly inputs: Stamps
   readonly questions: readonly (readonly string[])[]
 }
 
-const { home, inputs, questions } = JSON.parse(readFileSync(process.argv[2] as string, 'utf8')) as Plan
+const { home, snapshot, inputs, questions } = JSON.parse(readFileSync(process.argv[2] as string, 'utf8')) as Plan
+
+/** So that the next start need not find out again. */
+function dropSnapshot(): void {
+  try {
+    rmSync(snapshot)
+  } catch {
+    // Not ours to remove: it is only slower.
+  }
+}
 
 /** Answers that nobody hears. */
 async function warm(): Promise<void> {
@@ -25,6 +36,10 @@ async function warm(): Promise<void> {
 }
 
 void warm().then(() => startupSnapshot.setDeserializeMainFunction(() => {
-  if (process.argv[1] !== `${home}/src/cli/start.ts` || !areCurrent(home, inputs)) leave()
+  if (process.argv[1] !== `${home}/src/cli/start.ts`) leave()
+  if (!areCurrent(home, inputs)) {
+    dropSnapshot()
+    leave()
+  }
   void run(process.argv.slice(2))
 }))
