@@ -68,7 +68,7 @@ async function run(files: readonly string[], options: Options): Promise<void> {
   if (unknown.length > 0) throw new ExitError(64, `there is no analyzer ${unknown.join(', ')}; kith analyze -L lists them`)
   const input = await readInput([...files, ...options.filename], options)
   const config = meshConfig(options.meshConfigFile) ?? meshConfigOf(decodeObjects(input.documents.filter(({ value }) => isRecord(value) && value['kind'] === 'ConfigMap')).objects)
-  const { messages, unreadable } = analyze(input.documents, { meshConfig: config.config, only: options.analyzer })
+  const { messages, unreadable } = analyze(input.documents, { meshConfig: config.config, only: options.analyzer, now: new Date() })
   const broken = [...input.problems, ...unreadable]
   const all = [...config.problems, ...messages].filter((p) => !suppressed(p, options.suppress) && within(p, options, input.cluster))
   const shown = all.filter((p) => levels.indexOf(levelOf(p)) <= output)

@@ -4,5 +4,5 @@
 export { altNamesOf, type AltName } from './alt-names.ts'
 export type { Handshake } from './handshake.ts'
 export { formatSpiffeId, parseSpiffeId, type SpiffeId } from './spiffe.ts'
-export { certificateBlocks, chainProblem, parseCertificates, parseTrustBundle, type TrustBundle } from './trust-bundle.ts'
+export { certificateBlocks, chainProblem, parseCertificates, parseTrustBundle, timeProblem, type TrustBundle } from './trust-bundle.ts'
 export { verifyPeer, verifyPresented, type PeerCheck, type PeerExpectation, type VerifiedPeer } from './verify-peer.ts'

@@ -72,6 +72,10 @@ function decodeTyped(schema: SchemaNode, value: unknown, path: string, into: Dec
       if (!isRecord(value)) return wrong('a map')
       const out: Record<string, unknown> = {}
       for (const [key, item] of Object.entries(value)) {
+        if (schema.numbered === true && !/^\d{1,10}$/.test(key)) {
+          into.faults.push({ path: `${path}.${key}`, kind: 'type', message: `expected a number, found the name ${JSON.stringify(key)}` })
+          continue
+        }
         const decoded = decodeValue(schema.value, item, `${path}.${key}`, into)
         if (decoded !== undefined) Object.defineProperty(out, key, { value: decoded, enumerable: true, writable: true, configurable: true })
       }

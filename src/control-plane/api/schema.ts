@@ -19,7 +19,7 @@ interface Shared {
 export interface StringLimits { readonly minLength?: number; readonly maxLength?: number; readonly pattern?: string }
 export interface NumberLimits { readonly min?: number; readonly max?: number }
 export interface ListLimits { readonly minItems?: number; readonly maxItems?: number; /** No two items share this field's value. */ readonly uniqueBy?: string }
-export interface MapLimits { readonly minProperties?: number; readonly maxProperties?: number }
+export interface MapLimits { readonly minProperties?: number; readonly maxProperties?: number; /** The keys are numbers, written as text. */ readonly numbered?: true }
 
 export type Schema<T = unknown> = SchemaNode & { readonly __type?: T }
 

@@ -54,13 +54,13 @@ const policyServed = paths(`loadBalancer.simple loadBalancer.consistentHash.http
   loadBalancer.localityLbSetting.failoverPriority[] loadBalancer.localityLbSetting.enabled
   connectionPool.tcp.maxConnections connectionPool.tcp.connectTimeout connectionPool.tcp.idleTimeout connectionPool.tcp.maxConnectionDuration connectionPool.tcp.tcpKeepalive.time
   connectionPool.http.http1MaxPendingRequests connectionPool.http.http2MaxRequests connectionPool.http.maxRequestsPerConnection connectionPool.http.maxRetries connectionPool.http.idleTimeout
+  connectionPool.http.h2UpgradePolicy connectionPool.http.useClientProtocol connectionPool.http.maxConcurrentStreams connectionPool.http.http2KeepAlive.interval connectionPool.http.http2KeepAlive.timeout
   outlierDetection.splitExternalLocalOriginErrors outlierDetection.consecutiveLocalOriginFailures outlierDetection.consecutiveGatewayErrors outlierDetection.consecutive5xxErrors outlierDetection.interval
   outlierDetection.baseEjectionTime outlierDetection.maxEjectionPercent outlierDetection.minHealthPercent
   tls.mode tls.clientCertificate tls.privateKey tls.caCertificates tls.subjectAltNames[] tls.sni tls.insecureSkipVerify`)
 
 const noZones = 'zones are not balanced against one another'
 const zonesHelp = 'write localityLbSetting'
-const http2 = 'Kith’s sidecar speaks HTTP/1.1 to its upstreams'
 const policyShort: Readonly<Record<string, Shortfall>> = {
   'loadBalancer.warmupDurationSecs': envoy('a new endpoint gets its whole share at once'),
   'loadBalancer.warmup.duration': envoy('a new endpoint gets its whole share at once'),
@@ -68,11 +68,6 @@ const policyShort: Readonly<Record<string, Shortfall>> = {
   'loadBalancer.warmup.aggression': envoy('a new endpoint gets its whole share at once'),
   'connectionPool.tcp.tcpKeepalive.probes': envoy('the kernel’s own number of probes holds'),
   'connectionPool.tcp.tcpKeepalive.interval': envoy('the kernel’s own interval holds'),
-  'connectionPool.http.h2UpgradePolicy': envoy(http2, undefined, (v) => v === 'UPGRADE'),
-  'connectionPool.http.useClientProtocol': envoy(http2, undefined, yes),
-  'connectionPool.http.maxConcurrentStreams': envoy(http2),
-  'connectionPool.http.http2KeepAlive.interval': envoy(http2),
-  'connectionPool.http.http2KeepAlive.timeout': envoy(http2),
   'outlierDetection.consecutiveErrors': nobody('no endpoint is ejected by it', 'write consecutive5xxErrors or consecutiveGatewayErrors'),
   'outlierDetection.outlierDetectionHttpErrorCodes[]': nobody('5xx answers count, and no others'),
   'loadBalancer.zoneAwareLbSetting.failover[].from': nobody(noZones, zonesHelp),

@@ -1,5 +1,5 @@
 // Documents → everything that is wrong with them: what a cluster would refuse or warn of, then what the analyzers find in what is left.
-import { read, type ApiObject, type MeshConfigSpec, type Origin } from '#api'
+import { isRecord, read, type ApiObject, type MeshConfigSpec, type Origin } from '#api'
 import type { Problem } from '#lib/problem.ts'
 import { analyzers, type Analyzer } from './analyzers.ts'
 import { AnalysisContext } from './context.ts'
@@ -19,6 +19,8 @@ export interface Analysis {
 
 export interface AnalyzeOptions {
   readonly meshConfig?: MeshConfigSpec
+  /** For certificates: a pure room has no clock of its own. */
+  readonly now?: Date
   /** Names of the only analyzers to run; all where empty. `schema` stands for the checks of single objects. */
   readonly only?: readonly string[]
 }
@@ -38,6 +40,7 @@ export function analyze(documents: readonly Document[], options: AnalyzeOptions 
         whole = false
         unreadable.push({ ...problem, code: 'KITH0004' })
       } else if (kind === 'duration') messages.push(problem)
+      else if (kind === 'stranger' && isRecord(value) && (value['apiVersion'] ?? '') === '' && (value['kind'] ?? '') === '') unreadable.push({ ...problem, code: 'KITH0006', message: 'neither apiVersion nor kind is there, so this document is no object' })
       else if (kind === 'stranger') messages.push({ ...problem, code: 'KITH0006', severity: 'info', message: `${problem.message}, so this document is no object and was left out` })
       else messages.push({ ...problem, code: kind === 'unknown-field' ? 'KITH0003' : 'KITH0005', severity: 'warning' })
     }
@@ -49,7 +52,7 @@ export function analyze(documents: readonly Document[], options: AnalyzeOptions 
     if (before?.origin.file !== undefined && draft.metadata.name !== '' && draft.metadata.generateName === undefined) messages.push(say('KITH0109', 'warning', before, '', `counts for nothing: the same object stands again at ${place(draft)}, and the last one is applied`, 'leave one of them out'))
     objects.set(key, draft)
   }
-  const context = new AnalysisContext([...objects.values()], options.meshConfig)
+  const context = new AnalysisContext([...objects.values()], options.meshConfig, options.now)
   const found = wanted('schema') ? messages : []
   for (const analyzer of analyzers) if (wanted(analyzer.name)) found.push(...analyzer.analyze(context))
   return { messages: found.filter((p) => !isSuppressed(p, objects)).sort(byLevelAndPlace), unreadable }

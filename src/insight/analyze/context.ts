@@ -1,5 +1,5 @@
 // What analyzers look at: all objects by kind, with the few indices that several of them need. Immutable; indices are made at first use.
-import type { ApiObject, CronJob, DestinationRule, Gateway, MeshConfigSpec, PodSpec, ServiceEntry, ServiceSpec, Sidecar, TelemetrySpec, VirtualService, WorkloadObject } from '#api'
+import type { ApiObject, CronJob, DestinationRule, Gateway, MeshConfigSpec, PodSpec, RequestAuthenticationSpec, ServiceEntry, ServiceSpec, Sidecar, TelemetrySpec, VirtualService, WorkloadObject } from '#api'
 import type { Mesh } from '#mesh'
 import { buildMesh } from '#mesh'
 import { assumedIngressGateway } from './ingress-gateway.ts'
@@ -12,13 +12,14 @@ interface Kinds {
   CronJob: CronJob
   Deployment: WorkloadObject
   DestinationRule: DestinationRule
+  EnvoyFilter: ApiObject
   Gateway: Gateway
   MutatingWebhookConfiguration: ApiObject
   Namespace: ApiObject
   Node: ApiObject
   PeerAuthentication: ApiObject
   Pod: ApiObject<string, PodSpec>
-  RequestAuthentication: ApiObject
+  RequestAuthentication: ApiObject<string, RequestAuthenticationSpec>
   Secret: ApiObject
   Service: ApiObject<string, ServiceSpec>
   ServiceEntry: ServiceEntry
@@ -32,13 +33,16 @@ export type Labels = Readonly<Record<string, string>>
 export class AnalysisContext {
   readonly objects: readonly ApiObject[]
   readonly meshConfig: MeshConfigSpec
+  /** Whether certificates hold is asked of this time; left out, of none. */
+  readonly now: Date | undefined
   readonly #byKind = new Map<string, ApiObject[]>()
   #services: ServiceIndex | undefined
   #mesh: Mesh | undefined
   #mtls: MtlsView | undefined
   #namespaces: ReadonlyMap<string, Labels> | undefined
 
-  constructor(objects: readonly ApiObject[], meshConfig: MeshConfigSpec = {}) {
+  constructor(objects: readonly ApiObject[], meshConfig: MeshConfigSpec = {}, now?: Date) {
+    this.now = now
     this.objects = objects
     this.meshConfig = meshConfig
     // What is assumed can be found, but is no object of the mesh: nothing is said of it.

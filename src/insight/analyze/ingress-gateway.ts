@@ -1,9 +1,9 @@
 // The ingress gateway that an installation brings along: files seldom hold it, and Gateways that select it are no mistake.
-// Taken to be there where the files hold something of a cluster; files of Istio's objects alone are taken as they are.
+// Taken to be there unless meshConfig says that there is none. Istio: pkg/config/analysis/local, AddDefaultResources.
 import type { ApiObject, MeshConfigSpec } from '#api'
 
 export function assumedIngressGateway(objects: readonly ApiObject[], meshConfig: MeshConfigSpec): readonly ApiObject[] {
-  if (meshConfig.ingressControllerMode === 'OFF' || !objects.some((o) => o.apiVersion === 'v1' || o.apiVersion.startsWith('apps/'))) return []
+  if (meshConfig.ingressControllerMode === 'OFF') return []
   const namespace = meshConfig.rootNamespace ?? 'istio-system'
   const name = meshConfig.ingressService ?? 'istio-ingressgateway'
   const labels = { istio: 'ingressgateway' }

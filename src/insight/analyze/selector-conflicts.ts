@@ -14,6 +14,8 @@ export interface Selecting<O extends ApiObject> {
   selectorOf(object: O): Labels | undefined
   readonly conflict: string
   readonly several: string
+  /** Of workloads that have no sidecar by intention, where that matters: IST0167. */
+  readonly needsSidecars?: true
 }
 
 export function selectorConflicts<O extends ApiObject>(context: AnalysisContext, kind: Selecting<O>): Problem[] {
@@ -24,11 +26,14 @@ export function selectorConflicts<O extends ApiObject>(context: AnalysisContext,
   for (const object of kind.objects) {
     const { namespace } = object.metadata
     const selector = kind.selectorOf(object)
-    if (selector === undefined) add(general, namespace, object)
+    // A selector without labels is none.
+    if (selector === undefined || Object.keys(selector).length === 0) add(general, namespace, object)
     if (selector === undefined || Object.keys(selector).length === 0) continue
     const pods = context.all('Pod').filter((p) => p.metadata.namespace === namespace && covers(selector, p.metadata.labels))
     if (pods.length === 0) problems.push(notFound(object, kind.path, 'selector', selectorText(selector)))
-    for (const pod of pods) add(byPod, `${namespace}/${pod.metadata.name}`, object)
+    const ambient = kind.needsSidecars === true ? pods.find((p) => p.metadata.annotations['ambient.istio.io/redirection'] === 'enabled') : undefined
+    if (ambient !== undefined) problems.push(say('IST0167', 'warning', object, kind.path, `The policy has no impact: the selected workload ${ambient.metadata.name} is in ambient mode`))
+    for (const pod of pods.filter((p) => p !== ambient)) add(byPod, `${namespace}/${pod.metadata.name}`, object)
   }
   const names = (list: readonly O[]): string => list.map((o) => o.metadata.name).join(', ')
   const said = new Set<O>()
@@ -40,7 +45,12 @@ export function selectorConflicts<O extends ApiObject>(context: AnalysisContext,
     }
   }
   for (const [namespace, list] of general) {
-    if (list.length > 1) for (const object of list) problems.push(say(kind.several, 'error', object, 'metadata.name', `The ${kind.plural} ${names(list)} in namespace ${namespace} have no workload selector, which can lead to undefined behavior`))
+    if (kind.needsSidecars === true && isAmbient(context.namespaceLabels(namespace))) problems.push(...list.map((object) => say('IST0167', 'warning', object, 'metadata.namespace', `The policy has no impact: the namespace ${namespace} is in ambient mode`)))
+    else if (list.length > 1) for (const object of list) problems.push(say(kind.several, 'error', object, 'metadata.name', `The ${kind.plural} ${names(list)} in namespace ${namespace} have no workload selector, which can lead to undefined behavior`))
   }
   return problems
+}
+
+function isAmbient(labels: Labels | undefined): boolean {
+  return labels?.['istio.io/dataplane-mode'] === 'ambient' && labels['istio-injection'] !== 'enabled' && (labels['istio.io/rev'] ?? '') === ''
 }

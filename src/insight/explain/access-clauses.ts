@@ -1,4 +1,6 @@
 // Which test of an access rule a call does not meet, in a sentence. Law: a test is asked of the engine, alone in a rule of its own; nothing is compared here.
+import { claimAt, type Claims } from '#engine'
+import { principalOf } from './token.ts'
 import { inboundFor, type AccessPolicy, type AccessRule, type AccessTest, type ProxyPlan } from '#plan'
 import type { Workload } from '#mesh'
 import { decideInbound, inboundConfig, type InboundCall } from '../simulate/index.ts'
@@ -13,10 +15,12 @@ export function accessNotMet(q: Question, answer: Explanation, server: Workload)
   const chosen = decided === undefined || decided === 'default' ? '' : `${decided.namespace}/${decided.name} ${decided.path}`
   if (plan.authorization === undefined || answer.server === null || answer.server.authorization === null) return []
   const call = asArrived(q, answer, server, answer.server.port)
+  const arrived = decideInbound(inboundConfig(plan), call, call.principal !== '')
+  const claims = 'claims' in arrived ? arrived.claims : undefined
   return [...plan.authorization.deny, ...plan.authorization.allow].flatMap((policy) => policy.rules.flatMap((rule): NotApplied[] => {
     if (`${rule.ref.namespace}/${rule.ref.name} ${rule.ref.path}` === chosen) return []
     const failed = firstFailed(plan, policy, rule, call)
-    return failed === undefined ? [] : [{ source: rule.ref, why: sentence(failed, q, call) }]
+    return failed === undefined ? [] : [{ source: rule.ref, why: sentence(failed, q, call, { claims }) }]
   }))
 }
 
@@ -27,6 +31,7 @@ function asArrived(q: Question, answer: Explanation, server: Workload, port: num
   const { path, authority } = answer.client.route.value
   const request = q.bytes.http === undefined ? {} : { request: { ...q.request, path: asRead(path ?? q.request.path), ...(authority === undefined ? {} : { authority }), header: (name: string) => q.request.header(name) } }
   return {
+    ...(q.nowMs === undefined ? {} : { nowMs: q.nowMs }),
     original: { address: server.addresses[0] ?? '', port }, source: q.source, principal: mesh ? q.client.identity : '', ...request,
     bytes: mesh ? { tls: { serverName: sni, alpn: [q.bytes.http === undefined ? 'istio' : 'istio-http/1.1', 'istio'] } } : q.bytes,
   }
@@ -47,14 +52,24 @@ function firstFailed(plan: ProxyPlan, policy: AccessPolicy, rule: AccessRule, ca
 
 const names: Readonly<Record<string, string>> = {
   'source.principal': 'the caller’s principal', 'source.namespace': 'the caller’s namespace', 'source.serviceAccount': 'the caller’s service account', 'source.trustDomain': 'the caller’s trust domain', 'source.ip': 'the caller’s address',
+  'request.auth.principal': 'the token’s principal', 'request.auth.audiences': 'the token’s audience', 'request.auth.presenter': 'the token’s presenter',
   'remote.ip': 'the caller’s address', 'request.method': 'the method', 'request.path': 'the path', 'request.host': 'the Host', 'destination.port': 'the container’s port', 'destination.ip': 'the server’s address', 'connection.sni': 'the server name (SNI)',
 }
 
-function sentence(test: AccessTest, q: Question, call: InboundCall): string {
+/** What a token says, as text; undefined: nothing. */
+function ofToken(attribute: string, { claims }: { readonly claims: Claims | undefined }): string | undefined {
+  if (claims === undefined) return undefined
+  if (attribute === 'request.auth.principal') return principalOf(claims)
+  const path = attribute === 'request.auth.audiences' ? ['aud'] : attribute === 'request.auth.presenter' ? ['azp'] : [...attribute.matchAll(/\[([^[\]]+)\]/g)].map((m) => m[1] as string)
+  const value = claimAt(claims, path)
+  return value === undefined ? undefined : typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+function sentence(test: AccessTest, q: Question, call: InboundCall, answer: { readonly claims: Claims | undefined }): string {
   const what = names[test.attribute] ?? test.attribute
-  const have = valueOf(test.attribute, q, call)
-  if (test.attribute.startsWith('request.auth.')) return 'tokens of end users are not verified here, so the request has no principal of its own'
+  const have = test.attribute.startsWith('request.auth.') ? ofToken(test.attribute, answer) : valueOf(test.attribute, q, call)
   if (call.request === undefined && test.attribute.startsWith('request.')) return `it asks for ${what}, and this is no HTTP: on TCP the rule allows nobody`
+  if (have === undefined && test.attribute.startsWith('request.auth.') && answer.claims === undefined) return 'the request brings no token that a RequestAuthentication verifies, so it has no principal of its own'
   if (have === undefined) return test.attribute.startsWith('source.') ? 'the caller shows no certificate of the mesh, so it has no principal and no namespace' : `${what} is missing`
   const listed = test.values.length > 0 ? `is not ${test.values.length === 1 ? '' : 'one of '}${test.values.join(', ')}` : `is ruled out: not ${test.notValues.join(', ')}`
   return `${what} ${JSON.stringify(have)} ${listed}`

@@ -165,7 +165,7 @@ const ofServers: ReadonlySet<string> = new Set(['PeerAuthentication', 'Authoriza
 function concerning(q: Question, answers: readonly EndpointAnswer[]): readonly Problem[] {
   const rules = answers.flatMap(({ client: { destination } }) => {
     const service = destination === null ? undefined : q.context.scope.byHost.get(destination.host)
-    return service === undefined ? [] : [...(q.context.ruleFor(service)?.from ?? []), ...(service.ports.some((p) => p.number === destination?.port && (p.protocol === 'grpc' || p.protocol === 'http2')) ? [service.object] : [])]
+    return service === undefined ? [] : (q.context.ruleFor(service)?.from ?? [])
   })
   const met = new Set([...rules.map((r) => refTo(r)), ...answers.flatMap((a) => a.client.route.because.flatMap((r) => (r.source === 'default' ? [] : [r.source])))].map((r) => `${r.kind} ${r.namespace}/${r.name}`))
   return q.clientPlan().problems.filter((p) => p.code !== 'KITH0110' || met.has(`${p.ref.kind} ${p.ref.namespace}/${p.ref.name}`))

@@ -16,6 +16,8 @@ export interface Question {
   readonly request: RouteRequest
   /** What the application writes. */
   readonly bytes: FirstBytes
+  /** When the call is made, where that counts. */
+  readonly nowMs?: number
   /** The caller's own address. */
   readonly source: string
   clientPlan(): ProxyPlan
@@ -33,7 +35,7 @@ export function askAbout(mesh: Mesh, client: Workload, written: Target, call: Ca
   const servers = new Map<Workload, ProxyPlan>()
   let whole: ProxyPlan | undefined
   return {
-    mesh, context, client, target, resolved, request: requestOf(target, call), bytes: bytesOf(target), source: client.addresses[0] ?? somewhereElse,
+    mesh, context, client, target, resolved, request: requestOf(target, call), bytes: bytesOf(target), source: client.addresses[0] ?? somewhereElse, ...(call.nowMs === undefined ? {} : { nowMs: call.nowMs }),
     clientPlan: () => (whole ??= planFrom(context)),
     serverPlan: (w) => servers.get(w) ?? (servers.set(w, planServer(planContext(mesh, w))).get(w) as ProxyPlan),
   }

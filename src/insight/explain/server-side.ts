@@ -7,6 +7,7 @@ import { decideInbound, inboundConfig, vouched, type FirstBytes, type OnTheWire 
 import type { Question } from './question.ts'
 import type { Blocked, ServerSide, WireTls } from './types.ts'
 import { accessReasons } from './access.ts'
+import { keysNeeded, principalOf, tokenVerdict } from './token.ts'
 import { clientDoubts, inboundVerdict, withoutServerSidecar, type Verdict, type Words } from './verdict.ts'
 
 export interface Sent {
@@ -32,7 +33,7 @@ export function arrive(q: Question, sent: Sent, address: string, port: number): 
   if (workload === undefined) return { server: null, outcome: outcomeBeyond(tls.value), blocked: null, provided: null }
   const words: Words = { tls, name: `${workload.name}.${workload.namespace}`, port, hasClientSidecar: q.client.sidecar.value, http: q.target.scheme !== 'tcp', applicationTls: q.bytes.tls !== undefined, identity: tls.value === 'ISTIO_MUTUAL' ? q.client.identity : '' }
   const side = (more: Partial<ServerSide>): ServerSide => ({
-    workload: `${workload.namespace}/${workload.name}`, sidecar: workload.sidecar, identity: workload.sidecar.value ? workload.identity : null, port, mtls: null, authorization: null, ...more,
+    workload: `${workload.namespace}/${workload.name}`, sidecar: workload.sidecar, identity: workload.sidecar.value ? workload.identity : null, port, mtls: null, authorization: null, requestPrincipal: null, ...more,
   })
   if (!workload.sidecar.value || !redirectsInbound(redirectionOf(workload), port)) return { server: side({}), ...withoutServerSidecar(words) }
   return atSidecar(q, sent, workload, address, port, words, side)
@@ -49,10 +50,13 @@ function atSidecar(q: Question, sent: Sent, workload: Workload, address: string,
   const mesh = sent.tls.value === 'ISTIO_MUTUAL'
   const { http } = q.bytes
   const request = http === undefined ? undefined : { ...q.request, ...sent.request, header: (name: string) => q.request.header(name) }
-  const call = { original: { address, port }, source: q.source, bytes: sent.bytes, principal: mesh ? q.client.identity : '', ...(request === undefined ? {} : { request }) }
+  const call = { original: { address, port }, source: q.source, bytes: sent.bytes, principal: mesh ? q.client.identity : '', ...(q.nowMs === undefined ? {} : { nowMs: q.nowMs }), ...(request === undefined ? {} : { request }) }
   const decision = decideInbound(inboundConfig(plan), call, mesh)
   const doubted = mesh && 'chain' in decision && decision.chain.tls !== null && !vouched(sent.onTheWire?.tls?.validation, workload.identity)
-  const verdict = doubted ? clientDoubts(words, (sent.onTheWire?.tls?.validation?.sans ?? []).map((s) => s.text), workload.identity) : inboundVerdict(decision, words, inbound, plan.authorization)
+  const verdict = doubted ? clientDoubts(words, (sent.onTheWire?.tls?.validation?.sans ?? []).map((s) => s.text), workload.identity) : tokenVerdict(decision, words, plan.authentication) ?? inboundVerdict(decision, words, inbound, plan.authorization)
   const authorization = decision.kind === 'denied' || decision.kind === 'taken' ? accessReasons(plan.authorization, decision.access) : null
-  return { server: side({ mtls: decideMtls(q.mesh, workload, port), authorization }), ...verdict }
+  const claims = 'claims' in decision ? decision.claims : undefined
+  const needs = claims === undefined || verdict.blocked !== null ? null : keysNeeded(claims, plan.authentication)
+  const provided = [verdict.provided, needs].filter((p) => p !== null).join('; ')
+  return { server: side({ mtls: decideMtls(q.mesh, workload, port), authorization, requestPrincipal: claims === undefined ? null : principalOf(claims) }), ...verdict, provided: provided === '' ? null : provided }
 }

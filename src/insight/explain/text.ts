@@ -59,7 +59,7 @@ function folded(lines: readonly string[], { width = Infinity }: TextOptions): st
   const fold = (line: string): string[] => {
     if (length(line) <= width) return [line]
     const plain = stripVTControlCharacters(line)
-    const label = /^\s*(?:chosen|overruled|ignored|why|needs|caller|fix|or|note|spread|client|server|route|sends|takes|access|seen|endpoint)\s+/.exec(plain)?.[0].length
+    const label = /^\s*(?:chosen|overruled|ignored|why|needs|caller|fix|or|note|spread|client|server|route|sends|takes|token|access|seen|endpoint)\s+/.exec(plain)?.[0].length
     const indent = ' '.repeat(Math.min(label ?? (/^\s*/.exec(plain)?.[0].length ?? 0) + 2, Math.floor(width / 3)))
     const out: string[] = []
     let row = ''
@@ -143,6 +143,7 @@ function serverLines(server: ServerSide | null, paint: Paint): string[] {
   const lines = [`${paint('bold', 'server')}   ${server.workload} port ${server.port}, ${server.sidecar.value ? `sidecar as ${server.identity}` : 'no sidecar'}`]
   if (server.mtls === null) return [...lines, ...reasonLines(server.sidecar.because, paint)]
   lines.push(`takes    ${paint('bold', server.mtls.value)}`, ...reasonLines(server.mtls.because, paint))
+  if (server.requestPrincipal !== null) lines.push(`token    ${server.requestPrincipal}`)
   const access = server.authorization
   // Where nobody limits access there is nothing to say.
   if (access === null || access.because[0]?.rule === 'authorization.default') return lines

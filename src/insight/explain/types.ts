@@ -11,6 +11,8 @@ export interface Call {
   /** Default GET. */
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
+  /** When; absent: a token's times are not looked at. */
+  readonly nowMs?: number
 }
 
 export type Outcome = 'mtls' | 'tls' | 'plaintext' | 'blocked' | 'mixed'
@@ -52,6 +54,8 @@ export interface ServerSide {
   readonly port: number
   readonly mtls: Decided<MtlsMode> | null
   readonly authorization: Decided<'allow' | 'deny'> | null
+  /** `issuer/subject` of the request's token, where a RequestAuthentication verifies it and it holds. */
+  readonly requestPrincipal: string | null
 }
 
 /** What happens at one endpoint; where endpoints or weighted routes differ, each is told whole. */

@@ -79,6 +79,9 @@ export function inboundVerdict(decision: InboundDecision, w: Words, { mtls, port
       return block(w, 'server', `${where} takes plaintext HTTP only (${said(source)}), and the ${ownTls ? 'application' : 'client'} sends TLS`, source, ownTls ? callPlainly(w, false) : changeTls(w.tls))
     case 'path-refused':
       return { outcome: 'blocked', blocked: { at: 'server', why: 'the path can’t be read: an escape that is none, a null byte, or dots that climb out of the root', symptom: '400 from the server’s sidecar', source: 'default', fix: ['send a path that RFC 3986 knows'] }, provided: null }
+    case 'token-refused':
+      // tokenVerdict has its words.
+      return block(w, 'server', `the token is refused at ${where}`, 'default', [])
     case 'denied':
       return denied(w, where, decision.chain.terminal.kind === 'http', accessReasons(authorization, decision.access))
     case 'no-chain':

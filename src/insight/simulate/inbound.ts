@@ -1,5 +1,5 @@
 // What the server's sidecar does with a connection: the engine's chain and its TLS context against what the client shows.
-import { chooseChain, decideRbac, findListener, normalizePath, type RbacFacts, type RbacVerdict, type RouteRequest, type RuntimeChain, type RuntimeConfig, type SocketAddress, type Validation } from '#engine'
+import { chooseChain, decideJwt, decideRbac, findListener, normalizePath, type Claims, type JwtVerdict, type RbacFacts, type RbacVerdict, type RouteRequest, type RuntimeChain, type RuntimeConfig, type SocketAddress, type Validation } from '#engine'
 import { connectionFacts, type FirstBytes } from './bytes.ts'
 
 export interface InboundCall {
@@ -9,6 +9,8 @@ export interface InboundCall {
   /** SPIFFE id of the certificate that the client shows; '' = it shows none of the mesh. */
   readonly principal: string
   readonly request?: RouteRequest
+  /** When the call is made; absent: tokens are judged without their times. */
+  readonly nowMs?: number
 }
 
 export type InboundDecision =
@@ -19,8 +21,10 @@ export type InboundDecision =
   | { readonly kind: 'tls-unended'; readonly chain: RuntimeChain }
   /** The path can't be read: 400. */
   | { readonly kind: 'path-refused'; readonly chain: RuntimeChain }
+  /** A token is there and does not hold. */
+  | { readonly kind: 'token-refused'; readonly chain: RuntimeChain; readonly verdict: Extract<JwtVerdict, { kind: 'refused' }> }
   /** `access`: what each RBAC filter said, in order; the last one denied. */
-  | { readonly kind: 'denied' | 'taken'; readonly chain: RuntimeChain; readonly access: readonly RbacVerdict[] }
+  | { readonly kind: 'denied' | 'taken'; readonly chain: RuntimeChain; readonly access: readonly RbacVerdict[]; readonly claims?: Claims }
 
 /** `mesh`: the TLS on the wire is a sidecar's, so that it has to end here. */
 export function decideInbound(config: RuntimeConfig, call: InboundCall, mesh: boolean): InboundDecision {
@@ -34,8 +38,13 @@ export function decideInbound(config: RuntimeConfig, call: InboundCall, mesh: bo
   else if (call.principal !== '' && !vouched(chain.tls.validation, call.principal)) return { kind: 'foreign-name', chain }
   const request = asRead(chain, call.request)
   if (request === 'refused') return { kind: 'path-refused', chain }
-  const access = decidePolicy(chain, { ...call, ...(request === undefined ? {} : { request }) })
-  return { kind: access.every((v) => v.allowed) ? 'taken' : 'denied', chain, access }
+  const { terminal } = chain
+  const token = terminal.kind === 'http' && terminal.jwt !== undefined && request !== undefined ? decideJwt(terminal.jwt, request, call.nowMs, true) : undefined
+  if (token?.kind === 'refused') return { kind: 'token-refused', chain, verdict: token }
+  const changed = token?.headers
+  const seen = request === undefined ? undefined : { ...request, path: token?.path ?? request.path, header: (name: string) => (changed?.has(name) === true ? changed.get(name) : request.header(name)) }
+  const access = decidePolicy(chain, { ...call, ...(seen === undefined ? {} : { request: seen }) }, token?.claims)
+  return { kind: access.every((v) => v.allowed) ? 'taken' : 'denied', chain, access, ...(token?.claims === undefined ? {} : { claims: token.claims }) }
 }
 
 /** Is this SPIFFE id among those that the other side takes? */
@@ -52,10 +61,10 @@ function asRead({ terminal }: RuntimeChain, request: RouteRequest | undefined): 
 }
 
 /** Connections first, then requests, as the proxy asks them; the first that denies ends it. */
-function decidePolicy(chain: RuntimeChain, call: InboundCall): readonly RbacVerdict[] {
+function decidePolicy(chain: RuntimeChain, call: InboundCall, claims: Claims | undefined): readonly RbacVerdict[] {
   const facts: RbacFacts = {
     destinationAddress: call.original.address, destinationPort: call.original.port, directAddress: call.source, remoteAddress: call.source, serverName: call.bytes.tls?.serverName ?? '',
-    principals: chain.tls === null ? undefined : [call.principal],
+    principals: chain.tls === null ? undefined : [call.principal], claims,
   }
   const { terminal } = chain
   const overrides = terminal.kind === 'http' && 'inline' in terminal.routes ? terminal.routes.inline.any?.routes[0]?.rbac : undefined

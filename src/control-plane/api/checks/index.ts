@@ -1,12 +1,13 @@
 // What the fields of an object mean together: one check a kind, as Istio's webhook has it. Shape is decode's business.
 import type { Problem } from '#lib/problem.ts'
 import type { ApiObject } from '../object.ts'
+import { checkEnvoyFilter } from './envoy-filter.ts'
 import { Findings } from './findings.ts'
 import { checkGateway } from './gateway.ts'
 import { checkAuthorizationPolicy, checkPeerAuthentication, checkRequestAuthentication } from './security.ts'
 import { checkServiceEntry, checkWorkloadEntry, checkWorkloadGroup } from './service-entry.ts'
 import { checkSidecar } from './sidecar.ts'
-import { checkEnvoyFilter, checkProxyConfig, checkTelemetry } from './telemetry.ts'
+import { checkProxyConfig, checkTelemetry } from './telemetry.ts'
 import { checkDestinationRule } from './traffic-policy.ts'
 import { checkVirtualService } from './virtual-service.ts'
 

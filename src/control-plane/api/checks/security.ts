@@ -11,8 +11,7 @@ export function checkPeerAuthentication(object: ApiObject, found: Findings): voi
   const spec = object.spec as PeerAuthenticationSpec
   const ports = Object.keys(spec.portLevelMtls ?? {})
   if (ports.length > 0 && Object.keys(spec.selector?.matchLabels ?? {}).length === 0) found.error('spec.portLevelMtls', 'portLevelMtls needs a selector: ports belong to workloads')
-  if (spec.portLevelMtls !== undefined && ports.length === 0) found.error('spec.portLevelMtls', 'portLevelMtls must name at least one port')
-  for (const port of ports) found.error(`spec.portLevelMtls.${port}`, /^\d+$/.test(port) ? portFault(Number(port)) : `"${port}" is no port number: write the container’s`)
+  for (const port of ports) found.error(`spec.portLevelMtls.${port}`, portFault(Number(port)))
   checkSelector(found, 'spec.selector', spec.selector)
 }
 

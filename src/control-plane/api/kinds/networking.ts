@@ -102,6 +102,7 @@ const configPatch = object({
 export const envoyFilter = rule(
   object({ workloadSelector, targetRefs: list(targetRef, { maxItems: 16 }), configPatches: list(configPatch), priority: int32() }),
   'only one of targetRefs and workloadSelector may be set', '(has(self.workloadSelector) ? 1 : 0) + (has(self.targetRefs) ? 1 : 0) <= 1', (s) => s.workloadSelector === undefined || s.targetRefs === undefined)
+export type EnvoyFilterSpec = Infer<typeof envoyFilter>
 
 const count = () => rule(int32(), 'must not be negative', 'self >= 0', (n: number) => n >= 0)
 export const workloadGroup = required(object({

@@ -31,8 +31,8 @@ export const mtls = object({ mode: oneOf('UNSET', 'DISABLE', 'PERMISSIVE', 'STRI
 export const peerAuthentication = rule(
   object({
     selector, mtls,
-    portLevelMtls: rule(map(mtls, { minProperties: 1 }), 'a port must be a number from 1 to 65535 (the container’s, not the Service’s, and not its name)', 'self.all(key, 0 < int(key) && int(key) <= 65535)',
-      (ports) => Object.keys(ports).every((key) => /^\d{1,5}$/.test(key) && Number(key) >= 1 && Number(key) <= 65535)),
+    portLevelMtls: rule(map(mtls, { minProperties: 1, numbered: true }), 'a port must be a number from 1 to 65535 (the container’s, not the Service’s, and not its name)', 'self.all(key, 0 < int(key) && int(key) <= 65535)',
+      (ports) => Object.keys(ports).every((key) => Number(key) >= 1 && Number(key) <= 65535)),
   }),
   'portLevelMtls needs a selector: ports belong to workloads', 'has(self.portLevelMtls) ? (has(self.selector) && has(self.selector.matchLabels) && self.selector.matchLabels.size() > 0) : true',
   (s) => s.portLevelMtls === undefined || Object.keys(s.selector?.matchLabels ?? {}).length > 0,

@@ -42,8 +42,11 @@ function podLabels(context: AnalysisContext): Labels[] {
   const nodes = new Map(context.all('Node').map((n) => [n.metadata.name, n.metadata.labels]))
   return context.all('Pod').map((pod) => {
     const name = pod.spec.nodeName ?? ''
-    const node = nodes.get(name)
-    if (node === undefined) return pod.metadata.labels
-    return { ...pod.metadata.labels, ...Object.fromEntries(topology.filter((t) => node[t] !== undefined).map((t) => [t, node[t] as string])), 'kubernetes.io/hostname': name }
+    if (name === '') return pod.metadata.labels
+    const node = nodes.get(name) ?? {}
+    // A zone without region is none.
+    const known = topology.findIndex((t) => (node[t] ?? '') === '')
+    const added = topology.slice(0, known === -1 ? topology.length : known)
+    return { ...pod.metadata.labels, ...Object.fromEntries(added.map((t) => [t, node[t] as string])), 'kubernetes.io/hostname': name }
   })
 }

@@ -6,28 +6,23 @@ import { say } from '../problem.ts'
 
 const injectionLabel = 'istio-injection'
 const revisionLabel = 'istio.io/rev'
+const dataplaneLabel = 'istio.io/dataplane-mode'
 
 export function injection(context: AnalysisContext): Problem[] {
   const problems: Problem[] = []
   const injected = new Set<string>()
   for (const namespace of context.all('Namespace')) {
     const { name, labels } = namespace.metadata
-    if (name === context.rootNamespace || isSystemNamespace(name) || labels['istio.io/dataplane-mode'] === 'ambient') continue
-    const label = labels[injectionLabel] ?? ''
-    const revision = labels[revisionLabel]
-    if (label === '' && revision === undefined) {
-      if (injectorValues(context, undefined)?.byDefault === true) {
-        problems.push(say('IST0148', 'info', namespace, 'metadata.name', `The namespace has no injection label, and the injector's enableNamespacesByDefault is on: its pods are injected`))
-        continue
-      }
-      problems.push(say('IST0102', 'info', namespace, 'metadata.name', `The namespace is not enabled for Istio injection. Run 'kubectl label namespace ${name} istio-injection=enabled' to enable it, or '… istio-injection=disabled' to mark that it needs none`))
-      continue
-    }
-    if (revision !== undefined && label !== '') {
-      problems.push(say('IST0123', 'warning', namespace, `metadata.labels.${revisionLabel}`, `The namespace has both ${injectionLabel} and ${revisionLabel}: ${injectionLabel} counts`, `remove one: kubectl label namespace ${name} ${injectionLabel}-`))
-      continue
-    }
-    if (revision !== undefined || label === 'enabled') injected.add(name)
+    if (name === context.rootNamespace || isSystemNamespace(name)) continue
+    const label = labels[injectionLabel]
+    const others = [revisionLabel, dataplaneLabel].filter((l) => labels[l] !== undefined && (label === undefined || label === 'enabled'))
+    const all = [...(label === undefined ? [] : [injectionLabel]), ...others]
+    if (all.length > 1) problems.push(say('IST0123', 'warning', namespace, `metadata.labels.${others[0] ?? ''}`, `The namespace has more than one label for injection: ${all.map((l) => `${l}=${labels[l] ?? ''}`).join(', ')}`, 'leave one of them'))
+    if (labels[dataplaneLabel] === 'ambient') continue
+    if ((label ?? '') === '' && labels[revisionLabel] === undefined) {
+      if (injectorValues(context, undefined)?.byDefault === true) problems.push(say('IST0148', 'info', namespace, 'metadata.name', `The namespace has no injection label, and the injector's enableNamespacesByDefault is on: its pods are injected`))
+      else problems.push(say('IST0102', 'info', namespace, 'metadata.name', `The namespace is not enabled for Istio injection. Run 'kubectl label namespace ${name} istio-injection=enabled' to enable it, or '… istio-injection=disabled' to mark that it needs none`))
+    } else if (label === 'enabled') injected.add(name)
   }
   for (const pod of context.all('Pod')) {
     const { namespace, labels, annotations, name } = pod.metadata

@@ -1,7 +1,7 @@
 // IST0101, IST0109, IST0112, IST0132: VirtualServices against hosts, ports, subsets, gateways and one another.
 import type { VirtualService } from '#api'
 import type { Problem } from '#lib/problem.ts'
-import { fullName, type AnalysisContext } from '../context.ts'
+import { covers, fullName, type AnalysisContext } from '../context.ts'
 import { notFound, say } from '../problem.ts'
 import { fqdn, scopesOf } from '../service-index.ts'
 
@@ -21,11 +21,12 @@ export function meshGatewayHosts(context: AnalysisContext): Problem[] {
   for (const [key, own] of claims) {
     const slash = key.indexOf('/')
     const host = key.slice(slash + 1)
-    const all = key.startsWith('*/') ? own : new Set([...own, ...(claims.get(`*/${host}`) ?? [])])
+    // What is exported to all meets what is kept to one namespace, by wildcards too.
+    const all = key.startsWith('*/') ? own : new Set([...own, ...[...claims].flatMap(([other, theirs]) => (other.startsWith('*/') && meets(host, other.slice(2)) ? [...theirs] : []))])
     if (all.size < 2) continue
     const names = [...all].map(fullName).join(',')
     for (const service of all) {
-      const index = (service.spec.hosts ?? []).findIndex((h) => fqdn(h, service.metadata.namespace) === host)
+      const index = (service.spec.hosts ?? []).findIndex((h) => meets(fqdn(h, service.metadata.namespace), host))
       if (!said.has(service)) said.set(service, say('IST0109', 'error', service, `spec.hosts[${index}]`, `The VirtualServices ${names} associated with mesh gateway define the same host ${host} which can lead to undefined behavior. This can be fixed by merging the conflicting VirtualServices into a single resource`))
     }
   }
@@ -90,6 +91,33 @@ export function virtualServiceGateways(context: AnalysisContext): Problem[] {
     if (!hosts.some((h) => served.some((s) => meets(s, h)))) problems.push(say('IST0132', 'warning', service, at, `one or more host ${hosts.join(', ')} defined in VirtualService ${fullName(service)} not found in Gateway ${name}`))
     return problems
   }))
+}
+
+export function claimRoutes(context: AnalysisContext): Problem[] {
+  const selectors = context.all('RequestAuthentication').map((r) => ({ namespace: r.metadata.namespace, labels: r.spec.selector?.matchLabels ?? {} }))
+  return context.all('VirtualService').flatMap((service): Problem[] => {
+    const claim = claimOf(service)
+    if (claim === undefined) return []
+    return (service.spec.gateways ?? []).flatMap((name): Problem[] => {
+      const gateway = context.all('Gateway').find((g) => fullName(g) === (name.includes('/') ? name : `${service.metadata.namespace}/${name}`))
+      if (name === 'mesh' || gateway === undefined) return []
+      const pods = context.all('Pod').filter((p) => covers(gateway.spec.selector ?? {}, p.metadata.labels))
+      const open = pods.find((p) => !selectors.some((s) => (s.namespace === context.rootNamespace || s.namespace === p.metadata.namespace) && covers(s.labels, p.metadata.labels)))
+      return open === undefined ? [] : [say('IST0149', 'error', service, claim.path, `Routes by ${claim.key}, but no RequestAuthentication holds for the pod ${open.metadata.name} of the gateway ${fullName(gateway)}: no request has claims`, 'add a RequestAuthentication for the gateway’s pods')]
+    })
+  })
+}
+
+function claimOf({ spec }: VirtualService): { readonly key: string; readonly path: string } | undefined {
+  for (const [i, route] of (spec.http ?? []).entries()) {
+    for (const [m, match] of (route.match ?? []).entries()) {
+      for (const part of ['headers', 'withoutHeaders'] as const) {
+        const key = Object.keys(match[part] ?? {}).find((k) => /^@request\.auth\.claims(\..+|\[.+\])$/i.test(k))
+        if (key !== undefined) return { key, path: `spec.http[${i}].match[${m}].${part}.${key}` }
+      }
+    }
+  }
+  return undefined
 }
 
 /** The host of a gateway's `namespace/host` entry, where it is meant for VirtualServices of this namespace. */
