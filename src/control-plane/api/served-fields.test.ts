@@ -31,8 +31,8 @@ for (const [kind, schema] of [['VirtualService', virtualService], ['DestinationR
 const of = (kind: string, spec: object): string[] => unservedFields({ kind, apiVersion: 'networking.istio.io/v1', metadata: { name: 'x', namespace: 'n', labels: {}, annotations: {} }, spec, raw: {}, origin: { file: '' } } as unknown as ApiObject).map((p) => `${p.ref.path}: ${p.message}`)
 
 test('what is written is told by its path, once for each reason', () => {
-  assert.deepEqual(of('DestinationRule', { host: 'a', trafficPolicy: { connectionPool: { http: { h2UpgradePolicy: 'UPGRADE', useClientProtocol: true } }, portLevelSettings: [{ port: { number: 1 }, loadBalancer: { warmup: { duration: 1000 } } }] }, subsets: [{ name: 'v1', labels: { tunnel: 'x' }, trafficPolicy: { proxyProtocol: { version: 'V2' } } }] }), [
-    'spec.trafficPolicy.connectionPool.http.h2UpgradePolicy: h2UpgradePolicy is not served by Kith’s own sidecar (an Envoy would): Kith’s sidecar speaks HTTP/1.1 to its upstreams',
+  assert.deepEqual(of('DestinationRule', { host: 'a', trafficPolicy: { connectionPool: { http: { useClientProtocol: true }, tcp: { tcpKeepalive: { probes: 3 } } }, portLevelSettings: [{ port: { number: 1 }, loadBalancer: { warmup: { duration: 1000 } } }] }, subsets: [{ name: 'v1', labels: { tunnel: 'x' }, trafficPolicy: { proxyProtocol: { version: 'V2' } } }] }), [
+    'spec.trafficPolicy.connectionPool.tcp.tcpKeepalive.probes: probes is not served by Kith’s own sidecar (an Envoy would): the kernel’s own number of probes holds',
     'spec.trafficPolicy.portLevelSettings[0].loadBalancer.warmup.duration: duration is not served by Kith’s own sidecar (an Envoy would): a new endpoint gets its whole share at once',
     'spec.subsets[0].trafficPolicy.proxyProtocol.version: version is not served by this mesh: no PROXY header is sent',
   ])

@@ -1,32 +1,14 @@
 // What the owner of a workload's policies should hear of, found while planning.
 import type { Problem } from '#lib/problem.ts'
 import { refTo, unserved, type ApiObject } from '#api'
-import { targetPortOn, type MeshService } from '#mesh'
+import { targetPortOn } from '#mesh'
 import { unservedPolicies } from './authorization.ts'
 import type { PlanContext } from './context.ts'
 import { servicesSelecting } from './inbound.ts'
 import { policiesFor } from './mtls.ts'
 
 export function planProblems(context: PlanContext): Problem[] {
-  return [...servicePortsInPeerAuthentication(context), ...ignoredRootSelectors(context), ...unservedPolicies(context), ...unservedRules(context), ...context.scope.services.flatMap(unservedPorts)]
-}
-
-const knownPorts = new WeakMap<MeshService, readonly Problem[]>()
-
-/** Ports that declare what Kith's own sidecar does not speak. */
-function unservedPorts(service: MeshService): readonly Problem[] {
-  const known = knownPorts.get(service)
-  if (known !== undefined) return known
-  const found = service.ports.flatMap((p): Problem[] => {
-    if (p.protocol !== 'grpc' && p.protocol !== 'http2') return []
-    const index = (service.object.spec.ports ?? []).findIndex((own) => (own.name ?? '') === p.name)
-    return [{
-      code: 'KITH0110', severity: 'warning', ref: refTo(service.object, `spec.ports[${index}]`), message: `HTTP/2 is not served by Kith’s own sidecar (an Envoy would): calls to port ${p.number} that speak it are told HTTP_1_1_REQUIRED`,
-      help: 'declare the port as TCP (tcp-…): its bytes pass as they are, in mutual TLS all the same',
-    }]
-  })
-  knownPorts.set(service, found)
-  return found
+  return [...servicePortsInPeerAuthentication(context), ...ignoredRootSelectors(context), ...unservedPolicies(context), ...unservedRules(context)]
 }
 
 /** Rules that this client's calls go by, and what of them its sidecar does not do. */
