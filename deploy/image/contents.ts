@@ -48,7 +48,7 @@ interface Locked {
 /** Types, maps, pages and sources serve whoever builds, not what runs. */
 const unread = /\.(d\.[cm]?ts|[cm]?tsx?|map|md|markdown|flow|html|proto|yml|yaml|tsbuildinfo)$|^(\.[^/]+|test|tests|__tests__|benchmarks?|docs?|examples?|coverage)\//i
 /** Of packages that carry the same code several times over, the copies that Node does not load. */
-const copies = /^(@types|undici-types|@bufbuild\/protobuf\/dist\/cjs|yaml\/browser|protobufjs\/(dist|cli))\//
+const copies = /^(@types|undici-types|@bufbuild\/protobuf\/dist\/cjs|yaml\/browser|protobufjs\/(dist|cli))\/|^(re2js\/build\/index\.umd|@peculiar\/x509\/build\/x509)\.js$/
 
 /** Production dependencies, as the lock file has them. */
 export function dependenciesLayer(): TarEntry[] {

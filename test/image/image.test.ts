@@ -17,6 +17,9 @@ test('made twice, the archive is the same; its files are Node, its libraries and
   const [first, second] = [build('1.tar'), build('2.tar')]
   assert.match(first, /^kith\.dev\/proxyv2:test\nkith\.dev\/pilot:test\nsha256:[0-9a-f]{64}\n/)
   assert.equal(first, second)
+  // As docs/install.md says: a pull is part of a pod's start.
+  const [, packed, unpacked] = /^([0-9.]+) MB packed, ([0-9.]+) MB unpacked$/m.exec(first) ?? []
+  assert.ok(Number(packed) <= 52 && Number(unpacked) <= 142, `${packed} MB packed, ${unpacked} MB unpacked`)
   assert.ok(readFileSync(join(folder, '1.tar')).equals(readFileSync(join(folder, '2.tar'))))
 
   const index = JSON.parse(execFileSync('tar', ['-xOf', join(folder, '1.tar'), 'index.json'], { encoding: 'utf8' })) as { manifests: { digest: string }[] }
