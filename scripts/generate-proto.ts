@@ -31,11 +31,15 @@ interface Patch {
   readonly insert: string
 }
 
-/** What grpc-js-xds's copies lack: a field that Envoy's files use, and one that Envoy has had since 1.37. Everything else of them is taken as it is. */
+const sourcedMetadata = '\n\nenum MetadataSource {\n  DYNAMIC = 0;\n  ROUTE = 1;\n}\n\nmessage SourcedMetadata {\n  type.matcher.v3.MetadataMatcher metadata_matcher = 1;\n  MetadataSource metadata_source = 2;\n}\n'
+
+/** What grpc-js-xds's copies lack: a field that Envoy's files use, and two that Envoy has had since. Everything else of them is taken as it is. */
 const patches: readonly Patch[] = [
   { file: 'protoc-gen-validate/validate/validate.proto', missing: 'ignore_empty = 26', after: 'message StringRules {', insert: '\n    optional bool ignore_empty = 26;' },
   { file: 'envoy-api/envoy/config/cluster/v3/cluster.proto', missing: 'transport_socket_matcher = 59', after: '\n  PreconnectPolicy preconnect_policy = 50;', insert: '\n  xds.type.matcher.v3.Matcher transport_socket_matcher = 59;' },
   { file: 'envoy-api/envoy/config/cluster/v3/cluster.proto', missing: 'xds/type/matcher/v3/matcher.proto', after: 'import "xds/core/v3/collection_entry.proto";', insert: '\nimport "xds/type/matcher/v3/matcher.proto";' },
+  { file: 'envoy-api/envoy/config/rbac/v3/rbac.proto', missing: 'sourced_metadata = 13', after: '\n    type.matcher.v3.FilterStateMatcher filter_state = 12;', insert: '\n    SourcedMetadata sourced_metadata = 13;' },
+  { file: 'envoy-api/envoy/config/rbac/v3/rbac.proto', missing: 'message SourcedMetadata', after: 'option (udpa.annotations.file_status).package_version_status = ACTIVE;', insert: sourcedMetadata },
 ]
 
 /** A folder with the patched files, to be looked into first. */

@@ -43,7 +43,7 @@ Exit codes: 0 the call goes through, 1 something can't be read, 2 wrong usage, 3
     .action(async (from: string, to: string, options: Options) => {
       const loaded = await loadMesh(options)
       for (const problem of loaded.problems) process.stderr.write(formatProblem(problem) + '\n')
-      const call = { from, to, method: options.method, headers: parseHeaders(options.header) }
+      const call = { from, to, method: options.method, headers: parseHeaders(options.header), nowMs: Date.now() }
       const answer = await withObserved(loaded.mesh, explain(loaded.mesh, call, options.namespace), options.namespace, { fromFiles: options.filename.length > 0, ...(loaded.localDir === undefined ? {} : { localDir: loaded.localDir }) })
       const notApplied = options.whyNot === true ? whyNot(loaded.mesh, call, answer, options.namespace) : undefined
       const whole = notApplied === undefined ? answer : { ...answer, notApplied }

@@ -118,7 +118,7 @@ function ofToken(attribute: string, value: string): Obj | undefined {
   return claim(claims, { orMatch: { valueMatchers: [{ listMatch: { oneOf: one } }, one] } })
 }
 
-const claim = (path: readonly string[], value: Obj): Obj => ({ metadata: { filter: 'envoy.filters.http.jwt_authn', path: ['payload', ...path].map((key) => ({ key })), value } })
+const claim = (path: readonly string[], value: Obj): Obj => ({ sourcedMetadata: { metadataMatcher: { filter: 'envoy.filters.http.jwt_authn', path: ['payload', ...path].map((key) => ({ key })), value } } })
 
 /** `issuer/subject`, each part with its wildcard: the last slash divides them, for an issuer may be a URL. */
 function requestPrincipal(value: string): Obj {

@@ -37,7 +37,7 @@ function fromFiles(): Promise<ControlPlane> {
   const file = values['mesh-config']
   return startControlPlane({
     config: values['config-dir'], meshConfig: file === undefined ? {} : (onChange) => fileMeshConfig(file, log, onChange), stateDir: need('state-dir'), listen, statusPort: Number(values['status-port']),
-    reviewer: jwksReviewer(JSON.parse(readFileSync(need('token-keys'), 'utf8')) as Parameters<typeof jwksReviewer>[0], need('token-issuer')), ...ttl, keepRoot: values['keep-root'], log,
+    reviewer: jwksReviewer(JSON.parse(readFileSync(need('token-keys'), 'utf8')) as Parameters<typeof jwksReviewer>[0], need('token-issuer')), ...ttl, keepRoot: values['keep-root'], issuerKeys: { loopback: true }, log,
   })
 }
 

@@ -178,6 +178,10 @@ function compilePrincipal(principal: Principal, notes: Notes): Test {
     }
     case 'metadata':
       return compileMetadata(id.value, notes)
+    case 'sourcedMetadata':
+      if (id.value.metadataSource === 0) return compileMetadata(id.value.metadataMatcher, notes)
+      notes.error('metadata of a route is not understood')
+      return () => false
     case 'filterState': {
       // Istio's form of source.principal: the peer's identity as TLS has proved it.
       const matcher = id.value.matcher
@@ -204,10 +208,10 @@ function inRange(range: CidrRange, of: (f: RbacFacts) => string, notes: Notes): 
 }
 
 /** Claims of a token, as the filter for tokens leaves them: `payload` and then the claim's own path. */
-function compileMetadata(matcher: MetadataMatcher, notes: Notes): Test {
-  const [root, ...path] = matcher.path.map((p) => (p.segment.case === 'key' ? p.segment.value : ''))
-  if (matcher.filter !== 'envoy.filters.http.jwt_authn' || root !== 'payload' || path.length === 0 || matcher.value === undefined) {
-    notes.error(`metadata ${matcher.filter}.${[root, ...path].join('.')} is not understood`)
+function compileMetadata(matcher: MetadataMatcher | undefined, notes: Notes): Test {
+  const [root, ...path] = (matcher?.path ?? []).map((p) => (p.segment.case === 'key' ? p.segment.value : ''))
+  if (matcher?.filter !== 'envoy.filters.http.jwt_authn' || root !== 'payload' || path.length === 0 || matcher.value === undefined) {
+    notes.error(`metadata ${matcher?.filter}.${[root, ...path].join('.')} is not understood`)
     return () => false
   }
   const test = compileValue(matcher.value, notes)
