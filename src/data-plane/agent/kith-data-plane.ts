@@ -1,8 +1,9 @@
 // Our own proxy as a sidecar's data plane: configuration over delta ADS, secrets handed over in memory.
 import type { Logger } from '#lib/log.ts'
 import { startProxy } from '#proxy'
-import type { DataPlane } from './data-plane.ts'
 import { announcements } from './announced.ts'
+import type { DataPlane } from './data-plane.ts'
+import { credentialSecret } from './credential-secret.ts'
 import { DiscoveryClient } from './discovery-client.ts'
 import { nodeId, xdsNode, type AgentSettings } from './environment.ts'
 import { trustedRoots } from './trust-change.ts'
@@ -19,6 +20,16 @@ export async function startKithDataPlane(settings: AgentSettings, log: Logger, p
   const discovery = new DiscoveryClient({
     address: settings.discoveryAddress, serverName: settings.discoveryName, node: xdsNode(settings), certificate: announced.shown, proxy, log, pick: Math.random,
     onTrust: announced.heard,
+    onSecret(resource) {
+      try {
+        const secret = credentialSecret(resource)
+        if (secret === undefined) return log.warn({ secret: resource.name }, 'a secret of the control plane is neither certificate nor roots')
+        proxy.setSecret(resource.name, secret)
+        log.info({ secret: resource.name, kind: secret.kind }, 'secret taken up')
+      } catch (error) {
+        log.error({ secret: resource.name, code: (error as { code?: string }).code }, 'a secret can’t be used, the last good one stays')
+      }
+    },
     onConfigured() {
       configured = true
       log.info({ identity: `spiffe://${trustDomain}/ns/${namespace}/sa/${serviceAccount}` }, 'ready')
