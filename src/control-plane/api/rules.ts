@@ -63,6 +63,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   'authorization.allow': { sentence: 'an ALLOW rule matches the call', link: authorization },
   'authorization.none-allows': { sentence: 'ALLOW policies reach the workload, and no rule of theirs matches the call', link: authorization },
   'authorization.none-denies': { sentence: 'no DENY rule matches, and no ALLOW policy limits who may call', link: authorization },
+  'authorization.audit': { sentence: 'an AUDIT rule matches the call: it is marked for audit, and nothing more', link: authorization },
   'authorization.dry-run': { sentence: 'dry run: decided and counted, not enforced', link: authorization },
   'inject.host-network': { sentence: 'a pod on the host’s network is never injected', link: injection },
   'inject.ignored-namespace': { sentence: 'system namespaces are never injected', link: injection },

@@ -15,7 +15,6 @@ function ofPolicy(policy: AuthorizationPolicy): Problem[] {
   const { action = 'ALLOW', provider } = policy.spec
   const found: Problem[] = []
   if (action === 'CUSTOM') found.push(say('spec.action', `CUSTOM asks the provider ${provider?.name ?? ''}, which this mesh does not: every request that its rules match is denied`, 'write DENY or ALLOW, or expect 403'))
-  if (action === 'AUDIT') found.push(say('spec.action', 'AUDIT is not served: nothing is marked for audit, and nothing denied', 'read the access log of the workload'))
   for (const [i, rule] of (policy.spec.rules ?? []).entries()) {
     const outcome = action === 'ALLOW' ? 'so this rule allows nobody by it' : 'so this rule denies without asking for it'
     for (const [n, { key = '' }] of (rule.when ?? []).entries()) {

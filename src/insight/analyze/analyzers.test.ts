@@ -46,7 +46,7 @@ const cases: readonly (readonly [string, readonly string[], RegExp, readonly str
   ['webhooks that do not', [service('ports: []', 'istiod'), webhook('one', hook('a', enabled)), webhook('two', hook('b', 'namespaceSelector: {matchLabels: {istio.io/rev: canary}, matchExpressions: [{key: istio-injection, operator: DoesNotExist}]}'))], /IST0139/, []],
   ['webhooks of another', [webhook('other', `{name: other.example.com, clientConfig: {service: {namespace: foo, name: gone}}, ${enabled}}`)], /IST0139/, []],
   ['webhooks that lead nowhere', [webhook('one', hook('a', enabled))], /IST0139/, ['error IST0139 MutatingWebhookConfiguration one webhooks[0].clientConfig.service']],
-  ['security policies that are not carried out', [policy('RequestAuthentication', '{jwtRules: [{issuer: a}]}'), policy('AuthorizationPolicy', '{action: AUDIT, rules: [{}]}')], /KITH010[78]/, ['warning KITH0107 AuthorizationPolicy p spec.action']],
+  ['security policies that are not carried out', [policy('RequestAuthentication', '{jwtRules: [{issuer: a}]}'), policy('AuthorizationPolicy', '{action: CUSTOM, provider: {name: p}, rules: [{}]}')], /KITH010[78]/, ['warning KITH0107 AuthorizationPolicy p spec.action']],
 ]
 
 test('each analyzer on the smallest mesh that it has something to say of', () => {

@@ -19,6 +19,7 @@ interface Kinds {
   Node: ApiObject
   PeerAuthentication: ApiObject
   Pod: ApiObject<string, PodSpec>
+  ProxyConfig: ApiObject
   RequestAuthentication: ApiObject<string, RequestAuthenticationSpec>
   Secret: ApiObject
   Service: ApiObject<string, ServiceSpec>
@@ -107,6 +108,9 @@ export function covers(selector: Labels, labels: Labels): boolean {
 export const selectorText = (selector: Labels): string => Object.entries(selector).map(([k, v]) => `${k}=${v}`).sort().join(',')
 
 export const fullName = (object: ApiObject): string => `${object.metadata.namespace}/${object.metadata.name}`
+
+/** Of Istio's own installation, by its labels. */
+export const isControlPlane = (labels: Labels): boolean => labels['istio'] !== undefined || labels['release'] === 'istio'
 
 const systemNamespaces: ReadonlySet<string> = new Set(['kube-system', 'kube-public', 'kube-node-lease', 'local-path-storage'])
 export const isSystemNamespace = (name: string): boolean => systemNamespaces.has(name)

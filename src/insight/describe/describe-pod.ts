@@ -140,7 +140,7 @@ function accessLines(context: PlanContext, nameOf: NameOf): string[] {
   const { authorization } = planServer(context)
   if (authorization === undefined) return []
   const named = (policies: readonly { readonly ref: { readonly name: string; readonly namespace: string }; readonly dryRun: boolean }[]): string => policies.map((p) => `${nameOf(p.ref)}${p.dryRun ? ' (dry run)' : ''}`).join(', ')
-  return ['RBAC policies:', ...(authorization.deny.length === 0 ? [] : [`   DENY: ${named(authorization.deny)}`]), ...(authorization.allow.length === 0 ? [] : [`   ALLOW: ${named(authorization.allow)}`])]
+  return ['RBAC policies:', ...(authorization.deny.length === 0 ? [] : [`   DENY: ${named(authorization.deny)}`]), ...((authorization.audit ?? []).length === 0 ? [] : [`   AUDIT: ${named(authorization.audit ?? [])}`]), ...(authorization.allow.length === 0 ? [] : [`   ALLOW: ${named(authorization.allow)}`])]
 }
 
 const indented = (lines: readonly string[]): string[] => lines.map((l) => `    ${l}`)

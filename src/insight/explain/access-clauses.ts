@@ -17,7 +17,7 @@ export function accessNotMet(q: Question, answer: Explanation, server: Workload)
   const call = asArrived(q, answer, server, answer.server.port)
   const arrived = decideInbound(inboundConfig(plan), call, call.principal !== '')
   const claims = 'claims' in arrived ? arrived.claims : undefined
-  return [...plan.authorization.deny, ...plan.authorization.allow].flatMap((policy) => policy.rules.flatMap((rule): NotApplied[] => {
+  return [...(plan.authorization.audit ?? []), ...plan.authorization.deny, ...plan.authorization.allow].flatMap((policy) => policy.rules.flatMap((rule): NotApplied[] => {
     if (`${rule.ref.namespace}/${rule.ref.name} ${rule.ref.path}` === chosen) return []
     const failed = firstFailed(plan, policy, rule, call)
     return failed === undefined ? [] : [{ source: rule.ref, why: sentence(failed, q, call, { claims }) }]

@@ -14,7 +14,11 @@ export function accessReasons(authorization: Authorization | undefined, verdicts
     if (p.dryRun) return [{ rule: 'authorization.dry-run', source: p.ref, effect: 'ignored' }]
     return authorization.deny.includes(p) && (hit === undefined || authorization.allow.includes(hit)) ? [{ rule: 'authorization.deny-not-met', source: p.ref, effect: 'ignored' }] : []
   })
-  return { value, because: [chosen(authorization, hit, last, value), ...ignored] }
+  const audited = verdicts.flatMap((v): Reason[] => {
+    const policy = (authorization.audit ?? []).find((p) => v.audited !== undefined && ruleIndex(v.audited, p) !== undefined)
+    return policy === undefined ? [] : [{ rule: 'authorization.audit', source: policy.rules[ruleIndex(v.audited ?? '', policy) ?? 0]?.ref ?? policy.ref, effect: 'chosen' }]
+  })
+  return { value, because: [chosen(authorization, hit, last, value), ...audited, ...ignored] }
 }
 
 function chosen(authorization: Authorization, hit: AccessPolicy | undefined, last: RbacVerdict | undefined, value: 'allow' | 'deny'): Reason {

@@ -71,7 +71,8 @@ function checkMatch(found: Findings, path: string, match: HttpMatchSpec): void {
   for (const name of ['scheme', 'method', 'authority'] as const) found.error(`${path}.${name}`, stringMatchFault(match[name]))
   if ((match.port ?? 0) !== 0) found.error(`${path}.port`, portFault(match.port as number))
   found.error(`${path}.sourceLabels`, labelSetFault(match.sourceLabels))
-  checkGatewayNames(found, `${path}.gateways`, match.gateways)
+  // Istio drops its warnings here, as in matches of TCP routes.
+  checkGatewayNames(found.errorsOnly(), `${path}.gateways`, match.gateways)
   if ((match.sourceNamespace ?? '') !== '' && !isLabel(match.sourceNamespace as string)) found.error(`${path}.sourceNamespace`, `${JSON.stringify(match.sourceNamespace)} is no namespace`)
 }
 

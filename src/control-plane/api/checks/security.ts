@@ -153,6 +153,12 @@ export function checkRequestAuthentication(object: ApiObject, found: Findings): 
       const secret = fault === undefined ? privateKeyAt(rule.jwks as string) : -1
       if (secret !== -1) found.warn(`${at}.jwks`, `key ${secret} is a private one, and everybody who can read this object can sign with it`, 'write the public key only')
     }
-    rule.outputClaimToHeaders?.forEach(({ header }, n) => found.error(`${at}.outputClaimToHeaders[${n}].header`, headerNameFault(header ?? '')))
+    const empty = (path: string, text: string | undefined, what: string): void => found.error(`${at}.${path}`, (text ?? '') === '' ? what : undefined)
+    rule.fromHeaders?.forEach(({ name }, n) => empty(`fromHeaders[${n}].name`, name, 'a header needs a name'))
+    for (const name of ['fromParams', 'fromCookies'] as const) rule[name]?.forEach((text, n) => empty(`${name}[${n}]`, text, 'must not be empty'))
+    rule.outputClaimToHeaders?.forEach(({ header, claim }, n) => {
+      empty(`outputClaimToHeaders[${n}].claim`, claim, 'a claim needs a name')
+      found.error(`${at}.outputClaimToHeaders[${n}].header`, headerNameFault(header ?? ''))
+    })
   })
 }

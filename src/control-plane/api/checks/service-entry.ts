@@ -115,6 +115,8 @@ export function checkWorkloadGroup(object: ApiObject, found: Findings): void {
   found.error('spec.metadata.labels', labelSetFault(spec.metadata?.labels))
   const probe = spec.probe
   if (probe === undefined) return
+  for (const name of ['initialDelaySeconds', 'timeoutSeconds', 'periodSeconds', 'successThreshold', 'failureThreshold'] as const) if ((probe[name] ?? 0) < 0) found.error(`spec.probe.${name}`, 'must not be negative')
+  if (!['', 'HTTP', 'HTTPS'].includes(probe.httpGet?.scheme ?? '')) found.error('spec.probe.httpGet.scheme', 'the scheme is HTTP or HTTPS')
   if (probe.grpc !== undefined) found.error('spec.probe.grpc', 'gRPC probes are not supported here')
   else if ((probe.httpGet ?? probe.tcpSocket ?? probe.exec) === undefined) found.error('spec.probe', 'a probe needs httpGet, tcpSocket or exec')
   for (const name of ['httpGet', 'tcpSocket'] as const) if (probe[name] !== undefined) found.error(`spec.probe.${name}.port`, portFault(probe[name].port ?? 0))

@@ -128,7 +128,7 @@ function headerValueFault(value: string): string | undefined {
 /** What HTTP allows as a header's name. */
 export function tokenFault(name: string): string | undefined {
   if (name === '') return 'a header needs a name'
-  return /^[!#$%&'*+\-.^_`|~A-Za-z0-9]+$/.test(name) ? undefined : `${JSON.stringify(name)} is no header name`
+  return /^[!#$%&'*+,\-.^_`|~A-Za-z0-9]+$/.test(name) ? undefined : `${JSON.stringify(name)} is no header name`
 }
 
 const headerName = /^[-_A-Za-z0-9]+$/

@@ -106,6 +106,7 @@ function checkLoadBalancer(found: Findings, path: string, balancer: LoadBalancer
   checkLocality(found, `${path}.localityLbSetting`, balancer.localityLbSetting, hasOutlier)
   checkZoneAware(found, `${path}.zoneAwareLbSetting`, balancer.zoneAwareLbSetting, hasOutlier)
   const warmup = balancer.warmup
+  if (warmup !== undefined && warmup.duration === undefined) found.error(`${path}.warmup.duration`, 'a warmup needs a duration')
   if ((warmup?.minimumPercent ?? 0) > 100) found.error(`${path}.warmup.minimumPercent`, 'a percentage is at most 100')
   if ((warmup?.aggression ?? 1) <= 0) found.error(`${path}.warmup.aggression`, 'the aggression must be more than 0')
 }

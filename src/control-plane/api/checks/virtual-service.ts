@@ -64,7 +64,7 @@ function checkTlsRoute(found: Findings, path: string, route: TlsRouteSpec, hosts
 }
 
 function checkTcpRoute(found: Findings, path: string, route: TcpRouteSpec): void {
-  route.match?.forEach((match, i) => checkL4Match(found, `${path}.match[${i}]`, match))
+  route.match?.forEach((match, i) => checkL4Match(found.errorsOnly(), `${path}.match[${i}]`, match))
   checkL4Destinations(found, path, 'TCP', route.route)
 }
 

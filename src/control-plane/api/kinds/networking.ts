@@ -5,7 +5,6 @@ import { clientTls, connectionPool, trafficPolicy } from './traffic-policy.ts'
 
 const strings = () => list(string())
 const port65535 = () => rule(uint32(), 'a port must be in the range 1 to 65535', '0 < self && self <= 65535', (n: number) => n > 0 && n <= 65535)
-const targetPort = () => rule(uint32(), 'a port must be in the range 1 to 65535', 'self <= 65535', (n: number) => n <= 65535)
 
 const subset = required(object({ name: string(), labels: map(string()), trafficPolicy }), 'name')
 export const destinationRule = required(object({ host: string(), trafficPolicy, subsets: list(subset), exportTo: strings(), workloadSelector: selector }), 'host')
@@ -29,7 +28,7 @@ const noUdsPorts = <T extends Entry>(schema: Schema<T>): Schema<T> =>
 export const workloadEntry = rule(noUdsPorts(object(entryFields)), 'an address is required (or a network)', 'has(self.address) || has(self.network)', (e) => e.address !== undefined || e.network !== undefined)
 export type WorkloadEntrySpec = Infer<typeof workloadEntry>
 
-const servicePort = required(object({ number: port65535(), protocol: string({ maxLength: 256 }), name: string({ maxLength: 256 }), targetPort: targetPort() }), 'number', 'name')
+const servicePort = required(object({ number: port65535(), protocol: string({ maxLength: 256 }), name: string({ maxLength: 256 }), targetPort: port65535() }), 'number', 'name')
 const serviceHost = rule(string(), 'a host of a ServiceEntry can’t be *', "self != '*'", (h: string) => h !== '*')
 const noWildcard = rule(string({ maxLength: 63 }), 'a label to select by takes no wildcard', "!self.contains('*')", (v: string) => !v.includes('*'))
 const workloadSelector = object({ labels: map(noWildcard, { maxProperties: 256 }) })

@@ -8,7 +8,7 @@ export function authorizationPolicies(context: AnalysisContext): Problem[] {
   const inMesh = new Map<string, Labels[]>()
   for (const pod of context.all('Pod')) {
     const { namespace, labels, annotations } = pod.metadata
-    if (!context.inMesh({ labels, annotations, namespace, spec: pod.spec })) continue
+    if (!context.inMesh({ labels, annotations, namespace, spec: pod.spec }) && annotations['ambient.istio.io/redirection'] !== 'enabled') continue
     const list = inMesh.get(namespace)
     if (list === undefined) inMesh.set(namespace, [labels])
     else list.push(labels)

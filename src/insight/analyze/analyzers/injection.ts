@@ -1,8 +1,8 @@
-// IST0102, IST0103, IST0123: who gets no sidecar. IST0158: sidecars of another version than the injector's.
-import { isRecord } from '#api'
+// IST0102, IST0103, IST0123, IST0148: who gets no sidecar.
 import type { Problem } from '#lib/problem.ts'
 import { injectKey, isSystemNamespace, proxyContainer, type AnalysisContext } from '../context.ts'
 import { say } from '../problem.ts'
+import { injectorValues } from './injection-image.ts'
 
 const injectionLabel = 'istio-injection'
 const revisionLabel = 'istio.io/rev'
@@ -31,38 +31,4 @@ export function injection(context: AnalysisContext): Problem[] {
     if (proxyContainer(pod.spec) === undefined) problems.push(say('IST0103', 'warning', pod, '', `The pod ${namespace}/${name} is missing the Istio proxy`, 'restart it, and it is injected'))
   }
   return problems
-}
-
-interface InjectorValues { readonly image: string; readonly byDefault: boolean }
-
-/** What the injector's ConfigMap of a revision says. */
-function injectorValues(context: AnalysisContext, revision: string | undefined): InjectorValues | undefined {
-  const name = revision === undefined || revision === '' || revision === 'default' ? 'istio-sidecar-injector' : `istio-sidecar-injector-${revision}`
-  const data = context.all('ConfigMap').find((c) => c.metadata.name === name)?.raw['data']
-  const text = isRecord(data) ? data['values'] : undefined
-  if (typeof text !== 'string') return undefined
-  try {
-    const values: unknown = JSON.parse(text)
-    const part = (of: unknown, key: string): unknown => (isRecord(of) ? of[key] : undefined)
-    const global = part(values, 'global')
-    const image = part(part(global, 'proxy'), 'image')
-    const whole = typeof image !== 'string' ? '' : image.includes('/') ? image : `${String(part(global, 'hub'))}/${image}:${String(part(global, 'tag'))}`
-    return { image: whole, byDefault: part(part(values, 'sidecarInjectorWebhook'), 'enableNamespacesByDefault') === true }
-  } catch {
-    return undefined
-  }
-}
-
-export function injectionImage(context: AnalysisContext): Problem[] {
-  return context.all('Namespace').flatMap((namespace): Problem[] => {
-    const { name, labels } = namespace.metadata
-    const revision = labels[revisionLabel] ?? (labels[injectionLabel] === 'enabled' ? 'default' : undefined)
-    const wanted = revision === undefined ? undefined : injectorValues(context, revision)?.image
-    if (wanted === undefined) return []
-    const odd = context.all('Pod').filter((pod) => {
-      const image = proxyContainer(pod.spec)?.image
-      return pod.metadata.namespace === name && (pod.metadata.annotations['sidecar.istio.io/proxyImage'] ?? '') === '' && image !== undefined && image !== wanted
-    })
-    return odd.length === 0 ? [] : [say('IST0158', 'warning', namespace, '', `The Istio proxy images of the pods running in the namespace do not match the image defined in the injection configuration (${wanted}): ${odd.map((p) => p.metadata.name).join(', ')}`)]
-  })
 }

@@ -2,7 +2,7 @@
 import { decideInjection } from '#inject'
 import { isRecord, type ApiObject, type PodSpec } from '#api'
 import type { Problem } from '#lib/problem.ts'
-import { type AnalysisContext } from '../context.ts'
+import { isControlPlane, type AnalysisContext } from '../context.ts'
 import { say } from '../problem.ts'
 import { injectorWebhooks, webhookSelects } from '../webhooks.ts'
 
@@ -25,7 +25,7 @@ function withPods(context: AnalysisContext): Templated[] {
 export function applicationUsers(context: AnalysisContext): Problem[] {
   return withPods(context).flatMap(({ object, spec, path }): Problem[] => {
     const { labels } = object.metadata
-    if (labels['release'] === 'istio' || labels['istio.io/rev'] !== undefined) return []
+    if (isControlPlane(labels)) return []
     const raw = spec as unknown
     const containers = isRecord(raw) && Array.isArray(raw['containers']) ? raw['containers'].map((c: unknown, i) => ({ c, at: `${path}.containers[${i}]` })) : []
     const own = containers.filter(({ c }) => isRecord(c) && c['name'] !== 'istio-proxy')

@@ -1,7 +1,7 @@
 // IST0118: Service ports whose protocol must be guessed, since neither name nor appProtocol tells it. IST0150: the same of ExternalName Services, which have no address for TCP.
 import type { ApiObject } from '#api'
 import type { Problem } from '#lib/problem.ts'
-import { isSystemNamespace, type AnalysisContext } from '../context.ts'
+import { isControlPlane, isSystemNamespace, type AnalysisContext } from '../context.ts'
 import { say } from '../problem.ts'
 import { namesProtocol } from '../../validate/service-ports.ts'
 
@@ -11,7 +11,7 @@ const wellKnown: ReadonlySet<number> = new Set([25, 53, 3306, 27017])
 export function portNames(context: AnalysisContext): Problem[] {
   return context.all('Service').flatMap((service): Problem[] => {
     const { namespace, labels } = service.metadata
-    if (isSystemNamespace(namespace) || labels['istio.io/rev'] !== undefined || labels['release'] === 'istio') return []
+    if (isSystemNamespace(namespace) || isControlPlane(labels)) return []
     const external = service.spec.type === 'ExternalName'
     const ports = Array.isArray(service.spec.ports) ? service.spec.ports : []
     return ports.flatMap((port, i): Problem[] => {
