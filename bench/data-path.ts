@@ -1,11 +1,12 @@
 // What a pair of sidecars costs: real mTLS on loopback, four processes (load, client's sidecar, server's sidecar, application).
-// node bench/data-path.ts [--requests 10000] [--connections 16] [--bytes 1024] [--gigabytes 1] [--rate 0]: figures on stdout, exit 1 on any failure.
+// node bench/data-path.ts [--requests 10000] [--connections 16] [--bytes 1024] [--gigabytes 1] [--rate 0] [--http2]: figures on stdout, exit 1 on any failure.
 import { fork, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createServer, connect, type Socket } from 'node:net'
 import { parseArgs } from 'node:util'
 import { silentLogger } from '#lib/log.ts'
 import { createAuthority } from '../test/data-plane/authority.ts'
+import { http2Application, http2Load, http2Put, http2Service } from './http2-load.ts'
 import { baseService, clientId, entriesFor, freePort, serverId, startClientSide, startServerSide } from '../test/data-plane/pair.ts'
 
 const { values } = parseArgs({
@@ -16,21 +17,25 @@ const { values } = parseArgs({
     gigabytes: { type: 'string', default: '1' },
     rate: { type: 'string', default: '0' },
     direct: { type: 'boolean', default: false },
+    /** One connection of HTTP/2, so many streams at a time. */
+    http2: { type: 'boolean', default: false },
     profile: { type: 'string', default: '' },
   },
 })
-const inbound = [{ port: 80, kind: 'http', mode: 'STRICT' }] as const
+const inboundOf = (http2: boolean) => [{ port: 80, kind: 'http', mode: 'STRICT', http: http2 ? 'http2' : 'http1' }] as const
+const inbound = inboundOf(values.http2)
 
 interface Usage {
   readonly cpuMs: number
   readonly rssMb: number
 }
 
-async function role(m: { role: string; cert: { chain: string; key: string }; root: string; appPort: number; entries: Awaited<ReturnType<typeof entriesFor>>; proxyPort: number; bytes: number }): Promise<void> {
+async function role(m: { role: string; cert: { chain: string; key: string }; root: string; appPort: number; entries: Awaited<ReturnType<typeof entriesFor>>; proxyPort: number; bytes: number; http2: boolean }): Promise<void> {
+  const ports = inboundOf(m.http2)
   const side = { cert: m.cert, root: m.root, log: silentLogger }
-  if (m.role === 'app') await application(m.appPort, m.bytes)
-  else if (m.role === 'server') await startServerSide({ ...side, inbound, entries: m.entries, passthrough: 'STRICT' })
-  else await startClientSide({ ...side, services: [baseService(inbound)], dial: Object.fromEntries(m.entries.map((e) => [e.originalDestination, e.listen])), proxyPort: m.proxyPort })
+  if (m.role === 'app') await (m.http2 ? http2Application : application)(m.appPort, m.bytes)
+  else if (m.role === 'server') await startServerSide({ ...side, inbound: ports, entries: m.entries, passthrough: 'STRICT' })
+  else await startClientSide({ ...side, services: [{ ...baseService(ports), ...(m.http2 ? http2Service : {}) }], dial: Object.fromEntries(m.entries.map((e) => [e.originalDestination, e.listen])), proxyPort: m.proxyPort })
   let before = process.cpuUsage()
   process.on('message', (ask) => {
     if (ask === 'reset') before = process.cpuUsage()
@@ -82,7 +87,7 @@ async function main(): Promise<void> {
     const child = fork(import.meta.filename, [], { execArgv: ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=1', ...profile] })
     children[name] = child
     const ready = new Promise((resolve) => child.once('message', resolve))
-    child.send({ role: name, cert, root: authority.root, appPort, entries, proxyPort, bytes })
+    child.send({ role: name, cert, root: authority.root, appPort, entries, proxyPort, bytes, http2: values.http2 })
     await ready
   }
   const ask = (name: string, what: string): Promise<Usage> =>
@@ -102,7 +107,7 @@ async function main(): Promise<void> {
     failed += await load(target, total, Number(values.connections), Number(values.rate))
     const seconds = (performance.now() - start) / 1000
     const after = await usage(ask)
-    console.log(`${total} requests of ${bytes} B over ${values.connections} connections: ${failed} failed, ${(total / seconds).toFixed(0)} req/s`)
+    console.log(`${total} requests of ${bytes} B over ${values.http2 ? `one connection, ${values.connections} at a time` : `${values.connections} connections`}: ${failed} failed, ${(total / seconds).toFixed(0)} req/s`)
     console.log(`cpu per request    client ${((after.client.cpuMs * 1000) / total).toFixed(0)} µs, server ${((after.server.cpuMs * 1000) / total).toFixed(0)} µs`)
     console.log(`resident           client ${after.client.rssMb.toFixed(0)} MB, server ${after.server.rssMb.toFixed(0)} MB`)
     if (Number(values.gigabytes) > 0) failed += await big(target, Number(values.gigabytes) * 1e9, ask)
@@ -134,6 +139,7 @@ const requestBytes = Buffer.from('GET /get HTTP/1.1\r\nhost: httpbin.bar:8000\r\
 
 /** Failures among `total` requests. `rate` in requests a second; 0 = as fast as it goes. */
 async function load(port: number, total: number, connections: number, rate = 0): Promise<number> {
+  if (values.http2) return http2Load(await open(port), total, connections)
   let started = 0
   let failures = 0
   const worker = async (): Promise<void> => {
@@ -176,6 +182,22 @@ async function load(port: number, total: number, connections: number, rate = 0):
   return failures
 }
 
+/** One body over HTTP/1.1; what the application says of it. */
+async function put(socket: Socket, parts: Iterable<Buffer>, bytes: number): Promise<string> {
+  const answer = new Promise<string>((resolve) => {
+    let text = ''
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1')
+      const end = text.indexOf('\r\n\r\n')
+      if (end >= 0 && text.length >= end + 4 + 64) resolve(text.slice(end + 4))
+    })
+    socket.once('close', () => resolve(`closed: ${text}`))
+  })
+  socket.write(`PUT /big HTTP/1.1\r\nhost: httpbin.bar:8000\r\ncontent-length: ${bytes}\r\n\r\n`)
+  for (const part of parts) if (!socket.write(part)) await new Promise((resolve) => socket.once('drain', resolve))
+  return answer
+}
+
 /** Sends one huge body through and compares checksums; watches memory meanwhile. */
 async function big(port: number, bytes: number, ask: (name: string, what: string) => Promise<Usage>): Promise<number> {
   const socket = await open(port)
@@ -187,23 +209,14 @@ async function big(port: number, bytes: number, ask: (name: string, what: string
   let peak = 0
   const watch = setInterval(() => void usage(ask).then((u) => (peak = Math.max(peak, u.client.rssMb, u.server.rssMb))), 200)
   const start = performance.now()
-  const answer = new Promise<string>((resolve) => {
-    let text = ''
-    socket.on('data', (chunk: Buffer) => {
-      text += chunk.toString('latin1')
-      const end = text.indexOf('\r\n\r\n')
-      if (end >= 0 && text.length >= end + 4 + 64) resolve(text.slice(end + 4))
-    })
-    socket.once('close', () => resolve(`closed: ${text}`))
-  })
-  socket.write(`PUT /big HTTP/1.1\r\nhost: httpbin.bar:8000\r\ncontent-length: ${bytes}\r\n\r\n`)
-  for (let sent = 0; sent < bytes; ) {
-    const part = block.subarray(0, Math.min(block.length, bytes - sent))
-    hash.update(part)
-    sent += part.length
-    if (!socket.write(part)) await new Promise((resolve) => socket.once('drain', resolve))
+  const parts = function* (): Generator<Buffer> {
+    for (let sent = 0; sent < bytes; sent += block.length) {
+      const part = block.subarray(0, Math.min(block.length, bytes - sent))
+      hash.update(part)
+      yield part
+    }
   }
-  const equal = (await answer) === hash.digest('hex')
+  const equal = (await (values.http2 ? http2Put : put)(socket, parts(), bytes)) === hash.digest('hex')
   clearInterval(watch)
   const seconds = (performance.now() - start) / 1000
   const after = await usage(ask)
