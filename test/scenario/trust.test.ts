@@ -261,6 +261,7 @@ test('an authority that is replaced in one step takes over in several: no reques
     return readFileSync(mesh.rootPath, 'utf8').trim()
   }, (pem) => pem === young.certificate.trim(), 30_000)
   assert.deepEqual(steps(), ['spreading', 'draining', 'steady'])
+  assert.ok(!mesh.lines.some((l) => /different age/.test(l.message)), 'a sidecar of this checkout is as old as its control plane')
   const { certificate } = await askCa(mesh, await mesh.token('sleep'), 'spiffe://x/ns/y/sa/z')
   assert.ok(certificate.verify(new X509Certificate(young.certificate).publicKey))
 })

@@ -4,6 +4,7 @@
 export { createCertificateMethod, type CertificateChain, type CertificateRequest } from './ca-method.ts'
 export { DeltaClientState, type Refusal } from './delta-client.ts'
 export { DeltaServerState, type DeltaRequest, type DeltaResponse, type Feedback } from './delta-server.ts'
+export { levelName, levelOf, resourceLevel, skew } from './level.ts'
 export { missingKeys, missingKeysId } from './missing-keys.ts'
 export { pushOrder, typeUrls, type Resource } from './resource.ts'
 export { SotwServerState, type SotwRequest, type SotwResponse } from './sotw-server.ts'

@@ -5,7 +5,7 @@ import { X509Certificate } from 'node:crypto'
 import type { Logger } from '#lib/log.ts'
 import { verifyPeer, type VerifiedPeer } from '#identity'
 import type { Workload } from '#mesh'
-import { DeltaServerState, issuedMs, pushOrder, SotwServerState, typeUrls, type DeltaResponse, type Feedback, type Resource, type SotwResponse, type SotwWireRequest, type WireRequest } from '#xds'
+import { DeltaServerState, issuedMs, pushOrder, skew, SotwServerState, typeUrls, type DeltaResponse, type Feedback, type Resource, type SotwResponse, type SotwWireRequest, type WireRequest } from '#xds'
 import type { Credentials } from './credentials.ts'
 import { proxyConfig, type ProxyConfig } from './proxy-config.ts'
 import { Round } from './round.ts'
@@ -28,7 +28,7 @@ interface ProtocolState<Request, Response extends Pushed> {
 
 interface AnyRequest {
   readonly typeUrl: string
-  readonly node?: { readonly id: string }
+  readonly node?: { readonly id: string; readonly metadata?: Readonly<Record<string, unknown>> }
 }
 
 export interface DiscoveryOptions {
@@ -53,6 +53,8 @@ interface Connection {
   id: string
   config: ProxyConfig | undefined
   lastError: string
+  /** Its sidecar is of another age than this control plane. */
+  skew: string | undefined
   /** Runs out with the peer's certificate. */
   end: NodeJS.Timeout | undefined
 }
@@ -109,7 +111,7 @@ export class Discovery {
       return
     }
     const connection: Connection = {
-      peer: peer.peer, state, id: '', config: undefined, lastError: '', end: undefined,
+      peer: peer.peer, state, id: '', config: undefined, lastError: '', skew: undefined, end: undefined,
       send(typeUrl, resources) {
         const response = state.push(typeUrl, resources)
         if (response !== undefined) stream.write(response)
@@ -265,7 +267,7 @@ export class Discovery {
     if (feedback?.kind === 'nack') {
       connection.lastError = feedback.error ?? ''
       count('nack')
-      log.error({ proxy: connection.id, type: short(feedback.typeUrl), reason: feedback.error }, 'proxy refused configuration, its last good one stays')
+      log.error({ proxy: connection.id, type: short(feedback.typeUrl), reason: feedback.error, ...(connection.skew === undefined ? {} : { help: connection.skew }) }, 'proxy refused configuration, its last good one stays')
     } else if (feedback?.kind === 'ack') count('ack')
     const sent = [request.typeUrl, ...(request.typeUrl === typeUrls.cluster ? [typeUrls.endpoint] : [])].flatMap((type) => this.#push(connection, type))
     if (feedback !== undefined && sent.length > 0) log.info({ proxy: connection.id, sent: sent.slice(0, 8), more: Math.max(0, sent.length - 8) }, 'newer change pushed')
@@ -281,6 +283,8 @@ export class Discovery {
     if (refusal !== undefined) return refusal
     if (!this.#configure(connection, this.#snapshot, workload)) return { code: status.INTERNAL, details: `the configuration of ${id} could not be made` }
     connection.id = id
+    connection.skew = skew(request.node?.metadata)
+    if (connection.skew !== undefined) this.#options.log.warn({ proxy: id, help: connection.skew }, 'a sidecar and the control plane are of different age')
     this.#options.log.info({ proxy: id, identity: connection.peer.uri }, 'proxy connected')
     return undefined
   }

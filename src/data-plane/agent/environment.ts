@@ -4,7 +4,7 @@ import { KithError } from '#lib/errors.ts'
 import type { LeavingSettings } from './leaving.ts'
 import { hostName, parseDownwardMap, parseDuration } from './pod-info.ts'
 import type { DialMap } from '#proxy'
-import type { XdsNode } from '#xds'
+import { levelName, resourceLevel, type XdsNode } from '#xds'
 
 export interface AgentSettings {
   readonly pod: string
@@ -112,5 +112,5 @@ export function nodeId(s: AgentSettings): string {
 
 /** What the control plane is told of this proxy, in Istio's words. */
 export function xdsNode(s: AgentSettings): XdsNode {
-  return { id: nodeId(s), cluster: `${s.workload}.${s.namespace}`, metadata: { NAMESPACE: s.namespace, LABELS: s.labels, SERVICE_ACCOUNT: s.serviceAccount, WORKLOAD_NAME: s.workload, OWNER: s.owner, CLUSTER_ID: s.cluster, INTERCEPTION_MODE: s.dialMap === undefined ? 'REDIRECT' : 'NONE', GENERATOR: 'kith', ...s.metadata } }
+  return { id: nodeId(s), cluster: `${s.workload}.${s.namespace}`, metadata: { NAMESPACE: s.namespace, LABELS: s.labels, SERVICE_ACCOUNT: s.serviceAccount, WORKLOAD_NAME: s.workload, OWNER: s.owner, CLUSTER_ID: s.cluster, INTERCEPTION_MODE: s.dialMap === undefined ? 'REDIRECT' : 'NONE', GENERATOR: s.proxy === 'kith' ? 'kith' : 'envoy', ...(s.proxy === 'kith' ? { [levelName]: String(resourceLevel) } : {}), ...s.metadata } }
 }
