@@ -23,7 +23,7 @@ async function signer(kid: string, alg = 'ES256'): Promise<Signer> {
 
 type Answer = { readonly status: number; readonly body: string; readonly challenge: string }
 
-async function meshOf(t: TestContext, documents: string): Promise<{ mesh: TrustMesh; call: (path: string, headers?: Readonly<Record<string, string>>) => Promise<Answer> }> {
+async function meshOf(t: TestContext, documents: string): Promise<{ mesh: TrustMesh; call: (path: string, headers?: Readonly<Record<string, string>>) => Promise<Answer>; metrics: () => Promise<string> }> {
   const mesh = await TrustMesh.create(600_000)
   t.after(() => mesh.close())
   mesh.write('tokens.yaml', documents)
@@ -33,7 +33,7 @@ async function meshOf(t: TestContext, documents: string): Promise<{ mesh: TrustM
   const server = await mesh.startSidecar('httpbin', '10.244.0.5', { dial: {}, inbound: [{ listen: `127.0.0.1:${inbound}`, originalDestination: '10.244.0.5:80', app: `127.0.0.1:${application}` }], hosts: {} })
   const client = await mesh.startSidecar('sleep', '10.244.0.4', { dial: { '10.244.0.5:80': `127.0.0.1:${inbound}` }, inbound: [], httpProxy: `127.0.0.1:${outbound}`, hosts: { 'httpbin.foo': '10.96.0.7' } })
   await eventually('both ready', () => server.ready() && client.ready(), (ready) => ready)
-  return { mesh, call: (path, headers = {}) => ask(outbound, path, headers) }
+  return { mesh, call: (path, headers = {}) => ask(outbound, path, headers), metrics: async () => (await fetch(`http://127.0.0.1:${mesh.metricsPorts.get('httpbin')}/stats/prometheus`)).text() }
 }
 
 /** It answers with the path and the headers that it was sent. */
@@ -61,6 +61,7 @@ function ask(port: number, path: string, headers: Readonly<Record<string, string
 
 const authentication = (rules: string): string => `apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: tokens, namespace: foo}\nspec:\n  selector: {matchLabels: {app: httpbin}}\n  jwtRules: [${rules}]\n---\n`
 const only = (rule: string): string => `apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: only, namespace: foo}\nspec: {selector: {matchLabels: {app: httpbin}}, rules: [${rule}]}\n---\n`
+const audited = 'apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: audited, namespace: foo}\nspec: {action: AUDIT, selector: {matchLabels: {app: httpbin}}, rules: [{to: [{operation: {methods: [GET]}}]}]}\n---\n'
 const bearer = (token: string): { authorization: string } => ({ authorization: `Bearer ${token}` })
 
 test('a token that is there must hold: time, issuer, audience, key; none at all is for the policies', async (t) => {
@@ -107,10 +108,13 @@ test('places, what the application is told, and what only the filter may say', a
 
 test('policies read who the token names and what it says; the server’s own errors stand apart', async (t) => {
   const own = await signer('a')
-  const { mesh, call } = await meshOf(t, authentication(`{issuer: ${issuer}, jwks: '${own.jwks}', forwardOriginalToken: true}`) + only(`{from: [{source: {requestPrincipals: ['${issuer}/*']}}], when: [{key: 'request.auth.claims[groups]', values: [admins, 'team-*']}, {key: 'request.auth.claims[realm][name]', notValues: [guest]}]}`))
-  assert.deepEqual([(await call('/')).status, (await call('/')).body], [403, 'RBAC: access denied'])
+  const { mesh, call, metrics } = await meshOf(t, authentication(`{issuer: ${issuer}, jwks: '${own.jwks}', forwardOriginalToken: true}`) + audited + only(`{from: [{source: {requestPrincipals: ['${issuer}/*']}}], when: [{key: 'request.auth.claims[groups]', values: [admins, 'team-*']}, {key: 'request.auth.claims[realm][name]', notValues: [guest]}]}`))
+  const refused = await call('/')
+  assert.deepEqual([refused.status, refused.body], [403, 'RBAC: access denied'])
   const status = async (claims: JWTPayload): Promise<number> => (await call('/', bearer(await own.sign(claims)))).status
   assert.equal(await status({ groups: ['x', 'admins'] }), 200)
+  assert.match(await metrics(), /kith_rbac_audited_total\{policy="ns\[foo\]-policy\[audited\]-rule\[0\]"[^}]*\} 2\n/, 'marked, whether it was let in or not')
+  assert.match(await metrics(), /kith_rbac_denied_total/)
   assert.equal(await status({ groups: 'team-a' }), 200)
   assert.equal(await status({ groups: ['x'] }), 403)
   assert.equal(await status({ groups: ['admins'], realm: { name: 'guest' } }), 403)

@@ -1,24 +1,24 @@
-// Authorization → Envoy's RBAC filters, DENY before ALLOW, policies named as Istio names them.
-// Law: where a test can't be asked (HTTP's on a TCP port, an attribute that nobody knows), a rule that allows goes, a rule that denies stands without it.
+// Authorization → Envoy's RBAC filters, AUDIT before DENY before ALLOW, policies named as Istio names them.
+// Law: where a test can't be asked (HTTP's on a TCP port, an attribute that nobody knows), a rule that allows or audits goes, a rule that denies stands without it.
 import type { AccessPolicy, AccessRule, AccessTest, Authorization } from '#plan'
 import { some, typed, type Obj } from './json.ts'
 
 type Layer = 'http' | 'tcp'
-type Action = 'ALLOW' | 'DENY'
+type Action = 'ALLOW' | 'DENY' | 'LOG'
 
 const extensions = 'envoy.extensions.filters'
 
 /** In front of the filter that ends the chain: for HTTP among its own filters, for the rest among the network's. */
 export function rbacFilters(authorization: Authorization | undefined, layer: Layer): Obj[] {
   if (authorization === undefined) return []
-  return [filter('DENY', authorization.deny, layer), filter('ALLOW', authorization.allow, layer)].filter((f) => f !== undefined)
+  return [filter('LOG', authorization.audit ?? [], layer), filter('DENY', authorization.deny, layer), filter('ALLOW', authorization.allow, layer)].filter((f) => f !== undefined)
 }
 
 function filter(action: Action, policies: readonly AccessPolicy[], layer: Layer): Obj | undefined {
   if (policies.length === 0) return undefined
   const [enforced, dry] = [policies.filter((p) => !p.dryRun), policies.filter((p) => p.dryRun)]
-  const config = some({ rules: ruleSet(action, enforced, layer), shadowRules: ruleSet(action, dry, layer), shadowRulesStatPrefix: dry.length === 0 ? undefined : `istio_dry_run_${action.toLowerCase()}_` })
-  if (layer === 'http') return { name: `istio.authorization.${action.toLowerCase()}`, typedConfig: typed(`${extensions}.http.rbac.v3.RBAC`, config) }
+  const config = some({ rules: ruleSet(action, enforced, layer), shadowRules: ruleSet(action, dry, layer), shadowRulesStatPrefix: dry.length === 0 || action === 'LOG' ? undefined : `istio_dry_run_${action.toLowerCase()}_` })
+  if (layer === 'http') return { name: `istio.authorization.${action === 'LOG' ? 'audit' : action.toLowerCase()}`, typedConfig: typed(`${extensions}.http.rbac.v3.RBAC`, config) }
   return { name: 'envoy.filters.network.rbac', typedConfig: typed(`${extensions}.network.rbac.v3.RBAC`, { ...config, statPrefix: 'tcp.' }) }
 }
 
@@ -47,7 +47,7 @@ function policyOf(rule: AccessRule, action: Action, layer: Layer): Obj | undefin
 /** undefined: it can't be asked here. */
 type Ask = (attribute: string, value: string, layer: Layer) => Obj | undefined
 
-/** undefined: a rule that allows and asks for what can't be asked. */
+/** undefined: a rule that does not deny and asks for what can't be asked. */
 function conjunction(tests: readonly AccessTest[], ask: Ask, kind: 'Rule' | 'Id', action: Action, layer: Layer): Obj | undefined {
   const all: Obj[] = []
   const [and, or, not] = kind === 'Rule' ? ['andRules', 'orRules', 'notRule'] : ['andIds', 'orIds', 'notId']
@@ -55,7 +55,7 @@ function conjunction(tests: readonly AccessTest[], ask: Ask, kind: 'Rule' | 'Id'
   for (const { attribute, values, notValues } of tests) {
     for (const [asked, negated] of [[values, false], [notValues, true]] as const) {
       const found = asked.map((v) => ask(attribute, v, layer))
-      if (found.includes(undefined) && action === 'ALLOW') return undefined
+      if (found.includes(undefined) && action !== 'DENY') return undefined
       const known = found.filter((f) => f !== undefined)
       if (known.length === 0) continue
       all.push(negated ? { [not]: { [or]: { [list]: known } } } : { [or]: { [list]: known } })

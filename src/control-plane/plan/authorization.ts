@@ -13,8 +13,8 @@ type Rule = NonNullable<AuthorizationPolicy['spec']['rules']>[number]
 export function authorized(context: PlanContext): { readonly authorization?: Authorization } {
   const reaching = context.mesh.authorizationPolicies.filter((p) => policyReaches(p, context.mesh, context.client))
   const of = (...actions: string[]): AccessPolicy[] => reaching.filter((p) => actions.includes(p.spec.action ?? 'ALLOW')).map((p) => accessPolicy(p, context.mesh))
-  const [deny, allow] = [of('DENY', 'CUSTOM'), of('ALLOW')]
-  return deny.length + allow.length === 0 ? {} : { authorization: { deny, allow } }
+  const [audit, deny, allow] = [of('AUDIT'), of('DENY', 'CUSTOM'), of('ALLOW')]
+  return audit.length + deny.length + allow.length === 0 ? {} : { authorization: { ...(audit.length === 0 ? {} : { audit }), deny, allow } }
 }
 
 /** Of the root namespace and the workload's own, with selectors in both. A targetRef names a gateway or a waypoint, never a sidecar. */

@@ -341,6 +341,8 @@ export interface JwtRule {
 
 /** First what denies, then, where anything allows, only what is allowed. */
 export interface Authorization {
+  /** Marked for audit where a rule matches, whatever becomes of the call. */
+  readonly audit?: readonly AccessPolicy[]
   readonly deny: readonly AccessPolicy[]
   readonly allow: readonly AccessPolicy[]
 }

@@ -50,6 +50,8 @@ export interface RbacVerdict {
   readonly allowed: boolean
   /** Name of the policy that matched; '' = none did. */
   readonly policy: string
+  /** Policy whose LOG rule matched: the call is marked (`envoy.common` `access_log_hint`). */
+  readonly audited?: string
   /** What the shadow (dry-run) rules would have said. */
   readonly shadow?: { readonly allowed: boolean; readonly policy: string }
 }
@@ -80,9 +82,10 @@ export function decideRbac(rbac: Rbac, facts: RbacFacts): RbacVerdict {
   return rbac.shadow === undefined ? verdict : { ...verdict, shadow: decide(rbac.shadow, facts) }
 }
 
-function decide(rules: CompiledRules | undefined, facts: RbacFacts): { allowed: boolean; policy: string } {
-  if (rules === undefined || rules.action === 'LOG') return { allowed: true, policy: '' }
+function decide(rules: CompiledRules | undefined, facts: RbacFacts): { allowed: boolean; policy: string; audited?: string } {
+  if (rules === undefined) return { allowed: true, policy: '' }
   const hit = rules.policies.find((p) => p.test(facts))
+  if (rules.action === 'LOG') return { allowed: true, policy: '', ...(hit === undefined ? {} : { audited: hit.name }) }
   return { allowed: (hit !== undefined) === (rules.action === 'ALLOW'), policy: hit?.name ?? '' }
 }
 

@@ -127,6 +127,7 @@ function serve(accepting: Accepting, socket: Socket, listener: RuntimeListener, 
   if (tls !== undefined && certificate !== undefined && 'sds' in certificate) core.handshakes.record('inbound', remote.address, tls, secrets.ownEnd(certificate.sds), facts.openedAt)
   for (const rbac of chain.rbac) {
     const verdict = decideRbac(rbac, rbacFacts(facts, undefined))
+    if (verdict.audited !== undefined) core.metrics.count('kith_rbac_audited_total', `policy="${verdict.audited}"`)
     if (verdict.allowed) continue
     core.metrics.count('kith_rbac_denied_total', `policy="${verdict.policy === '' ? 'none' : verdict.policy}"`)
     core.accessLogs.log(terminal.accessLogs, 'RBAC', (operator) => (operator.op === 'CONNECTION_TERMINATION_DETAILS' ? `rbac_access_denied_matched_policy[${verdict.policy === '' ? 'none' : verdict.policy}]` : connectionOperators(facts, core, operator)))

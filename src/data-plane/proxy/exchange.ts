@@ -73,6 +73,8 @@ export class Exchange {
   pathBefore = ''
   /** What the request's token says, once it holds. */
   claims: Claims | undefined
+  /** A policy marks it for audit. */
+  audited = false
   /** What a filter makes of the request's headers. */
   ownOps: HeaderOps | undefined
   /** What a browser is told beside the answer. */
@@ -164,6 +166,10 @@ export class Exchange {
       if (override === null) continue
       const verdict = decideRbac(override ?? filter.rbac, rbacFacts(facts, this.view, this.claims))
       if (verdict.shadow !== undefined && !verdict.shadow.allowed) core.metrics.count('kith_rbac_shadow_denied_total', `policy="${verdict.shadow.policy}"`)
+      if (verdict.audited !== undefined) {
+        this.audited = true
+        core.metrics.count('kith_rbac_audited_total', `policy="${verdict.audited}"`)
+      }
       if (verdict.allowed) continue
       const policy = verdict.policy === '' ? 'none' : verdict.policy
       core.metrics.count('kith_rbac_denied_total', `policy="${policy}"`)

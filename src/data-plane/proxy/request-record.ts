@@ -170,6 +170,8 @@ export function requestLookup(exchange: Exchange, operator: FormatOperator): str
       return exchange.upstreamTls?.cipher
     case 'UPSTREAM_PEER_SUBJECT':
       return exchange.upstreamTls?.peer?.subject
+    case 'DYNAMIC_METADATA':
+      return exchange.audited && operator.args.join(':') === 'envoy.common:access_log_hint' ? 'true' : undefined
     case 'ROUTE_NAME':
       return exchange.matched?.route.name
     default:

@@ -110,7 +110,8 @@ const rows: readonly (readonly [string, string, string, 'allow' | 'deny', string
   [policy('{action: DENY, rules: [{}]}', { annotations: '{istio.io/dry-run: "true"}' }), 'web.foo', get, 'allow', 'none-denies'],
   [policy('{}', { annotations: '{istio.io/dry-run: "true"}' }), 'web.foo', get, 'allow', 'none-denies'],
   [policy('{action: CUSTOM, provider: {name: ext}, rules: [{to: [{operation: {paths: [/get]}}]}]}'), 'web.foo', get, 'deny', 'deny'],
-  [policy('{action: AUDIT, rules: [{}]}'), 'web.foo', get, 'allow', 'default'],
+  [policy('{action: AUDIT, rules: [{}]}'), 'web.foo', get, 'allow', 'none-denies'],
+  [policy('{action: AUDIT, rules: [{}]}', { name: 'seen' }) + policy('{action: DENY, rules: [{}]}'), 'web.foo', raw, 'deny', 'deny'],
 ]
 
 test('who may call what, as Istio decides it', () => {
@@ -141,6 +142,15 @@ test('the answer names the rule’s line, the other policies, the symptom of eac
 test('what is not carried out as it is meant is said with the answer', () => {
   const said = (policies: string): string[] => explain(mesh(policies), { from: 'web.foo', to: get }).problems.map((p) => `${p.code} ${p.ref.path}`)
   assert.deepEqual(said(policy('{action: CUSTOM, provider: {name: ext}, rules: [{}]}')), ['KITH0107 spec.action'])
+})
+
+test('what is marked for audit is said, whatever becomes of the call', () => {
+  const audit = (spec: string): string => spec.replace('{', '{action: AUDIT, ')
+  const said = (policies: string, to: string): string[] => (explain(mesh(policies), { from: 'web.foo', to }).server?.authorization?.because ?? []).map((r) => `${r.effect} ${r.rule}`)
+  const readers = policy(audit(to('{methods: [GET]}')), { name: 'readers' })
+  assert.deepEqual(said(readers + policy(deny('{rules: [{}]}')), get), ['chosen authorization.deny', 'chosen authorization.audit'], 'denied after it was marked: the last word first')
+  assert.deepEqual(said(readers, get), ['chosen authorization.none-denies', 'chosen authorization.audit'])
+  assert.deepEqual(said(readers, raw), ['chosen authorization.none-denies'], 'no methods on TCP: nothing is marked for want of asking')
 })
 
 test('--why-not names the test of each rule that the call does not meet', () => {

@@ -109,7 +109,7 @@ function withoutSidecar(q: Question): EndpointAnswer[] {
 /** Where the application's own connection leads. undefined: somewhere outside the mesh. */
 function directPlaces(q: Question): { address: string; port: number }[] | undefined {
   const { service, workload, addresses } = q.resolved
-  if (service !== undefined && service.origin === 'kubernetes') {
+  if (service !== undefined && service.origin === 'kubernetes' && service.externalName === undefined) {
     const port = service.ports.find((p) => p.number === q.target.port)
     // Nothing translates the port on the way to a pod's own address.
     if (service.headless) return addresses.map((address) => ({ address, port: q.target.port }))
