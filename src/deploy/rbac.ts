@@ -89,6 +89,6 @@ function ownNamespaceRules({ suffix }: Settings): readonly Rule[] {
     rule('', ['configmaps'], reading, `istio${suffix}`, `istio-sidecar-injector${suffix}`),
     // Which replica does what only one may do.
     rule('coordination.k8s.io', ['leases'], ['create']),
-    rule('coordination.k8s.io', ['leases'], ['get', 'update'], 'istio-leader'),
+    rule('coordination.k8s.io', ['leases'], ['get', 'update'], 'istio-leader', `istio-webhook-leader${suffix}`),
   ]
 }

@@ -28,7 +28,10 @@ export async function planRemoval(client: KubernetesClient, { namespace, revisio
   const installed = await installedObjects(client, namespace, revision)
   const pods = (await client.list({ apiVersion: 'v1', kind: 'Pod', labelSelector: 'security.istio.io/tlsMode=istio' })).items
   const meshed = pods.filter((p) => p.metadata.annotations?.['sidecar.istio.io/status'] !== undefined && (revision === undefined || (p.metadata.annotations['istio.io/rev'] ?? 'default') === revision))
-  if (revision !== undefined) return { objects: installed, users: [], kept: [], meshed }
+  if (revision !== undefined) {
+    const lease = revision === 'default' ? undefined : await client.get({ apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', namespace, name: `istio-webhook-leader-${revision}` })
+    return { objects: [...installed, ...(lease === undefined ? [] : [lease])], users: [], kept: [], meshed }
+  }
   const [traces, crds, namespaces] = await Promise.all([tracesOf(client, namespace), definedKinds(client), client.list({ apiVersion: 'v1', kind: 'Namespace' })])
   // What goes with its namespace is nobody's any more.
   const ending = new Set(namespaces.items.filter((n) => n.metadata.deletionTimestamp !== undefined).map((n) => n.metadata.name))

@@ -38,6 +38,8 @@ test('what Istio lacks', () => {
     ['nothing wrong', mesh, []],
     ['plaintext to STRICT by rule, and from outside', [...mesh, peer('default', 'bar', '{mtls: {mode: STRICT}}'), rule('plain', 'foo', '{host: httpbin.bar.svc.cluster.local, trafficPolicy: {tls: {mode: DISABLE}}}')],
       ['KITH0104 DestinationRule foo/plain spec.trafficPolicy.tls.mode', 'KITH0106 Deployment legacy/sleep ']],
+    ['the control plane has no sidecar by design', [...mesh, peer('default', 'bar', '{mtls: {mode: STRICT}}'), 'apiVersion: v1\nkind: Pod\nmetadata: {name: istiod-1, namespace: istio-system, labels: {app: istiod, istio: pilot}}\nspec: {containers: [{name: discovery, image: x}]}\nstatus: {podIP: 10.0.0.99}\n'],
+      ['KITH0106 Deployment legacy/sleep ']],
     ['mutual TLS to one without a sidecar', [...mesh, rule('mutual', 'foo', '{host: sleep.legacy.svc.cluster.local, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}')], ['KITH0104 DestinationRule foo/mutual spec.trafficPolicy.tls.mode']],
     ['mutual TLS to DISABLE', [...mesh, peer('default', 'bar', '{mtls: {mode: DISABLE}}'), rule('mutual', 'bar', '{host: httpbin, trafficPolicy: {portLevelSettings: [{port: {number: 8000}, tls: {mode: ISTIO_MUTUAL}}]}}')],
       ['KITH0104 DestinationRule bar/mutual spec.trafficPolicy.portLevelSettings[0].tls.mode']],

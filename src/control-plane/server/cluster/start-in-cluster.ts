@@ -52,6 +52,8 @@ export function serverNames(namespace: string, revision: string): readonly strin
 export async function startInCluster(options: InClusterOptions): Promise<ClusterControlPlane> {
   const { client, namespace, revision, me, log } = options
   const leadership: Leadership = campaign({ client, namespace, name: 'istio-leader', me, log })
+  // A revision's webhooks are its own to keep; the rest is the mesh's, whose revisions share its authority.
+  const webhookLeadership = options.webhooks === undefined ? undefined : campaign({ client, namespace, name: revisioned('istio-webhook-leader', revision), me, log })
   const bundles = trustBundles(client, namespace, log)
   const reviewer = tokenReviewer(client, Date.now)
   const listeners: ((roots: string) => void)[] = []
@@ -104,8 +106,8 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
   })
   const renewal = renewRoot({ ...options.root, client, namespace, mayRenew: () => leadership.isLeader() && plane.authority.trust().step === 'steady', now: Date.now, pick: Math.random, log })
   const { serving, snapshot, meshConfig, registry } = plane
-  const webhooks = await options.webhooks?.start({
-    client, namespace, revision, host: options.webhooks.host, port: options.webhooks.port, serving, leadership, snapshot, meshConfig, registry, log: log.child({ part: 'webhooks' }),
+  const webhooks = webhookLeadership === undefined ? undefined : await options.webhooks?.start({
+    client, namespace, revision, host: options.webhooks.host, port: options.webhooks.port, serving, leadership: webhookLeadership, snapshot, meshConfig, registry, log: log.child({ part: 'webhooks' }),
     onRoots(listener) {
       listeners.push(listener)
       listener(roots)
@@ -114,7 +116,7 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
   return {
     ...plane, leadership,
     async stop(drainMs = 0) {
-      await leadership.release()
+      await Promise.all([leadership.release(), webhookLeadership?.release()])
       bundles.close()
       statuses.close()
       renewal.close()

@@ -59,7 +59,7 @@ function refusesForeignTls(mode: MtlsMode, port: ServicePort): boolean {
 export function plaintextToStrict(context: AnalysisContext): Problem[] {
   if (context.all('PeerAuthentication').length === 0) return []
   const { mesh } = context
-  const outside = mesh.workloads.filter((w) => !w.sidecar.value && w.addresses.length > 0)
+  const outside = mesh.workloads.filter((w) => !w.sidecar.value && w.addresses.length > 0 && !isControlPlane(w))
   if (outside.length === 0) return []
   const strict = mesh.services.filter((s) => s.origin === 'kubernetes' && s.ports.some((p) => onlyStrict(context, s, p))).map((s) => ({ namespace: s.namespace, name: `${s.name}.${s.namespace}` }))
   if (strict.length === 0) return []
@@ -71,6 +71,11 @@ export function plaintextToStrict(context: AnalysisContext): Problem[] {
     said.set(key, say('KITH0106', 'info', workload.object, '', `${workload.namespace}/${workload.name} has no sidecar (${reason(workload)}), so it can’t reach ports that are STRICT: ${shown}${strict.length > 5 ? ` and ${strict.length - 5} more` : ''}`, 'give it a sidecar, or make PERMISSIVE what it must reach'))
   }
   return [...said.values()]
+}
+
+/** It calls no workload, and has no sidecar by design. */
+function isControlPlane({ labels }: Workload): boolean {
+  return labels['app'] === 'istiod' && labels['istio'] === 'pilot'
 }
 
 function onlyStrict(context: AnalysisContext, service: MeshService, port: ServicePort): boolean {
