@@ -31,6 +31,7 @@ export function analyze(documents: readonly Document[], options: AnalyzeOptions 
   const wanted = (name: string): boolean => only.size === 0 || only.has(name)
   const objects = new Map<string, ApiObject>()
   const messages: Problem[] = []
+  const findingsOf = new Map<string, readonly Problem[]>()
   const unreadable: Problem[] = []
   for (const { value, origin } of documents) {
     const { draft, faults, findings } = read(value, origin)
@@ -45,13 +46,15 @@ export function analyze(documents: readonly Document[], options: AnalyzeOptions 
       else messages.push({ ...problem, code: kind === 'unknown-field' ? 'KITH0003' : 'KITH0005', severity: 'warning' })
     }
     if (draft === undefined || !whole) continue
-    messages.push(...findings)
     const key = `${draft.apiVersion.split('/')[0] ?? ''}/${draft.kind}/${draft.metadata.namespace}/${draft.metadata.name}`
     const before = objects.get(key)
     // Without a file it is what a cluster holds, and a file's object takes its place on purpose.
     if (before?.origin.file !== undefined && draft.metadata.name !== '' && draft.metadata.generateName === undefined) messages.push(say('KITH0109', 'warning', before, '', `counts for nothing: the same object stands again at ${place(draft)}, and the last one is applied`, 'leave one of them out'))
     objects.set(key, draft)
+    // Of what stands twice, only the last is an object of the mesh.
+    findingsOf.set(key, findings)
   }
+  messages.push(...[...findingsOf.values()].flat())
   const context = new AnalysisContext([...objects.values()], options.meshConfig, options.now)
   const found = wanted('schema') ? messages : []
   for (const analyzer of analyzers) if (wanted(analyzer.name)) found.push(...analyzer.analyze(context))

@@ -13,6 +13,10 @@ const webhook = (name: string, hooks: string): string => `{apiVersion: admission
 const hook = (name: string, selectors: string, to = 'istiod'): string => `{name: ${name}.istio.io, clientConfig: {service: {namespace: foo, name: ${to}}}, ${selectors}}`
 const enabled = 'namespaceSelector: {matchLabels: {istio-injection: enabled}}'
 const policy = (kind: string, spec: string): string => `{apiVersion: security.istio.io/v1, kind: ${kind}, metadata: {name: p, namespace: foo}, spec: ${spec}}`
+const gateway = (name: string, selector: string, server: string): string => `{apiVersion: networking.istio.io/v1, kind: Gateway, metadata: {name: ${name}, namespace: foo}, spec: {selector: ${selector}, servers: [${server}]}}`
+const envoyFilter = (patches: string): string => `{apiVersion: networking.istio.io/v1alpha3, kind: EnvoyFilter, metadata: {name: e, namespace: foo}, spec: {configPatches: [${patches}]}}`
+const sidecar = (name: string, spec = '{egress: [{hosts: ["./*"]}]}'): string => `{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: ${name}, namespace: foo}, spec: ${spec}}`
+const claims = '{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v, namespace: foo}, spec: {hosts: [a.com], gateways: [g], http: [{match: [{headers: {"@request.auth.claims.sub": {exact: a}}}], route: [{destination: {host: a}}]}]}}'
 const proxy = '{containers: [{name: istio-proxy, image: auto}]}'
 const gatewayPod = pod('gw', '{containers: [{name: istio-proxy, image: p}]}', ', labels: {app: gw, gateway.networking.k8s.io/gateway-name: shop}')
 
@@ -47,6 +51,23 @@ const cases: readonly (readonly [string, readonly string[], RegExp, readonly str
   ['webhooks of another', [webhook('other', `{name: other.example.com, clientConfig: {service: {namespace: foo, name: gone}}, ${enabled}}`)], /IST0139/, []],
   ['webhooks that lead nowhere', [webhook('one', hook('a', enabled))], /IST0139/, ['error IST0139 MutatingWebhookConfiguration one webhooks[0].clientConfig.service']],
   ['security policies that are not carried out', [policy('RequestAuthentication', '{jwtRules: [{issuer: a}]}'), policy('AuthorizationPolicy', '{action: CUSTOM, provider: {name: p}, rules: [{}]}')], /KITH010[78]/, ['warning KITH0107 AuthorizationPolicy p spec.action']],
+  ['labels of namespaces', [namespace('a', 'istio-injection: enabled, istio.io/dataplane-mode: ambient'), namespace('b', 'istio.io/rev: x, istio.io/dataplane-mode: ambient'), namespace('c', 'istio-injection: disabled, istio.io/rev: x'), namespace('d', 'istio.io/dataplane-mode: none'), namespace('e', 'istio.io/dataplane-mode: ambient')], /IST01(02|23)/,
+    ['info IST0102 Namespace d metadata.name', 'warning IST0123 Namespace a metadata.labels.istio.io/dataplane-mode', 'warning IST0123 Namespace b metadata.labels.istio.io/rev']],
+  ['the ingress gateway of the installation', [gateway('g', '{istio: ingressgateway}', '{port: {number: 80, name: a, protocol: HTTP}, hosts: [a.com]}')], /IST01(01|62)/, []],
+  ['ports of a gateway', [gateway('g', '{istio: ingressgateway}', '{port: {number: 81, name: a, protocol: HTTP}, hosts: [a.com]}')], /IST0162/, ['warning IST0162 Gateway g spec.servers[0].port.number']],
+  ['gateways that claim one host', ['a', 'b'].map((name) => gateway(name, '{istio: ingressgateway}', '{port: {number: 80, name: a, protocol: HTTP}, hosts: [a.com]}')), /IST0145/, ['error IST0145 Gateway a spec.servers[0]', 'error IST0145 Gateway b spec.servers[0]']],
+  ['gateways with hosts of their own', ['a', 'b'].map((name) => gateway(name, '{istio: ingressgateway}', `{port: {number: 80, name: a, protocol: HTTP}, hosts: [${name}.com]}`)), /IST0145/, []],
+  ['gateways of one certificate', ['a', 'b'].map((name) => gateway(name, '{istio: ingressgateway}', `{port: {number: 443, name: a, protocol: HTTPS}, hosts: [${name}.com], tls: {mode: SIMPLE, credentialName: c}}`)), /IST0138/, ['warning IST0138 Gateway a metadata.name', 'warning IST0138 Gateway b metadata.name']],
+  ['a credential that is none', [gateway('g', '{istio: ingressgateway}', '{port: {number: 443, name: a, protocol: HTTPS}, hosts: [a.com], tls: {mode: SIMPLE, credentialName: c}}'), '{apiVersion: v1, kind: Secret, metadata: {name: c, namespace: istio-system}, stringData: {tls.crt: x, tls.key: y}}'], /IST01(01|61)/, ['error IST0161 Gateway g spec.servers[0].tls.credentialName']],
+  ['claims without tokens', [gateway('g', '{istio: ingressgateway}', '{port: {number: 80, name: a, protocol: HTTP}, hosts: [a.com]}'), claims], /IST0149/, ['error IST0149 VirtualService v spec.http[0].match[0].headers.@request.auth.claims.sub']],
+  ['claims of tokens', [gateway('g', '{istio: ingressgateway}', '{port: {number: 80, name: a, protocol: HTTP}, hosts: [a.com]}'), claims, '{apiVersion: security.istio.io/v1, kind: RequestAuthentication, metadata: {name: r, namespace: istio-system}, spec: {jwtRules: [{issuer: a}]}}'], /IST0149/, []],
+  ['patches of EnvoyFilters', [envoyFilter('{applyTo: HTTP_ROUTE, patch: {operation: ADD, value: {}}}, {applyTo: HTTP_ROUTE, patch: {operation: REMOVE}}, {applyTo: CLUSTER, patch: {operation: REPLACE, value: {}}}, {applyTo: CLUSTER, patch: {operation: REMOVE}}, {applyTo: CLUSTER, patch: {operation: ADD, value: {}}}')], /IST015\d/,
+    ['error IST0152 EnvoyFilter e spec.configPatches[2]', 'error IST0153 EnvoyFilter e spec.configPatches[0]', 'error IST0154 EnvoyFilter e spec.configPatches[1]', 'warning IST0151 EnvoyFilter e spec.configPatches[3]']],
+  ['patches for versions', [envoyFilter('{applyTo: HTTP_FILTER, match: {proxy: {proxyVersion: ^1}}, patch: {operation: ADD, value: {name: a}}}, {applyTo: HTTP_FILTER, patch: {operation: INSERT_BEFORE, value: {name: a}}}')], /IST015\d/, ['warning IST0155 EnvoyFilter e spec.configPatches[1]']],
+  ['sidecars of ambient workloads', [namespace('foo', 'istio.io/dataplane-mode: ambient'), sidecar('one'), sidecar('two')], /IST01(11|67)/, ['warning IST0167 Sidecar one metadata.namespace', 'warning IST0167 Sidecar two metadata.namespace']],
+  ['a status that says no', ['{apiVersion: v1, kind: Service, metadata: {name: s, namespace: foo}, spec: {}, status: {conditions: [{type: istio.io/WaypointBound, status: "False", reason: r, message: m}, {type: Other, status: "False"}]}}'], /IST0171/, ['warning IST0171 Service s status']],
+  ['what stands twice is judged once, as it stands last', [sidecar('one', '{egress: [{hosts: [bad]}]}'), sidecar('one')], /IST0106/, []],
+  ['a document of no kind', ['{a: b}', '{kind: b}'], /KITH0006/, ['info KITH0006 b  apiVersion']],
 ]
 
 test('each analyzer on the smallest mesh that it has something to say of', () => {

@@ -8,10 +8,13 @@ import { namesProtocol } from '../../validate/service-ports.ts'
 /** Ports whose protocol everybody knows: SMTP, DNS, MySQL, MongoDB. */
 const wellKnown: ReadonlySet<number> = new Set([25, 53, 3306, 27017])
 
+/** Services that a controller makes for a Gateway. */
+const managed: ReadonlySet<string> = new Set(['istio.io-gateway-controller', 'istio.io-mesh-controller', 'istio.io-eastwest-controller'])
+
 export function portNames(context: AnalysisContext): Problem[] {
   return context.all('Service').flatMap((service): Problem[] => {
     const { namespace, labels } = service.metadata
-    if (isSystemNamespace(namespace) || isControlPlane(labels)) return []
+    if (isSystemNamespace(namespace) || isControlPlane(labels) || managed.has(labels['gateway.istio.io/managed'] ?? '')) return []
     const external = service.spec.type === 'ExternalName'
     const ports = Array.isArray(service.spec.ports) ? service.spec.ports : []
     return ports.flatMap((port, i): Problem[] => {

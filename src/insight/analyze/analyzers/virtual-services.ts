@@ -6,14 +6,15 @@ import { notFound, say } from '../problem.ts'
 import { fqdn, scopesOf } from '../service-index.ts'
 
 export function meshGatewayHosts(context: AnalysisContext): Problem[] {
-  const claims = new Map<string, Set<VirtualService>>()
+  // One that names a host twice claims it twice.
+  const claims = new Map<string, VirtualService[]>()
   for (const service of context.all('VirtualService')) {
     const { gateways = [], hosts = [], exportTo } = service.spec
     if (gateways.length > 0 && !gateways.includes('mesh')) continue
     for (const scope of scopesOf(exportTo, service.metadata.namespace)) {
       for (const host of hosts) {
         const key = `${scope}/${fqdn(host, service.metadata.namespace)}`
-        claims.set(key, (claims.get(key) ?? new Set()).add(service))
+        claims.set(key, [...(claims.get(key) ?? []), service])
       }
     }
   }
@@ -22,9 +23,9 @@ export function meshGatewayHosts(context: AnalysisContext): Problem[] {
     const slash = key.indexOf('/')
     const host = key.slice(slash + 1)
     // What is exported to all meets what is kept to one namespace, by wildcards too.
-    const all = key.startsWith('*/') ? own : new Set([...own, ...[...claims].flatMap(([other, theirs]) => (other.startsWith('*/') && meets(host, other.slice(2)) ? [...theirs] : []))])
-    if (all.size < 2) continue
-    const names = [...all].map(fullName).join(',')
+    const all = key.startsWith('*/') ? own : [...own, ...[...claims].flatMap(([other, theirs]) => (other.startsWith('*/') && meets(host, other.slice(2)) ? theirs : []))]
+    if (all.length < 2) continue
+    const names = [...new Set(all.map(fullName))].join(',')
     for (const service of all) {
       const index = (service.spec.hosts ?? []).findIndex((h) => meets(fqdn(h, service.metadata.namespace), host))
       if (!said.has(service)) said.set(service, say('IST0109', 'error', service, `spec.hosts[${index}]`, `The VirtualServices ${names} associated with mesh gateway define the same host ${host} which can lead to undefined behavior. This can be fixed by merging the conflicting VirtualServices into a single resource`))
@@ -41,7 +42,7 @@ function targets({ spec }: VirtualService): Target[] {
     if (destination !== undefined) found.push({ path, what, host: destination.host ?? '', subset: destination.subset ?? '', port: destination.port?.number })
   }
   for (const kind of ['tcp', 'tls', 'http'] as const) {
-    spec[kind]?.forEach((route, i) => route.route?.forEach(({ destination }, j) => add(`spec.${kind}[${i}].route[${j}].destination`, 'host', destination)))
+    spec[kind]?.forEach((route, i) => route.route?.forEach(({ destination = {} }, j) => add(`spec.${kind}[${i}].route[${j}].destination`, 'host', destination)))
   }
   spec.http?.forEach((route, i) => {
     add(`spec.http[${i}].mirror`, 'mirror host', route.mirror)
