@@ -108,7 +108,6 @@ const cases: Readonly<Record<string, readonly (readonly [string, ...string[]])[]
     ['{jwtRules: [{issuer: a, jwksUri: "https://a.com:8443/keys"}]}'],
     ['{jwtRules: [{issuer: a, jwksUri: "https://a b"}]}', 'spec.jwtRules[0].jwksUri'],
     ['{jwtRules: [{issuer: a, jwksUri: "file:///a"}]}', 'spec.jwtRules[0].jwksUri'],
-    ['{jwtRules: [{issuer: ""}]}', 'spec.jwtRules[0].issuer'],
   ],
   Sidecar: [
     ['{ingress: [{port: {number: 443, protocol: TCP}, tls: {mode: SIMPLE, serverCertificate: /c, privateKey: /k}}]}', 'spec.ingress[0].tls'],

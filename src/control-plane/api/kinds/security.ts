@@ -67,7 +67,7 @@ export const requestAuthentication = oneTarget(object({
   ...attached,
   jwtRules: list(
     rule(object({
-      issuer: string({ minLength: 1 }), audiences: texts(), jwksUri: jwksUri(), jwks_uri: jwksUri(), jwks: string(), fromHeaders: list(jwtHeader), fromParams: texts(), fromCookies: texts(),
+      issuer: string(), audiences: texts(), jwksUri: jwksUri(), jwks_uri: jwksUri(), jwks: string(), fromHeaders: list(jwtHeader), fromParams: texts(), fromCookies: texts(),
       outputPayloadToHeader: string(), forwardOriginalToken: boolean(), outputClaimToHeaders: list(claimToHeader), timeout: duration(), spaceDelimitedClaims: list(string({ minLength: 1 }), { maxItems: 64 }),
     }), 'only one of jwks and jwksUri may be set', '(has(self.jwksUri) ? 1 : 0) + (has(self.jwks_uri) ? 1 : 0) + (has(self.jwks) ? 1 : 0) <= 1',
       (r) => [r.jwks, r.jwksUri, r.jwks_uri].filter((v) => v !== undefined).length <= 1),
