@@ -1,10 +1,13 @@
 // gRPC through two sidecars over mutual TLS: every kind of call, its status, its trailers, its end; and what logs and metrics say of it.
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
+import { once, type EventEmitter } from 'node:events'
+import type { Readable } from 'node:stream'
 import { after, before, test } from 'node:test'
-import { Metadata, type ServiceError } from '@grpc/grpc-js'
+import type { JsonObject } from '@bufbuild/protobuf'
+import { Metadata, type ServiceError, type StatusObject } from '@grpc/grpc-js'
 import { grpcApp, grpcPair, status, type GrpcApp } from './grpc.ts'
-import { clientId, serverId } from './pair.ts'
+import { clientId, host, serverId } from './pair.ts'
+import { downstreamTls, hcm, inboundResources, istioH2Alpn, resource } from './resources.ts'
 import { until } from './talk.ts'
 
 let app: GrpcApp
@@ -96,15 +99,98 @@ test('who waits no longer is not worked for: cancelling and deadlines reach the 
 
 test('a slow reader holds its own stream alone, and a bounded part of it', async () => {
   const client = pair.newClient({ 'grpc-node.flow_control_window': 65_535 })
+  const before = app.written.messages
   const slow = client.many(400, 100_000)
   slow.pause()
+  await until(() => app.written.messages > before, 'the first message')
   await new Promise((resolve) => setTimeout(resolve, 300))
   assert.equal((await client.unary('Echo', 'meanwhile')).body.toString(), 'meanwhile')
-  const held = process.memoryUsage().arrayBuffers
-  assert.ok(held < 30_000_000, `${held} bytes are held of 40,000,000`)
+  const held = app.written.messages - before
+  assert.ok(held < 100, `${held} messages of 400 have left the server`)
   let got = 0
   slow.on('data', (part: Buffer) => (got += part.length))
   slow.resume()
   await once(slow, 'status')
   assert.equal(got, 40_000_000)
+})
+
+/** An error is a status too. */
+function ended(call: EventEmitter): Promise<StatusObject> {
+  call.on('error', () => {})
+  return new Promise((resolve) => call.once('status', resolve))
+}
+
+test('answers that end before the question has: whole, with their status', async () => {
+  const client = pair.newClient()
+  const one = async (): Promise<void> => {
+    const call = client.chat('Quit')
+    call.on('error', () => {})
+    const messages: string[] = []
+    call.on('data', (part: Buffer) => messages.push(String(part)))
+    call.write(Buffer.alloc(200_000))
+    const end = await ended(call)
+    assert.deepEqual([end.code, end.details, messages], [status.RESOURCE_EXHAUSTED, 'enough', ['so far']])
+  }
+  for (let i = 0; i < 20; i++) await Promise.all(Array.from({ length: 10 }, one))
+})
+
+const faultType = 'type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault'
+const rbacType = 'type.googleapis.com/envoy.extensions.filters.http.rbac.v3'
+
+test('what the proxy answers itself, a gRPC client reads as a status: HTTP 200, trailers alone', async () => {
+  const cluster = `outbound|8000||${host}`
+  const route = (path: string, more: JsonObject, typed: JsonObject = {}): JsonObject => ({ match: { path: `/test.Bytes/${path}` }, typedPerFilterConfig: { ...istioH2Alpn, ...typed }, ...more })
+  const abort = (of: object): JsonObject => ({ 'envoy.filters.http.fault': { '@type': faultType, abort: { ...of, percentage: { numerator: 100 } } } })
+  const routes: JsonObject[] = [
+    route('Echo', { route: { cluster, timeout: '0s' } }, abort({ httpStatus: 429 })),
+    route('Fail', { route: { cluster, timeout: '0s' } }, abort({ grpcStatus: 9 })),
+    route('Hang', { route: { cluster, timeout: '0.1s' } }),
+    route('Chat', { directResponse: { status: 403, body: { inlineString: 'not for you, 100 %' } } }),
+    route('Many', { route: { cluster: 'missing' } }),
+  ]
+  const told = await grpcPair(app.port, {}, { routes })
+  try {
+    const client = told.newClient()
+    const read = async (call: Readable) => {
+      const end = ended(call.resume())
+      return end.then((e) => [e.code, e.details])
+    }
+    const answer = (call: Promise<unknown>) => call.then(() => 'answered', (e: ServiceError) => [e.code, e.details])
+    assert.deepEqual(await answer(client.unary('Echo', '')), [status.UNAVAILABLE, 'fault filter abort'])
+    assert.deepEqual(await answer(client.unary('Fail', '0')), [status.FAILED_PRECONDITION, 'fault filter abort'])
+    assert.deepEqual(await answer(client.unary('Hang', '')), [status.UNAVAILABLE, 'upstream request timeout'])
+    assert.deepEqual(await read(client.chat()), [status.PERMISSION_DENIED, 'not for you, 100 %'])
+    assert.deepEqual(await read(client.many(1, 1)), [status.UNAVAILABLE, ''])
+    // No route at all.
+    assert.deepEqual(await answer(client.count([Buffer.from('x')])), [status.UNIMPLEMENTED, ''])
+    await until(() => told.clientLog.some((l) => l.includes('/test.Bytes/Hang HTTP/2" 200 UT response_timeout')), 'the log line')
+    assert.match(told.client.metrics(), /response_code="200",grpc_response_status="14",response_flags="UT"/)
+  } finally {
+    await told.stop()
+  }
+})
+
+test('AuthorizationPolicy over HTTP/2: methods are paths, and a denial is PERMISSION_DENIED', async () => {
+  const deny: JsonObject = {
+    name: 'envoy.filters.http.rbac',
+    typedConfig: { '@type': `${rbacType}.RBAC`, rules: { action: 'DENY', policies: { 'ns[bar]-policy[no-fail]-rule[0]': { permissions: [{ urlPath: { path: { exact: '/test.Bytes/Fail' } } }], principals: [{ authenticated: { principalName: { exact: clientId } } }] } } } },
+  }
+  const router: JsonObject = { name: 'envoy.filters.http.router', typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router' } }
+  const guarded = await grpcPair(app.port)
+  try {
+    const base = inboundResources([{ port: 80, kind: 'http', mode: 'STRICT', http: 'http2' }], 'STRICT')
+    const listener = resource('listener', {
+      name: 'virtualInbound', address: { socketAddress: { address: '0.0.0.0', portValue: 15006 } }, trafficDirection: 'INBOUND',
+      listenerFilters: [{ name: 'tls', typedConfig: { '@type': 'type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector' } }],
+      filterChains: [{ filterChainMatch: { transportProtocol: 'tls' }, filters: [hcm({ httpFilters: [deny, router], routeConfig: { virtualHosts: [{ name: 'in', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster: 'inbound|80||' } }] }] } }, true)], transportSocket: downstreamTls(['h2', 'http/1.1']) }],
+    })
+    assert.deepEqual(guarded.server.update([...base.filter((r) => r.name !== 'virtualInbound'), listener]).errors, [])
+    const client = guarded.newClient()
+    assert.equal((await client.unary('Echo', 'in')).body.toString(), 'in')
+    const denied = await client.unary('Fail', '0').then(() => undefined, (e: ServiceError) => e)
+    assert.deepEqual([denied?.code, denied?.details], [status.PERMISSION_DENIED, 'RBAC: access denied'])
+    await until(() => guarded.serverLog.some((l) => l.includes('200 RBAC rbac_access_denied_matched_policy[ns[bar]-policy[no-fail]-rule[0]]')), 'the policy in the log')
+  } finally {
+    await guarded.stop()
+  }
 })

@@ -19,6 +19,8 @@ export const methods = {
   Chat: method('Chat', true, true),
   /** The status by number, with a message and metadata. */
   Fail: method('Fail', false, false),
+  /** Says metadata and one message, then fails without having read what was sent. */
+  Quit: method('Quit', true, true),
   /** Never answers. */
   Hang: method('Hang', false, false),
 } satisfies ServiceDefinition
@@ -27,6 +29,8 @@ export interface GrpcApp {
   readonly port: number
   /** Calls of Hang that began, and that were cancelled. */
   readonly hanging: { begun: number; cancelled: number }
+  /** Messages that Many has written in all. */
+  readonly written: { messages: number }
   /** Metadata of the last call. */
   readonly seen: { metadata: Metadata }
   /** Connections that came. */
@@ -37,6 +41,7 @@ export interface GrpcApp {
 export async function grpcApp(): Promise<GrpcApp> {
   const hanging = { begun: 0, cancelled: 0 }
   const seen = { metadata: new Metadata() }
+  const written = { messages: 0 }
   const echo: handleUnaryCall<Buffer, Buffer> = (call, done) => {
     seen.metadata = call.metadata
     const trailer = new Metadata()
@@ -50,6 +55,7 @@ export async function grpcApp(): Promise<GrpcApp> {
     const more = (): void => {
       while (sent < count) {
         sent++
+        written.messages++
         if (!call.write(part)) return void call.once('drain', more)
       }
       call.end()
@@ -71,15 +77,20 @@ export async function grpcApp(): Promise<GrpcApp> {
     metadata.set('x-why', 'asked')
     done({ code: Number(call.request.toString()), details: 'as you wished: 100 %', metadata })
   }
+  const quit: handleBidiStreamingCall<Buffer, Buffer> = (call) => {
+    call.on('error', () => {})
+    call.write(Buffer.from('so far'))
+    call.emit('error', { code: status.RESOURCE_EXHAUSTED, details: 'enough' })
+  }
   const hang: handleUnaryCall<Buffer, Buffer> = (call) => {
     hanging.begun++
     call.on('cancelled', () => hanging.cancelled++)
   }
   const server = new Server({ 'grpc.max_receive_message_length': -1 })
-  server.addService(methods, { Echo: echo, Many: many, Count: count, Chat: chat, Fail: fail, Hang: hang })
+  server.addService(methods, { Echo: echo, Many: many, Count: count, Chat: chat, Fail: fail, Quit: quit, Hang: hang })
   const port = await freePort()
   await new Promise<void>((resolve, reject) => server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error) => (error === null ? resolve() : reject(error))))
-  return { port, hanging, seen, server, close: () => server.forceShutdown() }
+  return { port, hanging, seen, written, server, close: () => server.forceShutdown() }
 }
 
 /** A port whose connections are the application's own, caught on their way to `target`. */
@@ -162,8 +173,8 @@ export class BytesClient extends Client {
     return this.makeServerStreamRequest(methods.Many.path, bytes, bytes, Buffer.from(`${count}:${size}`))
   }
 
-  chat() {
-    return this.makeBidiStreamRequest(methods.Chat.path, bytes, bytes)
+  chat(name: 'Chat' | 'Quit' = 'Chat') {
+    return this.makeBidiStreamRequest(methods[name].path, bytes, bytes)
   }
 
   count(parts: readonly Buffer[]): Promise<string> {

@@ -11,6 +11,7 @@ import { refusedRequest } from '../refused.ts'
 import { writeOwnHead, writeResponseHead, type OwnAnswer, type ResponseShape } from '../response-head.ts'
 import { Dechunker } from './dechunk.ts'
 import { interimFields, requestHead, takePairs, trailerObject } from './heads.ts'
+import { reset } from './reset.ts'
 import type { Http2ServerConnection } from './server.ts'
 
 const nothing = Buffer.alloc(0)
@@ -64,7 +65,7 @@ export class Http2ServerStream implements Downstream {
       act()
     } catch (error) {
       this.core.onBug(error)
-      this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+      reset(this.#stream, constants.NGHTTP2_INTERNAL_ERROR)
     }
   }
 
@@ -143,8 +144,7 @@ export class Http2ServerStream implements Downstream {
   #sendTrailers(): void {
     if (this.#stream.closed) return
     this.#stream.sendTrailers(trailerObject(this.#responseTrailers))
-    // Node sends them behind this turn; a reset must not overtake them.
-    if (!this.body.done) setImmediate(() => this.#close())
+    if (!this.body.done) this.#close()
   }
 
   answer(answer: OwnAnswer): void {
@@ -164,12 +164,15 @@ export class Http2ServerStream implements Downstream {
 
   /** After a whole answer: what is left of the request need not be sent (RFC 9113 section 8.1). */
   #close(): void {
-    this.#stream.resume()
-    this.#stream.close(constants.NGHTTP2_NO_ERROR)
+    const stream = this.#stream
+    // Node submits trailers one turn later, and writes one more turn later: a reset would overtake the end of the answer, and drop it.
+    const later = (): void => void setImmediate(() => reset(stream, constants.NGHTTP2_NO_ERROR))
+    if (stream.writableFinished) later()
+    else stream.once('finish', later)
   }
 
   destroy(): void {
-    this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    reset(this.#stream, constants.NGHTTP2_INTERNAL_ERROR)
   }
 
   /** Extended CONNECT (RFC 8441) isn't offered, as by Istio's sidecars. */

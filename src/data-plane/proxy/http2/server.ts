@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import type { HttpConnection } from '#engine'
 import type { ConnectionFactsSeen, Core, Live } from '../core.ts'
 import { connectionWindow, serverOptions } from './limits.ts'
+import { reset } from './reset.ts'
 import { Http2ServerStream } from './server-stream.ts'
 
 /** How long streams outlive the chain that let them in: Istio's drain time. */
@@ -46,7 +47,7 @@ export class Http2ServerConnection implements Live {
       one.start(raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0)
     } catch (error) {
       this.core.onBug(error)
-      stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+      reset(stream, constants.NGHTTP2_INTERNAL_ERROR)
     }
   }
 

@@ -7,6 +7,7 @@ import type { TlsFacts } from '../transport.ts'
 import type { Gone, ResponseSink, UpstreamStream } from '../upstream-stream.ts'
 import { Dechunker } from './dechunk.ts'
 import { responseHead, takePairs, trailerObject } from './heads.ts'
+import { reset } from './reset.ts'
 import type { Http2Upstream } from './upstream.ts'
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_PROTOCOL_ERROR, NGHTTP2_REFUSED_STREAM } = constants
@@ -68,7 +69,7 @@ export class Http2UpstreamStream implements UpstreamStream {
       act()
     } catch (error) {
       this.#connection.onBug(error)
-      this.#stream?.close(NGHTTP2_INTERNAL_ERROR)
+      if (this.#stream !== undefined) reset(this.#stream, NGHTTP2_INTERNAL_ERROR)
     }
   }
 
@@ -133,7 +134,7 @@ export class Http2UpstreamStream implements UpstreamStream {
   #malformed(): void {
     const sink = this.#sink
     this.#sink = undefined
-    this.#stream?.close(NGHTTP2_PROTOCOL_ERROR)
+    if (this.#stream !== undefined) reset(this.#stream, NGHTTP2_PROTOCOL_ERROR)
     sink?.onUpstreamGone({ clean: false, why: 'protocol-error', error: undefined })
   }
 
@@ -173,16 +174,15 @@ export class Http2UpstreamStream implements UpstreamStream {
     this.#sink = undefined
     const stream = this.#stream
     if (stream === undefined) return this.#giveBack()
-    stream.resume()
-    stream.close(NGHTTP2_CANCEL)
+    reset(stream, NGHTTP2_CANCEL)
   }
 
   /** The peer will say nothing more. */
   lost(): void {
     const stream = this.#stream
     if (stream?.closed !== false) return
-    stream.close(NGHTTP2_CANCEL)
-    stream.destroy()
+    reset(stream, NGHTTP2_CANCEL)
+    setImmediate(() => stream.destroy())
   }
 
   tunnel(): undefined {
