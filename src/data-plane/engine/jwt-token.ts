@@ -50,13 +50,18 @@ export function readToken(text: string): Token | string {
   if (typeof alg !== 'string') return 'Jwt header [alg] field is required and must be a string'
   // Extensions that must be understood and are not: RFC 7515 4.1.11.
   if (!algorithms.has(alg) || crit !== undefined) return 'Jwt header [alg] is not supported'
-  if (kid !== undefined && typeof kid !== 'string') return 'Jwt header [kid] must be a string'
+  if (kid !== undefined && typeof kid !== 'string') return 'Jwt header [kid] field is not a string'
   const claims = jsonOf(payload)
   if (typeof claims === 'string') return `Jwt payload is an invalid ${claims}`
-  for (const name of ['iss', 'sub', 'jti']) if (claims[name] !== undefined && typeof claims[name] !== 'string') return `Jwt payload [${name}] field must be a string`
-  for (const name of ['iat', 'nbf', 'exp']) if (claims[name] !== undefined && !(typeof claims[name] === 'number' && claims[name] >= 0)) return `Jwt payload [${name}] field must be a positive number`
+  for (const name of ['iss', 'sub', 'jti']) if (claims[name] !== undefined && typeof claims[name] !== 'string') return `Jwt payload [${name}] field is not a string`
+  for (const name of ['iat', 'nbf', 'exp']) {
+    const time = claims[name]
+    if (time === undefined) continue
+    if (typeof time !== 'number') return `Jwt payload [${name}] field is not an integer`
+    if (time < 0 || time >= 2 ** 63) return `Jwt payload [${name}] field is not a positive 64 bit integer`
+  }
   const { aud } = claims
-  if (aud !== undefined && typeof aud !== 'string' && !(Array.isArray(aud) && aud.every((a) => typeof a === 'string'))) return 'Jwt payload [aud] field must be a string or string list'
+  if (aud !== undefined && typeof aud !== 'string' && !(Array.isArray(aud) && aud.every((a) => typeof a === 'string'))) return 'Jwt payload [aud] field is not a string or string list'
   if (!base64url.test(signature)) return 'Jwt signature is an invalid Base64url encoded'
   return { algorithm: alg, keyId: kid ?? '', claims, payload, signed: `${head}.${payload}`, signature: Buffer.from(signature, 'base64url') }
 }

@@ -222,8 +222,7 @@ function tokensOf({ headers, params, cookies }: Provider, request: RouteRequest)
     const value = request.header(name)
     const at = value === undefined ? -1 : value.indexOf(prefix)
     if (value === undefined || at < 0) continue
-    const text = prefix === '' ? value : (/[A-Za-z0-9_.-]+/.exec(value.slice(at + prefix.length))?.[0] ?? '')
-    found.push({ text, from: { header: name } })
+    found.push({ text: value.slice(at + prefix.length).trim(), from: { header: name } })
   }
   const query = request.path.includes('?') ? new URLSearchParams(request.path.slice(request.path.indexOf('?') + 1)) : undefined
   for (const param of params) {
@@ -262,5 +261,7 @@ export function claimAt(claims: unknown, path: readonly string[]): unknown {
 function headerValue(value: unknown): string | undefined {
   if (value === undefined || value === null) return undefined
   if (typeof value === 'string') return /[\r\n\0]/.test(value) ? undefined : value
+  // As Envoy writes what is no whole number.
+  if (typeof value === 'number') return Number.isInteger(value) ? String(value) : value.toFixed(6)
   return typeof value === 'object' ? Buffer.from(JSON.stringify(value)).toString('base64') : String(value)
 }
