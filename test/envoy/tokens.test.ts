@@ -146,7 +146,7 @@ function chainOf(resources: Resources): HttpConnection {
 /** The generated filters in a listener of loopback, before the application. */
 function bootstrapOf(resources: Resources, port: number, applicationPort: number): JsonObject {
   const listener = resources.filter((r) => r.type === typeUrls.listener).map(resourceJson).find((l) => l['name'] === 'virtualInbound')
-  const chain = (listener?.['filterChains'] as JsonObject[]).find((c) => c['name'] === 'inbound_80-plaintext-http') as JsonObject
+  const chain = ((listener as JsonObject)['filterChains'] as JsonObject[]).find((c) => c['name'] === 'inbound_80-plaintext-http') as JsonObject
   const hcm = ((chain['filters'] as JsonObject[]).at(-1) as JsonObject)['typedConfig'] as JsonObject
   const { accessLog: _, ...config } = hcm
   const at = (p: number): JsonObject => ({ socketAddress: { address: '127.0.0.1', portValue: p } })
