@@ -42,7 +42,8 @@ test('a port’s protocol: appProtocol, then the name’s prefix, then who is kn
   const rows: readonly (readonly [string, string | undefined, number, string])[] = [
     ['http', undefined, 80, 'http'], ['http-web', undefined, 80, 'http'], ['HTTP-web', undefined, 80, 'http'], ['http2-x', undefined, 80, 'http2'], ['grpc', undefined, 80, 'grpc'], ['grpc-web-x', undefined, 80, 'grpc'], ['https', undefined, 443, 'tls'], ['tls-x', undefined, 443, 'tls'],
     ['tcp-x', undefined, 80, 'tcp'], ['mysql', undefined, 80, 'tcp'], ['web', undefined, 80, 'auto'], ['', undefined, 80, 'auto'], ['httpweb', undefined, 80, 'auto'], ['web', undefined, 3306, 'tcp'], ['http', undefined, 3306, 'http'],
-    ['http', 'tcp', 80, 'tcp'], ['tcp', 'kubernetes.io/h2c', 80, 'http2'], ['tcp', 'kubernetes.io/ws', 80, 'http'], ['tcp', 'kubernetes.io/wss', 80, 'tls'], ['http', 'example.com/own', 80, 'http'],
+    ['http', 'tcp', 80, 'tcp'], ['tcp', 'kubernetes.io/h2c', 80, 'http2'], ['tcp', 'kubernetes.io/ws', 80, 'http'], ['tcp', 'kubernetes.io/wss', 80, 'tls'],
+    ['http', 'example.com/own', 80, 'auto'], ['http', 'example.com/own', 3306, 'tcp'], ['tcp', 'http-web', 80, 'http'], ['tcp', 'gRPC-Web-x', 80, 'grpc'], ['hbone', undefined, 80, 'auto'], ['http_proxy', undefined, 80, 'http'],
   ]
   for (const [name, appProtocol, port, expected] of rows) assert.equal(portProtocol({ name, appProtocol, port }), expected, `${name} ${appProtocol ?? ''} ${port}`)
   assert.equal(portProtocol({ name: 'http', protocol: 'UDP', port: 80 }), 'udp')

@@ -1,8 +1,8 @@
-// Which protocol a port carries: appProtocol, then the name's prefix, then well-known ports, else found out by looking.
+// Which protocol a port carries: appProtocol where it is set, else the name; of neither known, well-known ports, else found out by looking. Istio: kube.ConvertProtocol.
 import type { PortProtocol } from './types.ts'
 
 const byWord: Readonly<Record<string, PortProtocol>> = {
-  http: 'http', http2: 'http2', grpc: 'grpc', 'grpc-web': 'grpc', https: 'tls', tls: 'tls', tcp: 'tcp', udp: 'udp', mongo: 'tcp', mysql: 'tcp', redis: 'tcp', hbone: 'tcp', unsupported: 'auto', http_proxy: 'http',
+  http: 'http', http2: 'http2', grpc: 'grpc', 'grpc-web': 'grpc', https: 'tls', tls: 'tls', tcp: 'tcp', udp: 'udp', mongo: 'tcp', mysql: 'tcp', redis: 'tcp', http_proxy: 'http',
 }
 /** Servers that speak first, so looking would wait for ever: SMTP, DNS, MySQL, MongoDB. */
 const speakFirst = new Set([25, 53, 3306, 27017])
@@ -11,17 +11,12 @@ const speakFirst = new Set([25, 53, 3306, 27017])
 export function portProtocol(port: { readonly name?: string | undefined; readonly appProtocol?: string | undefined; readonly protocol?: string | undefined; readonly port: number }): PortProtocol {
   if (port.protocol === 'UDP') return 'udp'
   if (port.protocol === 'SCTP') return 'tcp'
-  const app = port.appProtocol?.toLowerCase()
-  if (app !== undefined) {
-    if (app === 'kubernetes.io/h2c') return 'http2'
-    if (app === 'kubernetes.io/ws') return 'http'
-    if (app === 'kubernetes.io/wss') return 'tls'
-    const known = byWord[app]
-    if (known !== undefined) return known
-  }
-  const name = (port.name ?? '').toLowerCase()
-  const prefix = name.startsWith('grpc-web') ? 'grpc-web' : (name.split('-')[0] as string)
-  const named = byWord[prefix]
+  if (port.appProtocol === 'kubernetes.io/h2c') return 'http2'
+  if (port.appProtocol === 'kubernetes.io/ws') return 'http'
+  if (port.appProtocol === 'kubernetes.io/wss') return 'tls'
+  // Once appProtocol is there, the name says nothing, whatever the former means.
+  const word = (port.appProtocol ?? port.name ?? '').toLowerCase()
+  const named = byWord[word.startsWith('grpc-web') ? 'grpc-web' : (word.split('-')[0] as string)]
   if (named !== undefined) return named
   return speakFirst.has(port.port) ? 'tcp' : 'auto'
 }
