@@ -102,9 +102,9 @@ function target(context: PlanContext, owner: VirtualService, d: HttpDestinationS
 export function destinationUpstream(context: PlanContext, owner: VirtualService, d: { readonly host?: string; readonly subset?: string; readonly port?: { readonly number?: number } }, listenPort: number, lookUp: LookUp): string {
   if (d.host === undefined || d.host === '') return 'BlackHoleCluster'
   const named = resolveHost(d.host, owner.metadata.namespace, context.mesh.options.domain)
-  const alias = context.scope.aliases.find((a) => a.service.host === named)
-  const service = lookUp(named) ?? alias?.service
-  const host = alias === undefined ? named : alias.of.host
+  const service = lookUp(named)
+  // Another name leads to what it stands for.
+  const host = service?.externalName === undefined ? named : (context.scope.aliases.find((a) => a.service.host === named)?.of?.host ?? service.externalName)
   const only = service?.ports.length === 1 ? service.ports[0]?.number : undefined
   return upstreamName(d.port?.number ?? only ?? listenPort, d.subset === undefined || d.subset === '' ? null : d.subset, host)
 }

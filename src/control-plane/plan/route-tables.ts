@@ -125,7 +125,7 @@ function fallback(context: PlanContext): VirtualHost {
 
 /** Every name by which the client may call the service, those of its aliases too; a port after it counts nothing. */
 function domainsOf(context: PlanContext, host: string, service: MeshService): string[] {
-  const names = [host, ...context.scope.aliases.filter((a) => a.of.host === service.host).map((a) => a.service.host)].flatMap((h) => namesOf(context, h))
+  const names = [host, ...context.scope.aliases.filter((a) => a.of?.host === service.host).map((a) => a.service.host)].flatMap((h) => namesOf(context, h))
   // A pod of it, by its own name.
   if (service.headless) names.push(...names.map((n) => `*.${n}`))
   return [...names, ...service.addresses.map((a) => (a.includes(':') ? `[${a}]` : a))]

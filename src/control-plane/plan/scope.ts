@@ -8,7 +8,7 @@ export interface Scope {
   /** Sorted by host; one for each. */
   readonly services: readonly MeshService[]
   readonly byHost: ReadonlyMap<string, MeshService>
-  /** ExternalName Services that stand for a host of the mesh: another name for it, and nothing of their own. */
+  /** ExternalName Services: another name for a host of the mesh, or for one outside. */
   readonly aliases: readonly Alias[]
   /** What some listener takes in, in the order of precedence. */
   readonly virtualServices: readonly VirtualService[]
@@ -22,8 +22,8 @@ export interface Scope {
 
 export interface Alias {
   readonly service: MeshService
-  /** What it stands for. */
-  readonly of: MeshService
+  /** What it stands for; undefined: nothing that the client's mesh knows. */
+  readonly of: MeshService | undefined
 }
 
 export interface EgressHost {
@@ -59,17 +59,14 @@ export function scopeOf(mesh: Mesh, workload: Workload): Scope {
   return { services, byHost, aliases, listeners, virtualServices: virtualServices.filter((v) => listeners.some((l) => l.virtualServices.includes(v))), sidecar, egressHosts: hosts, egress: decideEgress(mesh, sidecar) }
 }
 
-/** Takes them out of the services. A name may stand for a name. */
+/** Takes them out of the services: a name for something else has no cluster, no listener and no route of its own. A name may stand for a name. Istio: resolveServiceAliases. */
 function takeAliases(byHost: Map<string, MeshService>): Alias[] {
   const target = (service: MeshService, seen: ReadonlySet<string>): MeshService | undefined => {
     const next = service.externalName === undefined ? undefined : byHost.get(service.externalName.toLowerCase().replace(/\.$/, ''))
     if (next === undefined || seen.has(next.host)) return undefined
-    return next.externalName === undefined ? next : (target(next, new Set([...seen, next.host])) ?? (next.ports.length > 0 ? next : undefined))
+    return next.externalName === undefined ? next : target(next, new Set([...seen, next.host]))
   }
-  const found = [...byHost.values()].flatMap((service): Alias[] => {
-    const of = target(service, new Set([service.host]))
-    return of === undefined ? [] : [{ service, of }]
-  })
+  const found = [...byHost.values()].filter((s) => s.externalName !== undefined).map((service): Alias => ({ service, of: target(service, new Set([service.host])) }))
   for (const { service } of found) byHost.delete(service.host)
   return found
 }

@@ -50,7 +50,6 @@ function discoveryOf(service: MeshService): Upstream['discovery'] {
 }
 
 function dnsEndpoints(context: PlanContext, service: MeshService, port: ServicePort, subset: string | null, rule: MergedRule | undefined): Pick<Upstream, 'dnsEndpoints' | 'dnsLocalityWeights'> {
-  if (service.externalName !== undefined) return { dnsEndpoints: [externalName(service.externalName, port)] }
   const { endpoints, weights } = endpointsFor(context, service, port, subset, rule)
   return { dnsEndpoints: endpoints, ...(weights === undefined ? {} : { dnsLocalityWeights: weights }) }
 }
@@ -59,10 +58,6 @@ function dnsEndpoints(context: PlanContext, service: MeshService, port: ServiceP
 function retryBudgetOf(rule: MergedRule | undefined): Pick<ConnectionPool, 'retryBudget'> {
   const budget = rule?.policy?.value.retryBudget
   return budget === undefined ? {} : { retryBudget: { ...(budget.percent === undefined ? {} : { percent: budget.percent }), ...(budget.minRetryConcurrency === undefined ? {} : { minConcurrency: budget.minRetryConcurrency }) } }
-}
-
-function externalName(host: string, port: ServicePort): NonNullable<Upstream['dnsEndpoints']>[number] {
-  return { address: host, port: port.number, tls: { value: 'DISABLE', because: [{ rule: 'tls.external', source: 'default', effect: 'chosen' }] }, serverMtls: null, weight: 1, healthy: true, labels: {} }
 }
 
 function planBalancing(context: PlanContext, policy: EffectivePolicy): Upstream['balancing'] {
