@@ -279,6 +279,14 @@ test('an answer in HTTP comes from a port that the sidecar reads as HTTP; elsewh
   }
 })
 
+test('what can’t be asked is answered with what can be', () => {
+  for (const [from, to, message] of [
+    ['web.foo', 'web.bar', /"web\.bar" names no port: write http:\/\/web\.bar:8000 or tcp:\/\/web\.bar:9000 or tcp:\/\/web\.bar:7000$/], ['web.foo', 'tcp://web.bar', /names no port: write tcp:\/\/web\.bar:8000/], ['web.foo', 'ftp://web.bar:21/', /the scheme ftp is not known; there are http, https, grpc and tcp$/],
+    ['web.foo', 'http://', /is no target: write http:\/\/host:port\/path/], ['web.foo', 'tcp://nobody.example.com', /is no target/], ['foo/web', 'http://web.bar:8000/', /"foo" is no kind of workload; did you mean web\.foo\?$/], ['nope/web', 'http://web.bar:8000/', /there are pod, po/],
+  ] as const) assert.throws(() => explain(mesh(), { from, to }), message, `${from} ${to}`)
+  assert.match(explain(mesh(), { from: 'web.foo', to: 'https://web.bar:8000/' }).client.route.value.rule, /^not what port 8000 of web\.bar\.svc\.cluster\.local declares: passed on as it is$/)
+})
+
 test('calls of a pod to itself meet no sidecar, whatever the mesh forbids', () => {
   const closed = mesh('{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: default, namespace: foo}, spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}}')
   for (const host of ['localhost', '127.0.0.1', '127.1.2.3', '[::1]']) {

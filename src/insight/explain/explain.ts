@@ -15,7 +15,7 @@ import { aborted, didYouMean, localAnswer, noUpstream, nowhere, outside, ownPod 
 import { findWorkload } from './find-workload.ts'
 import { askAbout, type Question } from './question.ts'
 import { arrive, type Sent } from './server-side.ts'
-import { isLoopback, parseTarget } from './target.ts'
+import { isLoopback, parseTarget, wrongTarget } from './target.ts'
 import type { Blocked, Call, ClientSide, EndpointAnswer, Explanation, Spread, WireTls } from './types.ts'
 
 type Clusters = Extract<Routed, { kind: 'clusters' }>
@@ -23,8 +23,8 @@ type Clusters = Extract<Routed, { kind: 'clusters' }>
 /** Throws NO_SUCH_WORKLOAD or WRONG_TARGET where the call names nothing. `namespace` completes `from`. */
 export function explain(mesh: Mesh, call: Call, namespace = 'default'): Explanation {
   const target = parseTarget(call.to)
-  if (target === undefined) throw new KithError('WRONG_TARGET', `"${call.to}" is no target: write http://host:port/path, tcp://host:port or address:port`)
   const client = findWorkload(mesh, call.from, namespace)
+  if (target === undefined) throw new KithError('WRONG_TARGET', wrongTarget(mesh, client, call.to))
   const q = askAbout(mesh, client, target, call)
   const answers = isLoopback(target.host) ? [ownPod(q)] : client.sidecar.value ? withSidecar(q) : withoutSidecar(q)
   return summarize(call, answers, problemsOf(q, answers))
@@ -136,7 +136,7 @@ function unknownDestination(q: Question, plan: ProxyPlan, { outbound, http }: Pi
     const blocked: Blocked = { at: 'client', why, symptom: http ? '502 from the caller’s sidecar' : 'the connection is closed', source, fix: [`add a ServiceEntry for ${q.target.host}${didYouMean(q)}`] }
     return [{ ...outside(q, clientSide(q, route)), outcome: 'blocked', blocked }]
   }
-  const route = { value: { rule: q.resolved.workload === undefined ? `unknown destination: passed on${didYouMean(q)}` : 'a pod’s own address: passed on' }, because: [{ rule: 'route.passthrough', source, effect: 'chosen' as const }] }
+  const route = { value: { rule: passedOn(q) }, because: [{ rule: 'route.passthrough', source, effect: 'chosen' as const }] }
   const client: ClientSide = { ...clientSide(q, route), tls: byDefault<WireTls>('DISABLE', 'tls.passthrough') }
   const places = directPlaces(q)
   if (places === undefined) return [outside(q, client)]
@@ -150,6 +150,12 @@ function unknownDestination(q: Question, plan: ProxyPlan, { outbound, http }: Pi
     const sent = sentTo(q, cluster, { tls }, { ...at, because, socketMatch: {} }, choice)
     return answerAt(q, { ...client, tls: sent.tls }, sent, { ...p, share: 1 / places.length }, choice.weight)
   })
+}
+
+function passedOn(q: Question): string {
+  const { service, workload } = q.resolved
+  if (service?.ports.some((p) => p.number === q.target.port) === true) return `not what port ${q.target.port} of ${service.host} declares: passed on as it is`
+  return workload === undefined ? `unknown destination: passed on${didYouMean(q)}` : 'a pod’s own address: passed on'
 }
 
 /** Of the client what concerns its calls, of the servers what concerns who may come in; each once. */

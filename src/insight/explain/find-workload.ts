@@ -15,7 +15,8 @@ export function findWorkload(mesh: Mesh, text: string, namespace = 'default'): W
   const name = dot === -1 ? after : after.slice(0, dot)
   const ns = dot === -1 ? namespace : after.slice(dot + 1)
   const kind = kinds[before.toLowerCase()]
-  if (before !== '' && kind === undefined) throw new KithError('WRONG_WORKLOAD', `"${before}" is no kind of workload; there are ${[...new Set(Object.keys(kinds))].slice(0, 8).join(', ')} …`)
+  const turned = kind === undefined && mesh.workloads.some((w) => w.namespace === before && (w.name === after || w.pod === after)) ? `; did you mean ${after}.${before}?` : ''
+  if (before !== '' && kind === undefined) throw new KithError('WRONG_WORKLOAD', turned !== '' ? `"${before}" is no kind of workload${turned}` : `"${before}" is no kind of workload; there are ${[...new Set(Object.keys(kinds))].slice(0, 8).join(', ')} …`)
   const here = mesh.workloads.filter((w) => w.namespace === ns)
   const found = here.filter((w) => (kind === 'Pod' ? w.pod === name : kind === undefined ? w.name === name || w.pod === name : w.name === name && (w.kind === kind || w.kind === 'Pod')))
   const [first] = found

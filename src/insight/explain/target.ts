@@ -30,6 +30,19 @@ export function parseTarget(text: string): Target | undefined {
   return { scheme, host: plain, port, path: path.startsWith('/') ? path : `/${path}`, authority: match[3] === undefined ? host : `${host}:${port}`, written: match[1] !== undefined }
 }
 
+/** What to write instead, with the ports that the host has. */
+export function wrongTarget(mesh: Mesh, client: Workload, text: string): string {
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase()
+  if (scheme !== undefined && !['http', 'https', 'tcp', 'grpc'].includes(scheme)) return `"${text}": the scheme ${scheme} is not known; there are http, https, grpc and tcp`
+  const host = (text.split('://').at(-1) ?? '').toLowerCase().replace(/[/:?].*$/, '')
+  const service = host === '' ? undefined : resolveTarget(mesh, client, host).service
+  if (service !== undefined && service.ports.length > 0 && !/:\d/.test(text)) {
+    const written = (p: MeshService['ports'][number]): string => `${scheme ?? (p.protocol === 'http' || p.protocol === 'http2' ? 'http' : p.protocol === 'grpc' ? 'grpc' : 'tcp')}://${host}:${p.number}`
+    return `"${text}" names no port: write ${service.ports.slice(0, 4).map(written).join(' or ')}`
+  }
+  return `"${text}" is no target: write http://host:port/path, tcp://host:port or address:port`
+}
+
 /** Matches and policies see the path that the proxy has normalised. */
 export function asRead(path: string): string {
   const normal = normalizePath(path, { normalizePath: true, mergeSlashes: false, escapedSlashes: 'KEEP' })

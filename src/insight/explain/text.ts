@@ -122,7 +122,7 @@ function sideLines(e: Pick<EndpointAnswer, 'client' | 'server'>, paint: Paint): 
     `${paint('bold', 'client')}   ${client.workload}, ${client.sidecar.value ? `sidecar as ${client.identity}` : 'no sidecar'}`,
     ...(client.sidecar.value ? [] : reasonLines(client.sidecar.because, paint)),
     `route    ${client.route.value.rule}${to === null ? '' : ` → ${to.host}:${to.port}${to.subset === null ? '' : ` subset ${to.subset}`}`}${arrivingAs(client.route.value)}`,
-    ...reasonLines(client.route.because.filter((r) => r.rule !== 'route.default'), paint),
+    ...reasonLines(client.route.because.filter((r) => r.rule !== 'route.default' && r.rule !== 'tls.no-sidecar'), paint),
   ]
   if (client.tls !== null) lines.push(`sends    ${paint('bold', client.tls.value)}`, ...reasonLines(client.tls.because, paint))
   return [...lines, ...serverLines(server, paint)]
