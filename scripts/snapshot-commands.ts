@@ -1,4 +1,4 @@
-// Makes generated/commands/*.blob: the commands that answer and end as start-up snapshots of this machine's Node, loaded and warm: docs/decisions/0007-start-up.md.
+// Makes generated/commands/*.blob: the commands that answer and end as start-up snapshots of this machine's Node, loaded and warm: docs/decisions/0009-start-up.md.
 // Law: a cache, as the bundle is. bin/kith takes it only on the processor and the Node that it was made on, and what is stale leaves itself (src/cli/snapshot).
 import { build, type Plugin } from 'esbuild'
 import { spawnSync } from 'node:child_process'
