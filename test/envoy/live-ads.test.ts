@@ -8,10 +8,13 @@ import { test, type TestContext } from 'node:test'
 import { fromJson, toJson, type JsonObject } from '@bufbuild/protobuf'
 import { canonicalHash } from '#lib/canonical.ts'
 import { silentLogger } from '#lib/log.ts'
-import type { Mesh } from '#mesh'
 import { message, registry } from '#proto'
 import { Discovery } from '#server'
 import { deltaMethod, typeUrls, type Resource } from '#xds'
+import { buildMesh, type Mesh } from '#mesh'
+import { decodeObjects, parseYaml } from '#sources'
+import { fileCredentials } from '../../src/control-plane/server/file-credentials.ts'
+import { createAuthority } from '../data-plane/authority.ts'
 import { configOf, goldenFolders, readCase } from '../golden/golden-case.ts'
 import { resourceJson } from '../golden/render.ts'
 import { namespacesRefused } from '../scenario/fixtures/lane.ts'
@@ -82,7 +85,7 @@ async function serveAds(discovery: Discovery, socketPath: string, files: IssuedF
 }
 
 /** One proxy through several meshes in turn. */
-async function live(t: TestContext, proxy: string, meshes: readonly (readonly [string, Mesh])[]): Promise<void> {
+async function live(t: TestContext, proxy: string, meshes: readonly (readonly [string, Mesh])[], then: (envoy: RunningEnvoy) => Promise<void> = () => Promise.resolve()): Promise<void> {
   const binary = needsEnvoy(t)
   if (binary === undefined) return
   const refused = namespacesRefused()
@@ -92,8 +95,13 @@ async function live(t: TestContext, proxy: string, meshes: readonly (readonly [s
   const authority = await testAuthority(trustDomain)
   const first = configOf(mesh, proxy).plan
   const events: Record<string, number> = {}
-  const discovery = new Discovery({ trustDomains: () => [trustDomain], now: Date.now, log: silentLogger, count: (event) => (events[event] = (events[event] ?? 0) + 1) })
-  const publish = (mesh: Mesh, number: number): void => discovery.publish({ number, mesh, workloadById: new Map(mesh.workloads.map((w) => [w.id, w])), changed: [] })
+  let current = mesh
+  const discovery = new Discovery({ credentials: fileCredentials(() => current.objects, silentLogger), trustDomains: () => [trustDomain], now: Date.now, log: silentLogger, count: (event) => (events[event] = (events[event] ?? 0) + 1) })
+  const publish = (mesh: Mesh, number: number): void => {
+    current = mesh
+    discovery.publish({ number, mesh, workloadById: new Map(mesh.workloads.map((w) => [w.id, w])), changed: [] })
+    discovery.publishSecrets()
+  }
   const ends: (() => void | Promise<void>)[] = [() => rmSync(authority.folder, { recursive: true, force: true })]
   try {
     const sidecar = await authority.issue('sidecar', [{ type: 'url', value: first.proxy.identity }])
@@ -116,6 +124,7 @@ async function live(t: TestContext, proxy: string, meshes: readonly (readonly [s
       const same = async (): Promise<boolean> => JSON.stringify((have = sorted(await serving()))) === JSON.stringify(want) && discovery.status().every((s) => s.settled)
       await until(same, name, 5000).catch(() => assert.deepEqual(have, want, `${name}: ${discovery.status()[0]?.lastError ?? 'not connected'}\n${envoy.log()}`))
     }
+    await then(envoy)
     assert.deepEqual(discovery.status().map((s) => s.lastError), [''])
     assert.equal(events['nack'] ?? 0, 0)
     assert.deepEqual(complaintsOf(envoy.log()), [])
@@ -138,3 +147,27 @@ for (const proxy of ['sleep.foo', 'httpbin.foo']) {
 
 // Envoy warms a changed cluster anew and waits for its endpoints, which it has subscribed to already: the server has to send them again, changed or not.
 test('sleep.foo through the whole walkthrough', (t) => live(t, 'sleep.foo', walkthrough('')))
+
+test('a Secret that a DestinationRule names comes over the same stream, and its renewal too; no key in a dump', async (t) => {
+  const clients = await createAuthority('clients')
+  const issued = await Promise.all([clients.issue([{ type: 'dns', value: 'first' }]), clients.issue([{ type: 'dns', value: 'second' }])])
+  const meshes = issued.map(({ chain, key, serial }): readonly [string, Mesh] => {
+    const objects = [
+      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'foo', labels: { 'istio-injection': 'enabled' } } },
+      { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'client', namespace: 'foo' }, spec: { template: { metadata: { labels: { app: 'client' } }, spec: { containers: [{ name: 'client', image: 'client' }] } } } },
+      { apiVersion: 'networking.istio.io/v1', kind: 'ServiceEntry', metadata: { name: 'files', namespace: 'foo' }, spec: { hosts: ['files.example.com'], location: 'MESH_EXTERNAL', resolution: 'STATIC', ports: [{ number: 80, name: 'http', protocol: 'HTTP' }], endpoints: [{ address: '192.0.2.10' }] } },
+      { apiVersion: 'networking.istio.io/v1', kind: 'DestinationRule', metadata: { name: 'files', namespace: 'foo' }, spec: { host: 'files.example.com', workloadSelector: { matchLabels: { app: 'client' } }, trafficPolicy: { tls: { mode: 'MUTUAL', credentialName: 'files' } } } },
+      { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'files', namespace: 'foo' }, stringData: { 'tls.crt': chain, 'tls.key': key, 'ca.crt': clients.root } },
+    ]
+    return [`serial ${serial}`, buildMesh(decodeObjects(parseYaml(objects.map((o) => JSON.stringify(o)).join('\n---\n'), 'in.yaml').documents).objects)]
+  })
+  await live(t, 'client.foo', meshes, async (envoy) => {
+    const serials = async (): Promise<string[]> => [...(await envoy.admin('/certs')).matchAll(/"serial_number": "([0-9a-f]+)"/g)].map((m) => m[1] as string)
+    const second = issued[1]?.serial.replace(/^0+/, '') ?? ''
+    await until(async () => (await serials()).some((s) => s.replace(/^0+/, '') === second), 'the second certificate')
+    const dump = await envoy.admin('/config_dump?include_eds')
+    for (const name of ['kubernetes://files', 'kubernetes://files-cacert']) assert.ok(dump.includes(`"name": "${name}"`), name)
+    assert.doesNotMatch(dump, /PRIVATE KEY/)
+    for (const { key } of issued) assert.ok(!dump.includes(Buffer.from(key).toString('base64').slice(0, 80)))
+  })
+})
