@@ -1,6 +1,9 @@
 // credentialName end to end: a Secret among the files reaches the sidecar that the rule selects over SDS, and TLS is made with it. Real sockets, nothing faked.
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:https'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { createAuthority, type Authority, type Issued } from '../data-plane/authority.ts'
 import { eventually, freePorts, get, TrustMesh } from './fixtures/trust-mesh.ts'
@@ -85,6 +88,21 @@ test('SIMPLE by a Secret shows no certificate; one that a list has revoked is no
   assert.equal(await call(), '200 nobody')
   mesh.write('files.yaml', secret('files', { 'ca.crt': servers.root, 'ca.crl': await servers.revoke([own.serial]) }) + rule('SIMPLE'))
   await eventually('revoked', call, (a) => a.startsWith('503'))
+})
+
+test('a list of what is revoked in a file of the pod', async (t) => {
+  const [servers, clients] = [await createAuthority('servers'), await createAuthority('clients')]
+  const own = await servers.issue([{ type: 'dns', value: host }])
+  const port = await external(t, own, clients)
+  const folder = mkdtempSync(join(tmpdir(), 'kith-crl-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const [roots, list] = [join(folder, 'ca.pem'), join(folder, 'crl.pem')]
+  writeFileSync(roots, servers.root)
+  writeFileSync(list, await servers.revoke([]))
+  const { call } = await sleeping(t, port, rule('SIMPLE').replace('credentialName: files', `caCertificates: ${roots}, caCrl: ${list}`))
+  await eventually('an empty list', call, (a) => a === '200 nobody')
+  writeFileSync(list, await servers.revoke([own.serial, 'ff']))
+  await eventually('revoked', call, (a) => a.startsWith('503') && /revoked/.test(a))
 })
 
 test('without a workloadSelector a sidecar takes neither the Secret nor the TLS, as in Istio', async (t) => {

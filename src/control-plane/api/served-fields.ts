@@ -47,7 +47,7 @@ const virtualServiceShort: Readonly<Record<string, Shortfall>> = {
   'tcp[].match[].sourceSubnet': nobody('the rule matches whatever the source', 'write sourceLabels'),
 }
 
-const policyServed = paths(`loadBalancer.simple loadBalancer.consistentHash.httpHeaderName loadBalancer.consistentHash.httpCookie.name loadBalancer.consistentHash.httpCookie.path loadBalancer.consistentHash.httpCookie.ttl
+const policyServed = paths(`tls.caCrl loadBalancer.simple loadBalancer.consistentHash.httpHeaderName loadBalancer.consistentHash.httpCookie.name loadBalancer.consistentHash.httpCookie.path loadBalancer.consistentHash.httpCookie.ttl
   loadBalancer.consistentHash.httpCookie.attributes[].name loadBalancer.consistentHash.httpCookie.attributes[].value loadBalancer.consistentHash.useSourceIp loadBalancer.consistentHash.httpQueryParameterName
   loadBalancer.consistentHash.ringHash.minimumRingSize loadBalancer.consistentHash.maglev.tableSize loadBalancer.consistentHash.minimumRingSize
   loadBalancer.localityLbSetting.distribute[].from loadBalancer.localityLbSetting.distribute[].to{} loadBalancer.localityLbSetting.failover[].from loadBalancer.localityLbSetting.failover[].to
@@ -76,7 +76,6 @@ const policyShort: Readonly<Record<string, Shortfall>> = {
   'loadBalancer.zoneAwareLbSetting.enabled': nobody(noZones, zonesHelp, yes),
   'loadBalancer.zoneAwareLbSetting.minClusterSize': nobody(noZones, zonesHelp),
   'tls.credentialName': nobody('in a rule without workloadSelector it is for gateways, and a sidecar sends plaintext, as in Istio', 'give the rule a workloadSelector, or mount files and name them: clientCertificate, privateKey, caCertificates'),
-  'tls.caCrl': nobody('no certificate counts as revoked'),
 }
 const policyTopShort: Readonly<Record<string, Shortfall>> = {
   'tunnel.protocol': nobody('connections go to the service itself'),

@@ -67,7 +67,8 @@ type UserTls = Extract<UpstreamTls, { mode: 'SIMPLE' | 'MUTUAL' }>
 export function upstreamUserTls(tls: UserTls, { http2, host }: { readonly http2: boolean; readonly host: string | undefined }): Obj {
   const sans = tls.sans ?? (tls.sni === undefined && host !== undefined ? [host] : [])
   const matchers = sans.flatMap((exact) => (exact.includes('://') ? uriSans([{ exact }]) : [{ sanType: 'DNS', matcher: { exact } }]))
-  const validation = { defaultValidationContext: matchers.length === 0 ? {} : { matchTypedSubjectAltNames: matchers }, validationContextSdsSecretConfig: sdsSecret(rootsOf(tls)) }
+  const expected = some({ matchTypedSubjectAltNames: matchers.length === 0 ? undefined : matchers, crl: tls.caCrl === undefined ? undefined : { filename: tls.caCrl } })
+  const validation = { defaultValidationContext: expected, validationContextSdsSecretConfig: sdsSecret(rootsOf(tls)) }
   const certificate = certificateOf(tls)
   const commonTlsContext = some({
     tlsParams: { tlsMinimumProtocolVersion: 'TLSv1_2', tlsMaximumProtocolVersion: 'TLSv1_3' }, alpnProtocols: http2 ? ['h2'] : undefined,

@@ -255,6 +255,8 @@ export type UpstreamTls =
       readonly sans?: readonly string[]
       /** absent: the system's roots. */
       readonly caCertificates?: string
+      /** File of what is revoked. */
+      readonly caCrl?: string
       readonly clientCertificate?: string
       readonly privateKey?: string
       readonly credentialName?: string

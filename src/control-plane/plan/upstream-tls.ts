@@ -55,7 +55,7 @@ function fromRule(tls: Sourced<ClientTls>, autoSni: string, identities: readonly
   }
   const sans = settings.subjectAltNames ?? (service.subjectAltNames.length > 0 ? service.subjectAltNames : undefined)
   const optional = {
-    sni: settings.sni === '' ? undefined : settings.sni, sans, caCertificates: settings.caCertificates === '' ? undefined : settings.caCertificates, clientCertificate: settings.clientCertificate, privateKey: settings.privateKey,
+    sni: settings.sni === '' ? undefined : settings.sni, sans, caCertificates: settings.caCertificates === '' ? undefined : settings.caCertificates, caCrl: settings.caCrl === '' || (settings.credentialName ?? '') !== '' ? undefined : settings.caCrl, clientCertificate: settings.clientCertificate, privateKey: settings.privateKey,
     credentialName: settings.credentialName === '' ? undefined : settings.credentialName, insecureSkipVerify: settings.insecureSkipVerify,
   }
   return { value: { mode, ...(Object.fromEntries(Object.entries(optional).filter(([, v]) => v !== undefined)) as object) }, because }

@@ -23,6 +23,8 @@ export interface Validation {
   readonly roots: Material | null | 'none'
   /** One of them must match; empty = any name. */
   readonly sans: readonly SanMatch[]
+  /** What is revoked, beside what the roots' own secret says. */
+  readonly crl?: Material
 }
 
 export interface TlsSettings {
@@ -136,15 +138,17 @@ function compileValidation(common: CommonTlsContext, notes: Notes): Validation |
 
 function compileContext(context: CertificateValidationContext | undefined, sds: string | undefined, notes: Notes): Validation | undefined {
   if (context === undefined) return sds === undefined ? undefined : { roots: { sds }, sans: [] }
-  notes.onlyServes(context, fields('trusted_ca system_root_certs match_typed_subject_alt_names match_subject_alt_names trust_chain_verification'))
+  notes.onlyServes(context, fields('trusted_ca system_root_certs match_typed_subject_alt_names match_subject_alt_names trust_chain_verification crl'))
   const sans = [
     ...context.matchTypedSubjectAltNames.map((m) => compileSan(m, notes)),
     ...context.matchSubjectAltNames.map((m): SanMatch => ({ type: 'ANY', ...compileString(m, notes) })),
   ]
   if (context.trustChainVerification === 1) return { roots: 'none', sans }
-  if (sds !== undefined) return { roots: { sds }, sans }
-  if (context.trustedCa !== undefined) return { roots: compileSource(context.trustedCa, 'trusted_ca', notes) ?? null, sans }
-  if (context.systemRootCerts !== undefined) return { roots: null, sans }
+  const list = context.crl === undefined ? undefined : compileSource(context.crl, 'crl', notes)
+  const revoked = list === undefined ? {} : { crl: list }
+  if (sds !== undefined) return { roots: { sds }, sans, ...revoked }
+  if (context.trustedCa !== undefined) return { roots: compileSource(context.trustedCa, 'trusted_ca', notes) ?? null, sans, ...revoked }
+  if (context.systemRootCerts !== undefined) return { roots: null, sans, ...revoked }
   return sans.length === 0 ? undefined : { roots: null, sans }
 }
 

@@ -118,6 +118,12 @@ export class Secrets {
       const found = roots === null ? { text: systemRoots(), tag: 'system' } : this.#text(roots, 'trust')
       ca = found.text
       crl = found.crl
+      const listed = tls.validation?.crl
+      if (listed !== undefined) {
+        const more = this.#text(listed, 'trust')
+        crl = crl === undefined ? more.text : `${crl}\n${more.text}`
+        key += `l${more.tag}`
+      }
       key += `r${found.tag}`
     }
     return { ...(cert === undefined ? {} : { cert: cert.chain, key: cert.key }), ...(ca === undefined ? {} : { ca }), ...(crl === undefined ? {} : { crl }), cacheKey: key }
