@@ -65,3 +65,12 @@ test('two entries of one host add up their ports; a Service of Kubernetes stands
   assert.equal(clusters(plan('{hosts: [./a.foo.svc.cluster.local]}', [entry('x', 'a.foo.svc.cluster.local', 1, '192.0.2.1')])), 'a.foo 80 9000')
   assert.equal(clusters(plan('{hosts: ["*/db.internal"]}', [entry('x', 'db.internal', 1, '192.0.2.1', 'bar'), entry('z', 'db.internal', 2, '192.0.2.2')])), 'db.internal 2')
 })
+
+test('another name for a service is one of its names, whoever may see it and whatever its own port says; one for something outside has nothing', () => {
+  const alias = (name: string, to: string, more = ''): string => `{apiVersion: v1, kind: Service, metadata: {name: ${name}, namespace: third${more}}, spec: {type: ExternalName, externalName: ${to}, ports: [{name: x, port: 80}]}}`
+  const objects = [alias('short', 'a.foo.svc.cluster.local', ', annotations: {networking.istio.io/exportTo: "."}'), alias('chain', 'short.third.svc.cluster.local'), alias('out', 'www.example.com'), alias('loop', 'loop.third.svc.cluster.local')]
+  const domains = (egress: string): string => plan(egress, objects).routeTables[0]?.virtualHosts.map((v) => v.domains.filter((d) => d.split('.').length === 2).join(' ')).filter((d) => d !== '').join(', ') ?? ''
+  assert.equal(domains('{hosts: ["*/*"]}'), 'a.bar, a.foo chain.third short.third, a.third, b.bar, b.foo, b.third')
+  assert.equal(domains('{hosts: [./a.foo.svc.cluster.local]}'), 'a.foo')
+  assert.equal(clusters(plan('{hosts: [third/*]}', objects)), 'a.third 80 9000, b.third 80 9000')
+})

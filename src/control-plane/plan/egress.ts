@@ -12,6 +12,8 @@ export interface EgressListener {
   /** In the order of precedence; a host may be there twice, and ports that the listener does not serve are left out. */
   readonly services: readonly MeshService[]
   readonly virtualServices: readonly VirtualService[]
+  /** Do its hosts name this one, of this namespace? */
+  takes(namespace: string, host: string): boolean
 }
 
 type Written = NonNullable<Sidecar['spec']['egress']>[number]
@@ -60,14 +62,15 @@ export function egressListener(mesh: Mesh, namespace: string, written: Written, 
   const port = written.port?.number === 0 ? undefined : written.port?.number
   const imports = (owner: string): readonly Hosts[] => [byNamespace.get(owner), byNamespace.get('*')].filter((h) => h !== undefined)
   const excluded = (owner: string, host: string): boolean => imports(owner).some((h) => h.excluded.some((e) => hostCovers(e, host)))
+  const takes = (owner: string, host: string): boolean => imports(owner).some((h) => h.taken.some((t) => hostCovers(t, host)))
   const imported = services.flatMap((s): MeshService[] => {
-    if (excluded(s.namespace, s.host) || !imports(s.namespace).some((h) => h.taken.some((t) => hostCovers(t, s.host)))) return []
+    if (excluded(s.namespace, s.host) || !takes(s.namespace, s.host)) return []
     const own = port === undefined || protocol?.toUpperCase() === 'HTTP_PROXY' ? s : atPorts(s, new Set([port]))
     return own === undefined ? [] : [own]
   })
   const hostsOf = (v: VirtualService): string[] => (v.spec.hosts ?? []).map((h) => resolveHost(h, v.metadata.namespace, mesh.options.domain))
   return {
-    port, protocol, services: oneNamespaceEach(imported, namespace),
+    port, protocol, takes, services: oneNamespaceEach(imported, namespace),
     virtualServices: virtualServices.filter((v) => hostsOf(v).some((h) => !excluded(v.metadata.namespace, h) && imports(v.metadata.namespace).some((i) => i.taken.some((t) => hostsOverlap(t, h))))),
   }
 }

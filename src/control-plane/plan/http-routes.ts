@@ -104,7 +104,7 @@ export function destinationUpstream(context: PlanContext, owner: VirtualService,
   const named = resolveHost(d.host, owner.metadata.namespace, context.mesh.options.domain)
   const service = lookUp(named)
   // Another name leads to what it stands for.
-  const host = service?.externalName === undefined ? named : (context.scope.aliases.find((a) => a.service.host === named)?.of?.host ?? service.externalName)
+  const host = service?.externalName === undefined ? named : (context.scope.aliases.find((a) => a.service.host === named)?.of.host ?? service.externalName)
   const only = service?.ports.length === 1 ? service.ports[0]?.number : undefined
   return upstreamName(d.port?.number ?? only ?? listenPort, d.subset === undefined || d.subset === '' ? null : d.subset, host)
 }

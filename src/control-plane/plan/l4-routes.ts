@@ -49,7 +49,7 @@ export function tlsRoutesOf(context: PlanContext, egress: EgressListener, servic
 }
 
 function aliasNames(context: PlanContext, service: MeshService): string[] {
-  return context.scope.aliases.filter((a) => a.of?.host === service.host).flatMap((a) => namesOf(context, a.service.host))
+  return context.scope.aliases.filter((a) => a.of.host === service.host).flatMap((a) => namesOf(context, a.service.host))
 }
 
 function defaultRoute(service: MeshService, port: ServicePort, match: TcpRoute['match']): TcpRoute {
@@ -64,7 +64,7 @@ function reaches(context: PlanContext, m: L4MatchSpec, port: number): boolean {
 
 function l4Route(context: PlanContext, owner: VirtualService, destinations: readonly L4DestinationSpec[], port: ServicePort, match: TcpRoute['match'], path: string): TcpRoute {
   const targets: WeightedTarget[] = (destinations.length === 1 ? destinations : destinations.filter((d) => (d.weight ?? 0) > 0)).map((d) => ({
-    upstream: destinationUpstream(context, owner, d.destination ?? {}, port.number, (host) => context.scope.byHost.get(host) ?? context.scope.aliases.find((a) => a.service.host === host)?.service),
+    upstream: destinationUpstream(context, owner, d.destination ?? {}, port.number, (host) => context.scope.byHost.get(host) ?? context.scope.standIns.find((s) => s.host === host)),
     weight: destinations.length === 1 ? 1 : (d.weight ?? 0),
   }))
   return { match, targets, because: { value: `VirtualService ${owner.metadata.namespace}/${owner.metadata.name} ${path.replace('spec.', '')}`, because: [{ rule: 'route.virtual-service', source: refTo(owner, path), effect: 'chosen' }] } }

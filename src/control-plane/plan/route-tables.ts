@@ -39,8 +39,8 @@ function virtualHostsAt(context: PlanContext, port: number): readonly VirtualHos
 function makeVirtualHosts(context: PlanContext, listener: EgressListener, port: number): readonly VirtualHost[] {
   const domain = context.mesh.options.domain
   const registry = registryAt(context, listener, port)
-  const specific = mostSpecificVirtualServices(context, listener)
-  const isAlias = new Set(context.scope.aliases.map((a) => a.service.host))
+  const specific = mostSpecificVirtualServices(context, listener, registry.values())
+  const isAlias = new Set(context.scope.standIns.map((s) => s.host))
   const hostsOf = (v: VirtualService): string[] => (v.spec.hosts ?? []).map((h) => resolveHost(h, v.metadata.namespace, domain).toLowerCase())
   const taken = new Set<string>()
   const domains = new Set<string>()
@@ -49,7 +49,7 @@ function makeVirtualHosts(context: PlanContext, listener: EgressListener, port: 
     const key = `${host}:${port}`
     if (hosts.some((h) => h.name === key)) return
     // Another host's own name is not taken from it by a short one.
-    const own = (service === undefined ? [host] : domainsOf(context, host, service)).filter((d) => !domains.has(d) && (d === host || !registry.has(d)))
+    const own = (service === undefined ? [host] : domainsOf(context, host, service)).filter((d) => !domains.has(d) && (d === host || isAlias.has(d) || !registry.has(d)))
     if (own.length === 0) return
     for (const d of own) domains.add(d)
     hosts.push({ name: key, domains: own, routes })
@@ -84,7 +84,7 @@ function makeVirtualHosts(context: PlanContext, listener: EgressListener, port: 
 /** Services that have the port, and it alone: that is what destinations without a port go by. Other names of a service are there too, for the VirtualServices that name them. */
 function registryAt(context: PlanContext, listener: EgressListener, port: number): ReadonlyMap<string, MeshService> {
   const found = new Map<string, MeshService>()
-  for (const service of [...listener.services, ...context.scope.aliases.map((a) => a.service)]) {
+  for (const service of [...listener.services, ...context.scope.standIns]) {
     const own = service.ports.find((p) => p.number === port)
     if (own !== undefined) found.set(service.host.toLowerCase(), { ...service, ports: [own] })
   }
@@ -96,7 +96,7 @@ function speaksHttp(service: MeshService, port: number): boolean {
 }
 
 /** For each service the VirtualService whose host fits it best: exact, else the longest wildcard; of several with one host the first in precedence. */
-function mostSpecificVirtualServices(context: PlanContext, listener: EgressListener): ReadonlyMap<string, VirtualService> {
+function mostSpecificVirtualServices(context: PlanContext, listener: EgressListener, services: Iterable<MeshService>): ReadonlyMap<string, VirtualService> {
   const byHost = new Map<string, VirtualService>()
   for (const v of listener.virtualServices) {
     for (const h of v.spec.hosts ?? []) {
@@ -105,7 +105,7 @@ function mostSpecificVirtualServices(context: PlanContext, listener: EgressListe
     }
   }
   const found = new Map<string, VirtualService>()
-  for (const s of listener.services) {
+  for (const s of services) {
     const best = mostSpecific(s.host, byHost.keys())
     if (best !== undefined) found.set(s.host, byHost.get(best) as VirtualService)
   }
@@ -125,7 +125,7 @@ function fallback(context: PlanContext): VirtualHost {
 
 /** Every name by which the client may call the service, those of its aliases too; a port after it counts nothing. */
 function domainsOf(context: PlanContext, host: string, service: MeshService): string[] {
-  const names = [host, ...context.scope.aliases.filter((a) => a.of?.host === service.host).map((a) => a.service.host)].flatMap((h) => namesOf(context, h))
+  const names = [host, ...context.scope.aliases.filter((a) => a.of.host === service.host).map((a) => a.service.host)].flatMap((h) => namesOf(context, h))
   // A pod of it, by its own name.
   if (service.headless) names.push(...names.map((n) => `*.${n}`))
   return [...names, ...service.addresses.map((a) => (a.includes(':') ? `[${a}]` : a))]

@@ -8,8 +8,10 @@ export interface Scope {
   /** Sorted by host; one for each. */
   readonly services: readonly MeshService[]
   readonly byHost: ReadonlyMap<string, MeshService>
-  /** ExternalName Services: another name for a host of the mesh, or for one outside. */
+  /** Other names of services: ExternalName Services that lead to one. */
   readonly aliases: readonly Alias[]
+  /** ExternalName Services that the client sees, wherever they lead. */
+  readonly standIns: readonly MeshService[]
   /** What some listener takes in, in the order of precedence. */
   readonly virtualServices: readonly VirtualService[]
   /** The Sidecar's egress listeners; without one, a single listener that takes everything in. */
@@ -22,8 +24,8 @@ export interface Scope {
 
 export interface Alias {
   readonly service: MeshService
-  /** What it stands for; undefined: nothing that the client's mesh knows. */
-  readonly of: MeshService | undefined
+  /** What it stands for. */
+  readonly of: MeshService
 }
 
 export interface EgressHost {
@@ -52,23 +54,30 @@ export function scopeOf(mesh: Mesh, workload: Workload): Scope {
   const virtualServices = exportedVirtualServices(mesh, namespace)
   const imported = (written.length === 0 ? [{ hosts: ['*/*'] }] : written).map((w) => egressListener(mesh, namespace, w, exported, virtualServices))
   const byHost = importedServices(mesh, namespace, imported)
-  const aliases = takeAliases(byHost)
-  const standing = new Set(aliases.map((a) => a.service.host))
+  const standIns = takeStandIns(byHost)
+  const standing = new Set(standIns.map((s) => s.host))
   const listeners = standing.size === 0 ? imported : imported.map((l) => ({ ...l, services: l.services.filter((s) => !standing.has(s.host)) }))
   const services = [...byHost.values()].sort((a, b) => (a.host < b.host ? -1 : 1))
-  return { services, byHost, aliases, listeners, virtualServices: virtualServices.filter((v) => listeners.some((l) => l.virtualServices.includes(v))), sidecar, egressHosts: hosts, egress: decideEgress(mesh, sidecar) }
+  return { services, byHost, aliases: aliasesOf(mesh, byHost, imported), standIns, listeners, virtualServices: virtualServices.filter((v) => listeners.some((l) => l.virtualServices.includes(v))), sidecar, egressHosts: hosts, egress: decideEgress(mesh, sidecar) }
 }
 
-/** Takes them out of the services: a name for something else has no cluster, no listener and no route of its own. A name may stand for a name. Istio: resolveServiceAliases. */
-function takeAliases(byHost: Map<string, MeshService>): Alias[] {
-  const target = (service: MeshService, seen: ReadonlySet<string>): MeshService | undefined => {
-    const next = service.externalName === undefined ? undefined : byHost.get(service.externalName.toLowerCase().replace(/\.$/, ''))
-    if (next === undefined || seen.has(next.host)) return undefined
-    return next.externalName === undefined ? next : target(next, new Set([...seen, next.host]))
-  }
-  const found = [...byHost.values()].filter((s) => s.externalName !== undefined).map((service): Alias => ({ service, of: target(service, new Set([service.host])) }))
-  for (const { service } of found) byHost.delete(service.host)
+/** Takes them out of the services: a name for something else has no cluster, no listener and no route of its own. */
+function takeStandIns(byHost: Map<string, MeshService>): MeshService[] {
+  const found = [...byHost.values()].filter((s) => s.externalName !== undefined)
+  for (const service of found) byHost.delete(service.host)
   return found
+}
+
+/** Whoever may see the name itself: it is one of the names of what it leads to, over other names too. Istio: resolveServiceAliases, matchingAliasService. */
+function aliasesOf(mesh: Mesh, byHost: ReadonlyMap<string, MeshService>, listeners: readonly EgressListener[]): Alias[] {
+  const next = ({ externalName }: MeshService): string => (externalName ?? '').toLowerCase().replace(/\.$/, '')
+  const names = new Map(mesh.services.filter((s) => s.externalName !== undefined).map((s) => [s.host, s]))
+  return [...names.values()].flatMap((service): Alias[] => {
+    let host = next(service)
+    for (const seen = new Set([service.host]); names.has(host) && !seen.has(host); host = next(names.get(host) as MeshService)) seen.add(host)
+    const of = byHost.get(host)
+    return of !== undefined && listeners.some((l) => l.takes(of.namespace, service.host)) ? [{ service, of }] : []
+  })
 }
 
 function egressHosts(written: NonNullable<Sidecar['spec']['egress']>, namespace: string): EgressHost[] {
