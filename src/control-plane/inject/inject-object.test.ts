@@ -182,9 +182,12 @@ test('an application that waited for its sidecar waits for the next as well', ()
 })
 
 test('what a CronJob says of its Jobs, its pods are injected by', () => {
-  const cron = (annotations: Record<string, string>): Obj => ({ apiVersion: 'batch/v1', kind: 'CronJob', metadata: { name: 'c' }, spec: { jobTemplate: { metadata: { annotations }, spec: { template: { spec: { containers: [{ name: 'a', image: 'x' }] } } } } } })
+  const cron = (annotations: Record<string, string>): Obj => ({ apiVersion: 'batch/v1', kind: 'CronJob', metadata: { name: 'c' }, spec: { jobTemplate: { metadata: { labels: { app: 'j' }, annotations }, spec: { template: { spec: { containers: [{ name: 'a', image: 'x' }] } } } } } })
   assert.equal(injectObject(cron({ 'sidecar.istio.io/interceptionMode': 'X' }), context).kind, 'faulty')
-  const result = injectObject(cron({ 'sidecar.istio.io/interceptionMode': 'NONE' }), context)
+  const result = injectObject(cron({ 'sidecar.istio.io/interceptionMode': 'NONE', 'kubectl.kubernetes.io/default-container': 'z', other: 'x' }), context)
   assert.ok(result.kind === 'injected')
   assert.equal(JSON.stringify(result.object).includes('istio-init'), false)
+  const pod = (result.object['spec'] as { jobTemplate: { spec: { template: PodLike } } }).jobTemplate.spec.template
+  assert.equal(pod.metadata.labels['service.istio.io/canonical-name'], 'j')
+  assert.deepEqual([pod.metadata.labels['app'], pod.metadata.annotations['other'], pod.metadata.annotations['kubectl.kubernetes.io/default-container']], [undefined, undefined, undefined])
 })

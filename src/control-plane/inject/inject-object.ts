@@ -52,8 +52,7 @@ export function injectObject(given: Obj, context: Injector): ObjectResult {
   }
   const owner = kind === 'Pod' ? ownerOfPod(metadata) : { apiVersion: object['apiVersion'], kind, name }
   // What a CronJob says of its Jobs, its pods are injected by as well.
-  const said = Object.entries(jobAnnotations).filter(([key]) => /(^|[./])(istio|prometheus)\.io\//.test(key))
-  const injected = injectPod({ metadata: said.length === 0 ? podMetadata : { ...podMetadata, annotations: { ...Object.fromEntries(said), ...annotations } }, spec: holder['spec'] }, { ...context, namespace, owner })
+  const injected = injectPod({ metadata: podMetadata, spec: holder['spec'], above: { labels: jobLabels, annotations: jobAnnotations } }, { ...context, namespace, owner })
   if ('faults' in injected) return { kind: 'faulty', faults: injected.faults.map((f) => `${shown}: ${f}`) }
   return { kind: 'injected', object: replaceAt(object, path, { ...holder, metadata: injected.metadata, spec: injected.spec }), warnings: [...odd, ...injected.warnings.map((w) => `${shown}: ${w}`)] }
 }

@@ -17,6 +17,8 @@ import type { InjectionTemplate, Obj, PartialPod, TemplateInput } from './templa
 
 export interface PodInput {
   readonly metadata: Readonly<Obj>
+  /** What an object above says of its pods (a CronJob of its Jobs): read where the pod's own says nothing, and no part of the pod but for Istio's annotations. */
+  readonly above?: { readonly labels: Readonly<Record<string, string>>; readonly annotations: Readonly<Record<string, string>> }
   readonly spec: Readonly<Obj>
 }
 
@@ -36,7 +38,7 @@ const fields = ['containers', 'initContainers'] as const
 
 export function injectPod(pod: PodInput, context: InjectContext): InjectedPod {
   const { settings } = context
-  const annotations = strings(pod.metadata['annotations'])
+  const annotations: Record<string, string> = { ...pod.above?.annotations, ...strings(pod.metadata['annotations']) }
   const faults = annotationFaults(annotations)
   const config = ownProxyConfig(annotations, context, faults)
   const templates = selectTemplates(annotations['inject.istio.io/templates'], context.templates)
@@ -48,14 +50,14 @@ export function injectPod(pod: PodInput, context: InjectContext): InjectedPod {
   const earlier = takeOutEarlier(spec, annotations)
   // Templates see the application in the same order, wherever an earlier injection had put a sidecar of the user's own.
   for (const field of fields) if (spec[field] !== undefined) spec[field] = containersOf(spec, field).toSorted((a, b) => Number(ours.includes(String(a['name']))) - Number(ours.includes(String(b['name']))))
-  const input = templateInput({ ...metadata, annotations }, spec, annotations, earlier.held ? { holdApplicationUntilProxyStarts: true, ...config } : config, context)
+  const input = templateInput({ ...metadata, annotations, labels: { ...pod.above?.labels, ...strings(metadata['labels']) } }, spec, annotations, earlier.held ? { holdApplicationUntilProxyStarts: true, ...config } : config, context)
   const rendered = renderAll(templates, input)
   if ('faults' in rendered) return rendered
 
   const overrides = addContainers(spec, rendered)
   const added = addRest(spec, rendered)
-  metadata['labels'] = { ...input.labels, ...strings(rendered.metadata?.['labels']) }
-  const allAnnotations = { ...annotations, ...strings(rendered.metadata?.['annotations']), ...settings.injectedAnnotations }
+  metadata['labels'] = { ...strings(pod.metadata['labels']), ...strings(rendered.metadata?.['labels']) }
+  const allAnnotations: Record<string, string> = { ...annotations, ...strings(rendered.metadata?.['annotations']), ...settings.injectedAnnotations }
   const warnings = warningsOf(input, spec)
   const proxy = fields.flatMap((f) => containersOf(spec, f)).find((c) => c['name'] === 'istio-proxy' && namesIn(rendered).has('istio-proxy'))
   if (proxy !== undefined) {
@@ -68,9 +70,12 @@ export function injectPod(pod: PodInput, context: InjectContext): InjectedPod {
   reorder(spec, annotations, input)
   const names = (field: string): unknown[] | null => namesOrNull(rendered.spec?.[field])
   const status = { initContainers: names('initContainers'), containers: names('containers'), volumes: added, imagePullSecrets: names('imagePullSecrets'), revision: settings.revision }
+  for (const key of Object.keys(pod.above?.annotations ?? {})) if (!/(^|[./])(istio|prometheus)\.io\//.test(key) && !isOwn(pod, key)) delete allAnnotations[key]
   metadata['annotations'] = { ...allAnnotations, [statusKey]: JSON.stringify(status), ...overrides }
   return { metadata, spec, warnings }
 }
+
+const isOwn = (pod: PodInput, key: string): boolean => isRecord(pod.metadata['annotations']) && Object.hasOwn(pod.metadata['annotations'], key)
 
 function ownProxyConfig(annotations: Record<string, string>, context: InjectContext, faults: string[]): Obj {
   const text = annotations['proxy.istio.io/config']
