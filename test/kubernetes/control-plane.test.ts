@@ -91,6 +91,12 @@ test('meshConfig is taken up while it runs, and keeps its former self where it h
   assert.equal(plane.snapshot()?.mesh.options.trustDomain, 'two.example')
 })
 
+test('where meshConfig may not be read, the control plane does not start by guess', async (t) => {
+  const { api, start } = await cluster(t)
+  api.refused.set('configmaps', 403)
+  await assert.rejects(start('a'), { code: 'MESH_CONFIG_UNREADABLE', message: /ConfigMap istio-system\/istio can't be read: .*refused/ })
+})
+
 test('the leader says in an object’s status what became of it: once, of the generation it saw, beside what others wrote', async (t) => {
   const { api, start } = await cluster(t)
   const put = (mode: string): unknown => api.put(policies, { apiVersion: 'security.istio.io/v1', kind: 'PeerAuthentication', metadata: { name: 'default' }, spec: { mtls: { mode } }, status: { conditions: [{ type: 'Theirs', status: 'True' }] } })

@@ -22,10 +22,13 @@ interface Options {
   readonly config?: object
   readonly kubelets?: readonly string[]
   readonly leads?: boolean
+  /** Plurals that may not be read at first. */
+  readonly refused?: readonly string[]
 }
 
-async function started(t: TestContext, { config, kubelets = ['v1.33.0'], leads = true }: Options = {}) {
+async function started(t: TestContext, { config, kubelets = ['v1.33.0'], leads = true, refused = [] }: Options = {}) {
   const api = await ApiServer.start()
+  for (const plural of refused) api.refused.set(plural, 403)
   const injector = (data: object): void => void api.put(configMaps, { kind: 'ConfigMap', metadata: { name: 'istio-sidecar-injector' }, data })
   if (config !== undefined) injector(config)
   kubelets.forEach((kubeletVersion, i) => api.put('/api/v1/nodes', { kind: 'Node', metadata: { name: `n${i}` }, status: { nodeInfo: { kubeletVersion } } }))
@@ -120,6 +123,20 @@ test('with a configuration that can’t be read from the start, no pod is let in
   assert.match(refused.status?.message ?? '', /istio-sidecar-injector can’t be read: template x:1:4: there is no function nosuch/)
   injector({ config: 'policy: enabled' })
   await eventually('mended', async () => (await review(pod())).allowed, (allowed) => allowed)
+})
+
+test('where the injector’s ConfigMap may not be read, no pod is let in by guess; where there is none, the defaults hold', async (t) => {
+  const { api, injector, review, lines } = await started(t, { refused: ['configmaps'] })
+  const refused = await review(pod())
+  assert.equal(refused.allowed, false)
+  assert.match(refused.status?.message ?? '', /ConfigMap istio-system\/istio-sidecar-injector can’t be read: .*refused/)
+  assert.ok(lines.some((l) => l.level === 'error' && /no pod is let in until it can/.test(l.message)))
+  injector({ config: 'policy: enabled', values: '{"global": {"hub": "h9", "tag": "t", "proxy": {"image": "p"}}}' })
+  api.refused.delete('configmaps')
+  await eventually('mended', async () => patchOf(await review(pod())), (p) => p.includes('"image":"h9/'), 40_000)
+  const none = await started(t)
+  assert.equal((await none.review(pod())).allowed, true)
+  assert.ok(none.lines.some((l) => /the defaults hold/.test(l.message)))
 })
 
 test('native sidecars where every kubelet knows them, or the pod’s own', async (t) => {

@@ -1,5 +1,6 @@
 // MeshConfig, now and after each change, from a file or from the ConfigMap `istio`. Law: one with a fault is refused whole; the last good one goes on.
 import { readFileSync } from 'node:fs'
+import { KithError } from '#lib/errors.ts'
 import type { KubernetesClient } from '#lib/kubernetes/types.ts'
 import type { Logger } from '#lib/log.ts'
 import { decodeMeshConfig, isRecord, type MeshConfigSpec, type Origin } from '#api'
@@ -42,6 +43,12 @@ export async function clusterMeshConfig(client: Pick<KubernetesClient, 'pages' |
   })
   await followed.settled
   settled = true
+  // Defaults by guess would give out identities of another trust domain, and open what its owner closed.
+  const why = followed.unread()
+  if (why !== undefined) {
+    followed.close()
+    throw new KithError('MESH_CONFIG_UNREADABLE', `the ConfigMap ${at.namespace}/${at.name} can't be read: ${why}`)
+  }
   if (followed.current() === undefined) log.warn(at, 'there is no meshConfig ConfigMap, the defaults hold')
   return { current: () => held.config, close: () => followed.close() }
 }

@@ -67,7 +67,7 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
   }
   const share = await stagingSecretShare({ client, namespace, me, leads: () => leadership.isLeader(), now: Date.now, log })
   const statuses = statusWriter({ client, log, on: options.writeStatus !== false })
-  const plane = await startControlPlane({
+  const plane: ControlPlane = await startControlPlane({
     listen: options.listen, statusPort: options.statusPort, reviewer, onlyKnownPods: true, serverNames: serverNames(namespace, revision), log, onTrust, ...(options.certificateLifetimeMs === undefined ? {} : { certificateLifetimeMs: options.certificateLifetimeMs }),
     // Proxies may hang on other replicas; where those can't say how they stand, time must do.
     staging: { leastMs: share === undefined ? 15_000 : 5000, ...(share === undefined ? {} : { share }), ...options.staging },
@@ -98,6 +98,12 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
       const mine = (watch?.statuses() ?? []).filter(({ key }) => isChosen(config, namespace, key.slice(0, key.indexOf('/')), snapshot.mesh.namespaces.get(key.slice(0, key.indexOf('/'))) ?? {}))
       statuses.take(mine, problems, (wanted) => planFindings(snapshot.mesh, wanted))
     },
+  }).catch(async (error: unknown) => {
+    // What has begun ends: whoever calls decides what comes next.
+    bundles.close()
+    statuses.close()
+    await Promise.all([leadership.release(), webhookLeadership?.release(), share?.close()])
+    throw error
   })
   leadership.watch((leads) => {
     bundles.setLeading(leads)

@@ -57,9 +57,15 @@ export const clusterWebhooks: StartWebhooks = async (context) => {
     },
   })
   await Promise.all([settings.settled, nodes?.settled])
+  const unread = settings.unread()
+  if (unread !== undefined) log.error({ name, reason: unread }, 'the injector’s ConfigMap can’t be read, no pod is let in until it can')
+  else if (settings.current() === undefined) log.warn({ name }, 'there is no ConfigMap of the injector, the defaults hold')
 
   const injectorFor = (node: string | undefined): ReviewContext | string => {
     if (source === undefined) return why
+    // Whether there is one is not known: the defaults would be a guess.
+    const refused = first ? settings.unread() : undefined
+    if (refused !== undefined) return `ConfigMap ${namespace}/${name} can’t be read: ${refused}`
     const native = node === undefined ? (everywhere ??= nativeSidecars(setting, kubelets, undefined)) : nativeSidecars(setting, kubelets, node)
     const mesh = meshConfig()
     const held = injectors.get(native)

@@ -8,6 +8,8 @@ export interface FollowedObject {
   current(): KubernetesObject | undefined
   /** It was read, or is known not to be there. */
   readonly settled: Promise<void>
+  /** Why it can't be read, where it never was: whether it is there is not known then. */
+  unread(): string | undefined
   close(): void
 }
 
@@ -15,13 +17,16 @@ export function followObject(client: Pick<KubernetesClient, 'pages' | 'watch'>, 
   const ending = new AbortController()
   let held: KubernetesObject | undefined
   const of: Collection = { apiVersion: key.apiVersion, kind: key.kind, fieldSelector: `metadata.name=${key.name}`, ...(key.namespace === undefined ? {} : { namespace: key.namespace }) }
+  let seen = false
   const followed = follow(of, {
     client, log, signal: ending.signal,
     onChange({ put, gone }) {
       if (put.length === 0 && gone.length === 0) return
       held = put.at(-1)
+      seen = true
       onChange(held)
     },
   })
-  return { current: () => held, settled: followed.settled, close: () => ending.abort() }
+  const unread = (): string | undefined => (seen || followed.reflector.synced ? undefined : followed.reflector.lost?.message)
+  return { current: () => held, settled: followed.settled, unread, close: () => ending.abort() }
 }
