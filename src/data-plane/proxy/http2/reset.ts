@@ -1,13 +1,19 @@
-// How a stream is reset: never from inside the frames that are being read. Law: nobody else in this room calls close() or destroy() of a stream.
-// Node runs our callbacks while nghttp2 still walks the receive buffer; a stream that is reset there, is destroyed before its RST_STREAM has been
-// handed over, and ends the process when nghttp2 then asks it for trailers (CHECK in Http2Stream::OnTrailers, Node 26).
+// How a stream is reset, so that neither the peer nor node misreads it. Law: nobody else in this room calls close() or destroy() of a stream.
+// close() of node 26 ends the writable side first: a peer would see END_STREAM, and half a message would look whole. And while a write of the
+// connection is under way it puts RST_STREAM off: a stream that is destroyed meanwhile, and still has trailers to be asked for, ends the process
+// (CHECK in Http2Stream::OnTrailers). So: outside of nghttp2's own turn, without the end, and not between the last byte and the trailers.
 import type { Http2Stream } from 'node:http2'
 
-/** RST_STREAM, one turn later; what still comes is thrown away. */
-export function reset(stream: Http2Stream, code: number): void {
-  setImmediate(() => {
-    if (stream.closed) return
+/** `trails`: it was opened with `waitForTrailers`, and hasn't been asked for them yet. What still comes is thrown away. */
+export function reset(stream: Http2Stream, code: number, trails: boolean): void {
+  const act = (): void => {
+    if (stream.closed || stream.destroyed) return
+    if (!stream.writableFinished) stream._final = neverEnds
     stream.resume()
     stream.close(code)
-  })
+  }
+  if (trails && stream.writableFinished && stream.sentTrailers === undefined) stream.once('wantTrailers', () => setImmediate(act))
+  else setImmediate(act)
 }
+
+function neverEnds(): void {}

@@ -65,7 +65,7 @@ export class Http2ServerStream implements Downstream {
       act()
     } catch (error) {
       this.core.onBug(error)
-      reset(this.#stream, constants.NGHTTP2_INTERNAL_ERROR)
+      reset(this.#stream, constants.NGHTTP2_INTERNAL_ERROR, this.#awaitsTrailers)
     }
   }
 
@@ -166,13 +166,13 @@ export class Http2ServerStream implements Downstream {
   #close(): void {
     const stream = this.#stream
     // Node submits trailers one turn later, and writes one more turn later: a reset would overtake the end of the answer, and drop it.
-    const later = (): void => void setImmediate(() => reset(stream, constants.NGHTTP2_NO_ERROR))
+    const later = (): void => void setImmediate(() => reset(stream, constants.NGHTTP2_NO_ERROR, this.#awaitsTrailers))
     if (stream.writableFinished) later()
     else stream.once('finish', later)
   }
 
   destroy(): void {
-    reset(this.#stream, constants.NGHTTP2_INTERNAL_ERROR)
+    reset(this.#stream, constants.NGHTTP2_INTERNAL_ERROR, this.#awaitsTrailers)
   }
 
   /** Extended CONNECT (RFC 8441) isn't offered, as by Istio's sidecars. */

@@ -47,7 +47,7 @@ export class Http2ServerConnection implements Live {
       one.start(raw, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0)
     } catch (error) {
       this.core.onBug(error)
-      reset(stream, constants.NGHTTP2_INTERNAL_ERROR)
+      reset(stream, constants.NGHTTP2_INTERNAL_ERROR, false)
     }
   }
 

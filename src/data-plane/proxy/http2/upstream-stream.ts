@@ -22,6 +22,7 @@ export class Http2UpstreamStream implements UpstreamStream {
   #requestTrailers: Trailers
   #trailers: Trailers
   #sent = false
+  #bare = false
   #answered = false
   #length = -1
   #given = true
@@ -51,7 +52,7 @@ export class Http2UpstreamStream implements UpstreamStream {
     // Trailers even where none can come: without them node ends a stream that is reset by END_STREAM, and half a request would look whole.
     const stream = this.#connection.session.request(takePairs(false), { endStream: bare, waitForTrailers: !bare })
     this.#stream = stream
-    this.#sent = bare
+    this.#sent = this.#bare = bare
     stream.on('error', () => {})
     stream.once('close', () => this.#guarded(() => this.#closed()))
     stream.on('headers', (_headers, _flags, raw?: readonly string[]) => this.#guarded(() => this.#interim(raw ?? [])))
@@ -69,7 +70,7 @@ export class Http2UpstreamStream implements UpstreamStream {
       act()
     } catch (error) {
       this.#connection.onBug(error)
-      if (this.#stream !== undefined) reset(this.#stream, NGHTTP2_INTERNAL_ERROR)
+      if (this.#stream !== undefined) reset(this.#stream, NGHTTP2_INTERNAL_ERROR, !this.#bare)
     }
   }
 
@@ -134,7 +135,7 @@ export class Http2UpstreamStream implements UpstreamStream {
   #malformed(): void {
     const sink = this.#sink
     this.#sink = undefined
-    if (this.#stream !== undefined) reset(this.#stream, NGHTTP2_PROTOCOL_ERROR)
+    if (this.#stream !== undefined) reset(this.#stream, NGHTTP2_PROTOCOL_ERROR, !this.#bare)
     sink?.onUpstreamGone({ clean: false, why: 'protocol-error', error: undefined })
   }
 
@@ -174,15 +175,12 @@ export class Http2UpstreamStream implements UpstreamStream {
     this.#sink = undefined
     const stream = this.#stream
     if (stream === undefined) return this.#giveBack()
-    reset(stream, NGHTTP2_CANCEL)
+    reset(stream, NGHTTP2_CANCEL, !this.#bare)
   }
 
-  /** The peer will say nothing more. */
+  /** The peer will say nothing more: what has come whole is still read, anything else is given up. */
   lost(): void {
-    const stream = this.#stream
-    if (stream?.closed !== false) return
-    reset(stream, NGHTTP2_CANCEL)
-    setImmediate(() => stream.destroy())
+    if (this.#stream?.closed === false) this.#guarded(() => this.#closed())
   }
 
   tunnel(): undefined {
