@@ -18,10 +18,15 @@ export interface Snapshot {
 export function nextSnapshot(before: Snapshot | undefined, objects: readonly ApiObject[], meshConfig: MeshConfigSpec, keys?: ReadonlyMap<string, string>): Snapshot {
   const mesh = buildMesh(objects, { meshConfig, ...(keys === undefined ? {} : { keys }) })
   const changes = before === undefined ? [] : difference(before.mesh.objects, objects)
-  const endpoints = before === undefined ? undefined : endpointChanges(before.mesh, mesh, changes)
+  // Other keys are in the plan of whoever verifies tokens.
+  const endpoints = before === undefined || !sameKeys(before.mesh.keys, mesh.keys) ? undefined : endpointChanges(before.mesh, mesh, changes)
   return {
     number: (before?.number ?? 0) + 1, mesh, workloadById: new Map(mesh.workloads.map((w) => [w.id, w])), changed: changes.map(named).sort(), ...(endpoints === undefined ? {} : { endpoints }),
   }
+}
+
+function sameKeys(before: ReadonlyMap<string, string>, now: ReadonlyMap<string, string>): boolean {
+  return before.size === now.size && [...now].every(([name, keys]) => before.get(name) === keys)
 }
 
 /** Objects of a cluster are decoded once, so one that did not change is the same; those of files are read anew and compared. */
