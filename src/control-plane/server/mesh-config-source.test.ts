@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
+import { unservedMeshConfig } from '#api'
 import type { Logger } from '#lib/log.ts'
 import { fileMeshConfig } from './mesh-config-source.ts'
 
@@ -37,4 +38,19 @@ test('a meshConfig file is taken up when it changes, however it is written; one 
   writeFileSync(file, 'trustDomain: [four]\n')
   await until('refused', () => said.includes('meshConfig refused, the last one goes on'))
   assert.deepEqual([source.current().trustDomain, changes], ['three.example', 2])
+})
+
+test('fields that change nothing are said with what that means; what is usual is not', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'kith-mesh-config-'))
+  const file = join(folder, 'mesh.yaml')
+  const said: unknown[] = []
+  const log: Logger = { debug() {}, info() {}, warn: (fields) => void said.push((fields as { field?: string }).field), error() {}, child: () => log }
+  writeFileSync(file, 'caCertificates: [{pem: x}]\npathNormalization: {normalization: MERGE_SLASHES}\nenableTracing: false\naccessLogEncoding: TEXT\nextensionProviders: []\ntrustDomain: a.example\n')
+  const source = fileMeshConfig(file, log, () => undefined)
+  t.after(() => {
+    source.close()
+    rmSync(folder, { recursive: true })
+  })
+  assert.deepEqual(said, ['caCertificates', 'pathNormalization'])
+  assert.deepEqual(unservedMeshConfig({ pathNormalization: { normalization: 'BASE' } }), [])
 })

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { KithError } from '#lib/errors.ts'
 import type { KubernetesClient } from '#lib/kubernetes/types.ts'
 import type { Logger } from '#lib/log.ts'
-import { decodeMeshConfig, isRecord, type MeshConfigSpec, type Origin } from '#api'
+import { decodeMeshConfig, isRecord, unservedMeshConfig, type MeshConfigSpec, type Origin } from '#api'
 import { followObject, parseYaml, watchFiles } from '#sources'
 
 export interface MeshConfigSource {
@@ -77,6 +77,7 @@ class HeldMeshConfig {
     }
     this.#text = text
     this.config = config
+    for (const { field, meaning } of unservedMeshConfig(config)) this.#log.warn({ field, meaning }, 'meshConfig has a field that is not served')
     if (!isFirst) this.#log.info({}, 'meshConfig changed')
     return !isFirst
   }

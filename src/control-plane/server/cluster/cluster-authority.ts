@@ -40,6 +40,7 @@ export async function clusterAuthority(options: ClusterAuthorityOptions): Promis
     if (name === ownSecret && pluggedIn) return
     const next = await authorityOfSecret(secret, `the secret ${namespace}/${name}`, now())
     if (name === pluggedInSecret) pluggedIn = true
+    if (isRecord(secret['data']) && secret['data']['ca-crl.pem'] !== undefined) log.warn({ secret: name, namespace }, 'ca-crl.pem is not served: a certificate that was revoked counts until it ends')
     if (last !== undefined && isSameAuthority(last, next)) return
     const isFirst = last === undefined
     last = next
