@@ -67,6 +67,8 @@ const cases: readonly (readonly [string, readonly string[], RegExp, readonly str
   ['sidecars of ambient workloads', [namespace('foo', 'istio.io/dataplane-mode: ambient'), sidecar('one'), sidecar('two')], /IST01(11|67)/, ['warning IST0167 Sidecar one metadata.namespace', 'warning IST0167 Sidecar two metadata.namespace']],
   ['a status that says no', ['{apiVersion: v1, kind: Service, metadata: {name: s, namespace: foo}, spec: {}, status: {conditions: [{type: istio.io/WaypointBound, status: "False", reason: r, message: m}, {type: Other, status: "False"}]}}'], /IST0171/, ['warning IST0171 Service s status']],
   ['what stands twice is judged once, as it stands last', [sidecar('one', '{egress: [{hosts: [bad]}]}'), sidecar('one')], /IST0106/, []],
+  ['a subset finds a pod somewhere', [service('selector: {app: a}'), pod('other', '{}', ', labels: {app: b, version: v1}'), '{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: d, namespace: foo}, spec: {host: s, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}}'], /IST0173/, ['error IST0173 DestinationRule d spec.subsets[1]']],
+  ['a patch without a type', [envoyFilter('{applyTo: CLUSTER, patch: {operation: MERGE, value: {a: [{typed_config: {b: c}}]}}}')], /IST0106/, ['error IST0106 EnvoyFilter e spec.configPatches[0].patch.value.a[0].typed_config']],
   ['a document of no kind', ['{a: b}', '{kind: b}'], /KITH0006/, ['info KITH0006 b  apiVersion']],
 ]
 

@@ -5,6 +5,7 @@ import type { Labels } from './context.ts'
 /** A service that a host leads to. */
 export interface KnownService {
   readonly ports: readonly number[]
+  /** Of a ServiceEntry's workloads. A Service's own selector is not asked for, as in Istio: a subset must find a pod somewhere. */
   readonly selector: Labels
 }
 
@@ -29,7 +30,7 @@ export class ServiceIndex {
     }
     for (const { metadata, spec } of services) {
       const ports = Array.isArray(spec.ports) ? spec.ports : []
-      const service: KnownService = { ports: ports.map((p) => Number(p?.port)), selector: spec.selector ?? {} }
+      const service: KnownService = { ports: ports.map((p) => Number(p?.port)), selector: {} }
       const exportTo = metadata.annotations['networking.istio.io/exportTo']
       const scopes = scopesOf(exportTo === undefined || exportTo === '' ? undefined : exportTo.split(',').map((s) => s.trim()), metadata.namespace)
       for (const scope of scopes) this.#add(scope, fqdn(metadata.name, metadata.namespace), service)

@@ -1,5 +1,6 @@
 // What Istio's webhook refuses in an EnvoyFilter. Istio: pkg/config/validation/envoyfilter. What its patches hold is Envoy's to read.
 import type { EnvoyFilterSpec } from '../kinds/networking.ts'
+import { isRecord } from '../decode-fields.ts'
 import type { ApiObject } from '../object.ts'
 import type { Findings } from './findings.ts'
 import { checkWorkloadSelector, regexFault } from './shared.ts'
@@ -29,6 +30,20 @@ function checkPatch(found: Findings, at: string, { applyTo = 'INVALID', match, p
   if (version.length > 1024) found.warn(`${at}.match.proxy.proxyVersion`, 'this is longer than 1024 characters, and ignored')
   else if (version !== '' && regexFault(version) !== undefined) return found.error(`${at}.match.proxy.proxyVersion`, regexFault(version))
   if (match !== undefined) checkMatch(found, `${at}.match`, applyTo, match)
+  checkTypes(found, `${at}.patch.value`, patch.value)
+}
+
+/** Whatever Envoy takes as `typed_config` says its type. */
+function checkTypes(found: Findings, at: string, value: unknown): void {
+  if (Array.isArray(value)) return value.forEach((item, i) => checkTypes(found, `${at}[${i}]`, item))
+  if (!isRecord(value)) return
+  for (const [key, item] of Object.entries(value)) {
+    if (key === 'typed_config' || key === 'typedConfig') {
+      const type = isRecord(item) ? item['@type'] : undefined
+      if (item !== null && (typeof type !== 'string' || !/^[^/]*\/[\w.]+$/.test(type))) found.error(`${at}.${key}`, `${key} must be an object whose "@type" names its type: type.googleapis.com/envoy…`)
+    }
+    checkTypes(found, `${at}.${key}`, item)
+  }
 }
 
 function checkMatch(found: Findings, at: string, applyTo: string, match: Match): void {
