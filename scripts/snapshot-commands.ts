@@ -24,8 +24,8 @@ export async function snapshotCommands(node: string): Promise<readonly string[]>
 }
 
 /** `processor`: what bin/kith compares. V8 takes no snapshot that was made on another. */
-function namesOf(name: string): Record<'blob' | 'made' | 'processor', string> {
-  return { blob: `${name}.blob`, made: `made-${name}-blob.json`, processor: `${name}.cpu` }
+function namesOf(name: string): Record<'blob' | 'code' | 'made' | 'processor', string> {
+  return { blob: `${name}.blob`, code: `${name}.cjs`, made: `made-${name}-blob.json`, processor: `${name}.cpu` }
 }
 
 async function snapshot(node: string, group: readonly [string, ...string[]]): Promise<void> {
@@ -38,11 +38,12 @@ async function snapshot(node: string, group: readonly [string, ...string[]]): Pr
   })
   const folder = mkdtempSync(join(tmpdir(), 'kith-snapshot-'))
   try {
-    const [script, plan, made] = ['answers.cjs', 'plan.json', 'made.blob'].map((f) => join(folder, f)) as [string, string, string]
+    const [plan, made] = ['plan.json', 'made.blob'].map((f) => join(folder, f)) as [string, string]
     const inputs = Object.fromEntries(stamps)
-    writeFileSync(script, outputFiles[0]?.contents ?? '')
+    // Kept for whoever reads a stack trace.
+    write(names.code, outputFiles[0]?.contents ?? '')
     writeFileSync(plan, JSON.stringify({ home, snapshot: join(outdir, names.blob), inputs, questions: questions.filter(([command]) => group.includes(command as string)) }))
-    const { status, stderr } = spawnSync(node, ['--no-warnings', '--snapshot-blob', made, '--build-snapshot', script, plan], { cwd: home, encoding: 'utf8', timeout: 60_000 })
+    const { status, stderr } = spawnSync(node, ['--no-warnings', '--snapshot-blob', made, '--build-snapshot', join(outdir, names.code), plan], { cwd: home, encoding: 'utf8', timeout: 60_000 })
     if (status !== 0) throw new Error(`no snapshot: ${stderr}`)
     write(names.processor, cpuFlags())
     write(names.blob, readFileSync(made))

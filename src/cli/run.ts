@@ -32,7 +32,10 @@ async function answer(given: readonly string[]): Promise<void> {
 export async function run(argv: readonly string[]): Promise<void> {
   // Whoever read has gone (`kith … | head`): what runs is taken down, the rest ends as by SIGPIPE.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
+    if (error.code !== 'EPIPE') {
+      process.stderr.write(`kith: what was found can’t be written: ${error.message}\n`)
+      process.exit(1)
+    }
     if (process.listenerCount('SIGTERM') === 0) process.exit(141)
     process.kill(process.pid, 'SIGTERM')
   })
