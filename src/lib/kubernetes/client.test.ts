@@ -174,3 +174,29 @@ test('a watch ends with its signal, and says when it was cut off', async (t) => 
 test('without a cluster there is a code, not a stack', async () => {
   await assert.rejects(kubernetesClient({ kubeconfig: '/nowhere/config' }), { code: 'KUBECONFIG_MISSING' })
 })
+
+test('proxy-url stands between: a tunnel for https, the whole address for http; others are refused by name', async (t) => {
+  const asked: string[] = []
+  const proxy = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`)
+    json(response, { kind: 'Pod', metadata: { name: 'x' } })
+  })
+  proxy.on('connect', (request, socket) => {
+    asked.push(`CONNECT ${request.url}`)
+    socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
+  })
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    proxy.closeAllConnections()
+    proxy.close()
+  })
+  const over = (server: string, url: string) => clientOver(transport({ server, namespace: 'foo', cluster: { server, 'proxy-url': url }, user: {} }), server, 'foo')
+  const url = `http://127.0.0.1:${(proxy.address() as { port: number }).port}`
+  const [plain, secure] = [over('http://api.example', url), over('https://api.example:6443', url)]
+  t.after(() => [plain, secure].forEach((c) => c.close()))
+  const key = { apiVersion: 'v1', kind: 'Pod', namespace: 'foo', name: 'x' }
+  assert.equal((await plain.get(key))?.metadata.name, 'x')
+  await assert.rejects(secure.get(key), { code: 'K8S_UNREACHABLE' })
+  assert.deepEqual(asked, ['GET http://api.example/api/v1/namespaces/foo/pods/x', 'CONNECT api.example:6443'])
+  assert.throws(() => over('https://api.example', 'socks5://127.0.0.1:1080'), { code: 'KUBECONFIG_INVALID', message: /http:\/\/ or https:\/\// })
+})

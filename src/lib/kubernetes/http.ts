@@ -35,7 +35,7 @@ const longestPatienceMs = 5000
 
 export function transport(access: ClusterAccess): Transport {
   const { cluster } = access
-  if (cluster['proxy-url'] !== undefined) throw new KithError('KUBECONFIG_INVALID', 'proxy-url in a kubeconfig is not served')
+  const proxy = proxyOptions(cluster)
   const base = new URL(access.server)
   const secure = base.protocol === 'https:'
   const source = credentialSource(access)
@@ -46,7 +46,7 @@ export function transport(access: ClusterAccess): Transport {
     const key = `${tls.ca ?? ''}${credential.cert ?? ''}`
     if (agent !== undefined && agentOf === key) return agent
     // Open answers of the former agent go on: only its idle sockets are closed.
-    const keep = { keepAlive: true, keepAliveMsecs: 15_000, maxFreeSockets: 4, scheduling: 'lifo' as const }
+    const keep = { keepAlive: true, keepAliveMsecs: 15_000, maxFreeSockets: 4, scheduling: 'lifo' as const, ...proxy }
     agent = secure
       ? new HttpsAgent({ ...keep, ...tls })
       : new HttpAgent(keep)
@@ -76,6 +76,14 @@ export function transport(access: ClusterAccess): Transport {
       agent?.destroy()
     },
   }
+}
+
+/** For an Agent: a kubeconfig's `proxy-url`. Throws KUBECONFIG_INVALID where it is none that is spoken here. */
+export function proxyOptions(cluster: ClusterEntry): { readonly proxyEnv?: { readonly HTTP_PROXY: string; readonly HTTPS_PROXY: string } } {
+  const url = cluster['proxy-url'] ?? ''
+  if (url === '') return {}
+  if (!/^https?:\/\//i.test(url) || !URL.canParse(url)) throw new KithError('KUBECONFIG_INVALID', 'proxy-url in the kubeconfig must begin with http:// or https://: others (socks5://) are not served')
+  return { proxyEnv: { HTTP_PROXY: url, HTTPS_PROXY: url } }
 }
 
 /** Whom to trust, and whom to be, on a connection to the API server. */

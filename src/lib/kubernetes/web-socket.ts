@@ -1,9 +1,10 @@
 // A WebSocket to the API server with the kubeconfig's certificates and credentials: messages in order, each side as fast as the other takes them.
 import { on } from 'node:events'
-import type { IncomingMessage } from 'node:http'
+import { Agent as HttpAgent, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
 import { WebSocket } from 'ws'
 import { credentialSource } from './credentials.ts'
-import { bodyText, refusal, tlsOptions, unreachable } from './http.ts'
+import { bodyText, proxyOptions, refusal, tlsOptions, unreachable } from './http.ts'
 import type { ClusterAccess } from './kubeconfig.ts'
 
 export interface WebSocketStream {
@@ -26,7 +27,7 @@ export async function openWebSocket(access: ClusterAccess, path: string, protoco
   const asked = { method: 'GET', path }
   const socket = new WebSocket(base.origin.replace(/^http/, 'ws') + base.pathname.replace(/\/+$/, '') + path, protocol, {
     ...(base.protocol === 'https:' ? tlsOptions(access.cluster, credential) : {}), headers: { 'user-agent': 'kith', ...credential.headers as Record<string, string | string[]> },
-    handshakeTimeout: handshakeMs, maxPayload: mostBytes, perMessageDeflate: false, followRedirects: false,
+    ...agentOf(access, base.protocol === 'https:' ? tlsOptions(access.cluster, credential) : undefined), handshakeTimeout: handshakeMs, maxPayload: mostBytes, perMessageDeflate: false, followRedirects: false,
   })
   // Taken up before the first message can come: nothing is lost between opening and reading.
   const messages = on(socket, 'message', { close: ['close'], ...waiting })
@@ -40,6 +41,13 @@ export async function openWebSocket(access: ClusterAccess, path: string, protoco
     messages: payloads(messages),
     close: () => socket.close(1000),
   }
+}
+
+/** Only where a proxy stands in between: else the socket is the WebSocket's own. */
+function agentOf({ cluster }: ClusterAccess, tls: ReturnType<typeof tlsOptions> | undefined): { readonly agent?: HttpAgent } {
+  const proxy = proxyOptions(cluster)
+  if (proxy.proxyEnv === undefined) return {}
+  return { agent: tls === undefined ? new HttpAgent(proxy) : new HttpsAgent({ ...proxy, ...tls }) }
 }
 
 async function* payloads(messages: AsyncIterable<unknown[]>): AsyncIterable<Buffer> {
