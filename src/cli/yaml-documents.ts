@@ -32,7 +32,7 @@ export function joinDocuments(parts: readonly string[]): string {
 
 export function parseParts(part: DocumentPart): ParsedPart {
   const document = parseDocument(part.text, { version: '1.1', strict: true })
-  const errors = document.errors.map((e) => ({ line: e.linePos?.[0].line ?? 1, message: e.message.split('\n')[0] as string }))
+  const errors = document.errors.map((e) => ({ line: e.linePos?.[0].line ?? 1, message: e.message.replace(/ at line \d+, column \d+:[^]*$/, '') }))
   if (errors.length > 0) return { document, value: undefined, errors }
   try {
     return { document, value: document.toJS({ maxAliasCount: 10_000 }) as unknown, errors }
