@@ -7,9 +7,11 @@ import type { Http2Stream } from 'node:http2'
 /** `trails`: it was opened with `waitForTrailers`, and hasn't been asked for them yet. What still comes is thrown away. */
 export function reset(stream: Http2Stream, code: number, trails: boolean): void {
   const act = (): void => {
-    if (stream.closed || stream.destroyed) return
-    if (!stream.writableFinished) stream._final = neverEnds
+    if (stream.destroyed) return
+    // Node lets go of a stream that its peer has closed when all of it is read: of one that nobody reads, never.
     stream.resume()
+    if (stream.closed) return
+    if (!stream.writableFinished) stream._final = neverEnds
     stream.close(code)
   }
   if (trails && stream.writableFinished && stream.sentTrailers === undefined) stream.once('wantTrailers', () => setImmediate(act))

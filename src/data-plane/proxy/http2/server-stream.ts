@@ -159,7 +159,9 @@ export class Http2ServerStream implements Downstream {
 
   exchangeDone(): void {
     this.#exchange = undefined
-    if (this.#whole && !this.body.done && !this.#awaitsTrailers) this.#close()
+    if (this.body.done) return
+    if (this.#stream.closed) this.#stream.resume()
+    else if (this.#whole && !this.#awaitsTrailers) this.#close()
   }
 
   /** After a whole answer: what is left of the request need not be sent (RFC 9113 section 8.1). */
