@@ -17,6 +17,7 @@ const gateway = (name: string, selector: string, server: string): string => `{ap
 const envoyFilter = (patches: string): string => `{apiVersion: networking.istio.io/v1alpha3, kind: EnvoyFilter, metadata: {name: e, namespace: foo}, spec: {configPatches: [${patches}]}}`
 const sidecar = (name: string, spec = '{egress: [{hosts: ["./*"]}]}'): string => `{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: ${name}, namespace: foo}, spec: ${spec}}`
 const claims = '{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v, namespace: foo}, spec: {hosts: [a.com], gateways: [g], http: [{match: [{headers: {"@request.auth.claims.sub": {exact: a}}}], route: [{destination: {host: a}}]}]}}'
+const to = '{destination: {host: a}}'
 const proxy = '{containers: [{name: istio-proxy, image: auto}]}'
 const gatewayPod = pod('gw', '{containers: [{name: istio-proxy, image: p}]}', ', labels: {app: gw, gateway.networking.k8s.io/gateway-name: shop}')
 
@@ -69,6 +70,8 @@ const cases: readonly (readonly [string, readonly string[], RegExp, readonly str
   ['what stands twice is judged once, as it stands last', [sidecar('one', '{egress: [{hosts: [bad]}]}'), sidecar('one')], /IST0106/, []],
   ['a subset finds a pod somewhere', [service('selector: {app: a}'), pod('other', '{}', ', labels: {app: b, version: v1}'), '{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: d, namespace: foo}, spec: {host: s, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}}'], /IST0173/, ['error IST0173 DestinationRule d spec.subsets[1]']],
   ['a patch without a type', [envoyFilter('{applyTo: CLUSTER, patch: {operation: MERGE, value: {a: [{typed_config: {b: c}}]}}}')], /IST0106/, ['error IST0106 EnvoyFilter e spec.configPatches[0].patch.value.a[0].typed_config']],
+  ['behind a route that takes everything', [`{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v, namespace: foo}, spec: {hosts: [a.com], http: [{route: [${to}]}, {match: [{uri: {prefix: /a}}, {uri: {prefix: /a}}, {uri: {prefix: /ab}}], route: [${to}]}]}}`], /IST013[01]/, ['warning IST0130 VirtualService v spec.http[1]']],
+  ['a port without a number', [service('ports: [{name: http, port: 80}, {name: grpc, port: 81}]'), '{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v, namespace: foo}, spec: {hosts: [a.com], http: [{route: [{destination: {host: s, port: {}}}]}]}}'], /IST01(01|12)/, ['error IST0101 VirtualService v spec.http[0].route[0].destination.port.number']],
   ['a document of no kind', ['{a: b}', '{kind: b}'], /KITH0006/, ['info KITH0006 b  apiVersion']],
 ]
 

@@ -20,7 +20,7 @@ function checkRepeated(found: Findings, path: string, routes: readonly Route[]):
   let catchAll = false
   routes.forEach((route, i) => {
     const matches = route.match ?? []
-    if (catchAll) found.say('IST0130', 'warning', `${path}[${i}]`, `rule ${label(route, i)} is never used: an earlier rule without matches takes everything`)
+    if (catchAll) return found.say('IST0130', 'warning', `${path}[${i}]`, `rule ${label(route, i)} is never used: an earlier rule without matches takes everything`)
     if (matches.length === 0) {
       catchAll = true
       return
@@ -34,7 +34,7 @@ function checkRepeated(found: Findings, path: string, routes: readonly Route[]):
       repeated++
       found.say('IST0131', 'info', `${path}[${i}].match[${m}]`, `match ${label(match, m)} of rule ${label(route, i)} is never used: rule ${label(routes[before], before)} has the same`)
     })
-    if (repeated === matches.length && !catchAll) found.say('IST0130', 'warning', `${path}[${i}]`, `rule ${label(route, i)} is never used: earlier rules have all its matches`)
+    if (repeated === matches.length) found.say('IST0130', 'warning', `${path}[${i}]`, `rule ${label(route, i)} is never used: earlier rules have all its matches`)
   })
 }
 
@@ -44,7 +44,8 @@ interface PrefixMatch { readonly path: string; readonly text: string; readonly p
 function checkCovered(found: Findings, routes: readonly Route[]): void {
   const prefixes: PrefixMatch[] = []
   const seen = new Set<string>()
-  routes.forEach((route, i) => ((route.match ?? []) as readonly HttpMatchSpec[]).forEach((match, m) => {
+  const end = routes.findIndex((route) => (route.match ?? []).length === 0)
+  routes.slice(0, end === -1 ? routes.length : end).forEach((route, i) => ((route.match ?? []) as readonly HttpMatchSpec[]).forEach((match, m) => {
     const { name: _name, ...rest } = match
     const key = canonicalJson(rest)
     const prefix = match.uri?.prefix ?? ''

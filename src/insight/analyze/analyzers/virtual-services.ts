@@ -39,7 +39,7 @@ interface Target { readonly path: string; readonly what: string; readonly host: 
 function targets({ spec }: VirtualService): Target[] {
   const found: Target[] = []
   const add = (path: string, what: string, destination: { readonly host?: string; readonly subset?: string; readonly port?: { readonly number?: number } } | undefined): void => {
-    if (destination !== undefined) found.push({ path, what, host: destination.host ?? '', subset: destination.subset ?? '', port: destination.port?.number })
+    if (destination !== undefined) found.push({ path, what, host: destination.host ?? '', subset: destination.subset ?? '', port: destination.port === undefined ? undefined : (destination.port.number ?? 0) })
   }
   for (const kind of ['tcp', 'tls', 'http'] as const) {
     spec[kind]?.forEach((route, i) => route.route?.forEach(({ destination = {} }, j) => add(`spec.${kind}[${i}].route[${j}].destination`, 'host', destination)))
