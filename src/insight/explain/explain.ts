@@ -154,6 +154,7 @@ function unknownDestination(q: Question, plan: ProxyPlan, { outbound, http }: Pi
 
 function passedOn(q: Question): string {
   const { service, workload } = q.resolved
+  if (service?.externalName !== undefined) return `${service.host} stands for ${service.externalName}, which the mesh does not know: passed on`
   if (service?.ports.some((p) => p.number === q.target.port) === true) return `not what port ${q.target.port} of ${service.host} declares: passed on as it is`
   return workload === undefined ? `unknown destination: passed on${didYouMean(q)}` : 'a pod’s own address: passed on'
 }

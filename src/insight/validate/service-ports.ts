@@ -2,13 +2,13 @@
 import { isRecord, refTo, type ApiObject } from '#api'
 import type { Problem } from '#lib/problem.ts'
 
-const protocols: ReadonlySet<string> = new Set(['tcp', 'udp', 'grpc', 'grpc-web', 'http', 'http_proxy', 'http2', 'https', 'tls', 'mongo', 'redis', 'mysql', 'hbone', 'double-hbone'])
+const protocols: ReadonlySet<string> = new Set(['tcp', 'udp', 'grpc', 'grpc-web', 'http', 'http_proxy', 'http2', 'https', 'tls', 'mongo', 'redis', 'mysql'])
 
 /** Whether a port's name tells its protocol: `<protocol>` or `<protocol>-<rest>`. */
 export function namesProtocol(name: string): boolean {
   const dash = name.indexOf('-')
   const lower = name.toLowerCase()
-  return protocols.has(dash === -1 ? lower : lower.slice(0, dash)) || lower === 'grpc-web' || lower.startsWith('grpc-web-')
+  return protocols.has(dash === -1 ? lower : lower.slice(0, dash)) || lower.startsWith('grpc-web')
 }
 
 /** Problems (IST0118, errors) of a Service's ports; UDP and ports with `appProtocol` need no name. */

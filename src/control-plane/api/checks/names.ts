@@ -77,7 +77,7 @@ export function labelSetFault(labels: Readonly<Record<string, string>> | undefin
   return undefined
 }
 
-const protocols: ReadonlySet<string> = new Set(['tcp', 'udp', 'grpc', 'grpc-web', 'http', 'http_proxy', 'http2', 'https', 'tls', 'mongo', 'redis', 'mysql', 'hbone', 'double-hbone'])
+const protocols: ReadonlySet<string> = new Set(['tcp', 'udp', 'grpc', 'grpc-web', 'http', 'http_proxy', 'http2', 'https', 'tls', 'mongo', 'redis', 'mysql'])
 export const isProtocol = (text: string): boolean => protocols.has(text.toLowerCase())
 export const isHttpProtocol = (text: string): boolean => ['http', 'http2', 'http_proxy', 'grpc', 'grpc-web'].includes(text.toLowerCase())
 export const isTlsProtocol = (text: string): boolean => ['https', 'tls'].includes(text.toLowerCase())
