@@ -1,5 +1,6 @@
 // Who answers for a service: pods by selector, workload entries, slices, a ServiceEntry's own list.
 import type { ApiObject, EndpointSliceBody, ServiceEntry, WorkloadEntry, WorkloadEntrySpec } from '#api'
+import { isIP } from 'node:net'
 import { canonicalAddress } from './addresses.ts'
 import { selectorCovers, selectWorkloads } from './select.ts'
 import type { Mesh, MeshEndpoint, MeshService, ServicePort, Workload } from './types.ts'
@@ -8,8 +9,21 @@ import type { Mesh, MeshEndpoint, MeshService, ServicePort, Workload } from './t
 export function endpointsOf(mesh: Mesh, service: MeshService, port: ServicePort): readonly MeshEndpoint[] {
   const part = service.parts?.find((s) => s.ports.some((p) => p.number === port.number))
   if (part !== undefined) return endpointsOf(mesh, part, port)
-  const found = service.origin === 'kubernetes' ? kubernetesEndpoints(mesh, service, port) : entryEndpoints(mesh, service, port)
+  const found = [...ownEndpoints(mesh, service, port), ...sharedEndpoints(mesh, service, port)]
   return found.sort((a, b) => (a.address === b.address ? a.port - b.port : a.address < b.address ? -1 : 1))
+}
+
+function ownEndpoints(mesh: Mesh, service: MeshService, port: ServicePort): MeshEndpoint[] {
+  return service.origin === 'kubernetes' ? kubernetesEndpoints(mesh, service, port) : entryEndpoints(mesh, service, port)
+}
+
+/** What another entry of the host, in the same namespace, has at this port's number stands behind the service too. Istio: one shard of endpoints for a host of a namespace. */
+function sharedEndpoints(mesh: Mesh, service: MeshService, port: ServicePort): MeshEndpoint[] {
+  if (service.headless || service.resolution === 'dns' || service.resolution === 'none') return []
+  return (mesh.servicesByHost.get(service.host) ?? []).flatMap((other) => {
+    const own = other.origin === 'entry' && other.object !== service.object && other.namespace === service.namespace && other.resolution !== 'none' ? other.ports.find((p) => p.number === port.number) : undefined
+    return own === undefined ? [] : ownEndpoints(mesh, other, own).filter((e) => isIP(e.address) !== 0)
+  })
 }
 
 /** Pods that stand behind a service, whatever the port. */

@@ -100,6 +100,21 @@ test('machines behind a Service: a port that it calls by name is one that they h
   assert.deepEqual(places(mesh(service('pg'), ...machines), 'db.foo.svc.cluster.local'), ['192.0.2.2:5434'])
 })
 
+test('an entry of a Service’s host and namespace adds its endpoints at the ports that both have', () => {
+  const service = '{apiVersion: v1, kind: Service, metadata: {name: db, namespace: foo}, spec: {selector: {app: db}, ports: [{name: tcp, port: 80, targetPort: 81}]}}'
+  const own = (number: number, more = ''): string => entry(`hosts: [db.foo.svc.cluster.local], ports: [{number: ${number}, name: other, protocol: TCP}], ${more === '' ? 'resolution: STATIC, endpoints: [{address: 192.0.2.9}]' : more}`)
+  const of = (...more: string[]): readonly string[] => {
+    const m = mesh(pod('a', '10.1.0.1'), service, ...more)
+    const found = (m.servicesByHost.get('db.foo.svc.cluster.local') ?? []).find((s) => s.origin === 'kubernetes') as never
+    return endpointsOf(m, found, (found as { ports: never[] }).ports[0] as never).map((e) => `${e.address}:${e.port}`)
+  }
+  assert.deepEqual(of(), ['10.1.0.1:81'])
+  assert.deepEqual(of(own(80)), ['10.1.0.1:81', '192.0.2.9:80'])
+  assert.deepEqual(of(own(82)), ['10.1.0.1:81'])
+  assert.deepEqual(of(own(80).replace('namespace: foo', 'namespace: bar')), ['10.1.0.1:81'])
+  assert.deepEqual(of(own(80, 'resolution: DNS, endpoints: [{address: db.example.com}]')), ['10.1.0.1:81'])
+})
+
 test('workloads: pods before the templates that own them, names of the owners, the label decides about mTLS', () => {
   const owned = (kind: string, name: string): string => `, ownerReferences: [{apiVersion: v1, kind: ${kind}, name: ${name}, uid: u, controller: true}]`
   const m = mesh(
