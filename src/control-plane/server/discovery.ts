@@ -248,7 +248,9 @@ export class Discovery {
   status(): ProxyStatus[] {
     const newest = this.#snapshot?.number ?? 0
     const numberOf = (c: Connection): number => (this.#snapshot?.workloadById.has(c.id) === true ? (c.config?.snapshot.number ?? 0) : newest)
-    return [...this.#connections].filter((c) => c.id !== '').map((c) => ({ proxy: c.id, identity: c.peer.uri, snapshot: numberOf(c), settled: c.state.settled(), lastError: c.lastError, types: c.state.status() }))
+    // An agent that asks for roots alone, beside its proxy's own stream, is no proxy.
+    const full = new Set([...this.#connections].filter((c) => !asksForRootsAlone(c)).map((c) => c.id))
+    return [...this.#connections].filter((c) => c.id !== '' && (!full.has(c.id) || !asksForRootsAlone(c))).map((c) => ({ proxy: c.id, identity: c.peer.uri, snapshot: numberOf(c), settled: c.state.settled(), lastError: c.lastError, types: c.state.status() }))
   }
 
   #peerOf(stream: Pick<ServerDuplexStream<never, never>, 'getAuthContext'>): ReturnType<typeof verifyPeer> {
@@ -313,6 +315,11 @@ function bindingProblem(workload: Workload, peer: VerifiedPeer): Refusal | undef
   const { namespace, serviceAccount } = peer.id
   if (workload.namespace === namespace && workload.serviceAccount === serviceAccount) return undefined
   return { code: status.PERMISSION_DENIED, details: `the pod ${workload.id} does not run as ${peer.uri}` }
+}
+
+function asksForRootsAlone({ state }: Connection): boolean {
+  const types = state.status()
+  return types.length > 0 && types.every((t) => t.typeUrl === typeUrls.secret)
 }
 
 function short(typeUrl: string): string {
