@@ -354,3 +354,41 @@ test('a pool that is full says so; a server that is not there too', async () => 
     app.close()
   }
 })
+
+test('a mirror gets the whole request over HTTP/2, and its silence harms nobody', async () => {
+  const copies: (readonly [string, number])[] = []
+  const shadow = await h2App((stream, headers) => {
+    let n = 0
+    stream.on('data', (part: Buffer) => (n += part.length))
+    stream.on('end', () => {
+      copies.push([String(headers[':authority']), n])
+      if (n > 10) stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+      else stream.respond({ ':status': 200 }, { endStream: true })
+    })
+  })
+  const app = await h2App(echo)
+  const mirror = 'outbound|8000||shadow.bar.svc.cluster.local'
+  const route = { requestMirrorPolicies: [{ cluster: mirror, runtimeFraction: { defaultValue: { numerator: 100 } } }] }
+  const pair = await pairOf(app.port, 'http2', 'http2', {
+    route,
+    pair: {
+      outbound: (base) => [
+        { ...base, cluster: httpOptions('http2'), routes: [{ name: 'default', match: { prefix: '/' }, route: { cluster: 'outbound|8000||httpbin.bar.svc.cluster.local', timeout: '0s', ...route }, typedPerFilterConfig: istioH2Alpn }] },
+        { ...base, host: 'shadow.bar.svc.cluster.local', vip: '10.96.0.8', cluster: httpOptions('http2'), socket: rawBuffer, endpoints: [{ ip: '127.0.0.1', port: shadow.port, mtls: false }] },
+      ],
+    },
+  })
+  try {
+    const session = await pair.session()
+    for (const size of [0, 5, 200_000]) assert.equal((await ask(session, { ':method': 'POST' }, Buffer.alloc(size))).status, 200)
+    // An HTTP/1.1 client's framing is taken off for the copy too.
+    const answer = await exchange(await intercepted(pair.proxyPort), 'POST / HTTP/1.1\r\nhost: httpbin.bar:8000\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n', whole)
+    assert.match(answer, /"body":3/)
+    await until(() => copies.length === 4, 'four copies')
+    assert.deepEqual(copies, [0, 5, 200_000, 3].map((n) => ['httpbin.bar-shadow:8000', n]))
+  } finally {
+    await pair.stop()
+    app.close()
+    shadow.close()
+  }
+})
