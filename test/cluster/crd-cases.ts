@@ -113,7 +113,7 @@ export const crdCases: readonly CrdCase[] = [
   refused('Gateway', '{servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, credentialName: a, credentialNames: [b]}}]}', 'only one of credentialName, credentialNames and tlsCertificates may be set'),
   refused('Gateway', '{servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE, credentialNames: [a, b, c]}}]}', 'must have at most 2 items'),
 
-  taken('EnvoyFilter', '{workloadSelector: {labels: {a: b}}, configPatches: [{applyTo: HTTP_FILTER, match: {context: SIDECAR_INBOUND, listener: {portNumber: 80}}, patch: {operation: INSERT_BEFORE, value: {name: x, typed_config: {any: [1]}}}}]}'),
+  taken('EnvoyFilter', '{workloadSelector: {labels: {a: b}}, configPatches: [{applyTo: HTTP_FILTER, match: {context: SIDECAR_INBOUND, listener: {portNumber: 80}}, patch: {operation: INSERT_BEFORE, value: {name: x, typed_config: {"@type": type.googleapis.com/udpa.type.v1.TypedStruct, any: [1]}}}}]}'),
   refused('EnvoyFilter', '{workloadSelector: {labels: {a: b}}, targetRefs: [{kind: Gateway, name: g}]}', 'only one of targetRefs and workloadSelector may be set'),
 
   refused('EnvoyFilter', '{configPatches: [{match: {context: GATEWAY, waypoint: {portNumber: 80}}}]}', 'waypoint goes with context WAYPOINT'),
