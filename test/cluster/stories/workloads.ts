@@ -133,7 +133,7 @@ spec:
         readinessProbe: {httpGet: {path: /healthz, port: http}, periodSeconds: 1}
       - name: grpc
         image: kith.dev/sleep:1
-        livenessProbe: {grpc: {port: 8082}, periodSeconds: 1, failureThreshold: 1, initialDelaySeconds: 2}
+        livenessProbe: {grpc: {port: 8082}, periodSeconds: 1, failureThreshold: 10, initialDelaySeconds: 2}
 `
 
 interface Seen {
