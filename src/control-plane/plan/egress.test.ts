@@ -74,3 +74,12 @@ test('another name for a service is one of its names, whoever may see it and wha
   assert.equal(domains('{hosts: [./a.foo.svc.cluster.local]}'), 'a.foo')
   assert.equal(clusters(plan('{hosts: [third/*]}', objects)), 'a.third 80 9000, b.third 80 9000')
 })
+
+test('pods by their address: those of namespaces that are taken in whole, and not left out', () => {
+  const pod = '{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: bar, labels: {app: p}}, spec: {containers: [{name: a}, {name: istio-proxy}]}, status: {phase: Running, podIP: 10.1.0.1}}'
+  const reached = (egress: string): readonly string[] => plan(egress, [pod]).passthrough.map((p) => p.address)
+  assert.deepEqual(reached('{hosts: ["*/*"]}').includes('10.1.0.1'), true)
+  assert.deepEqual(reached('{hosts: [bar/*]}'), ['10.1.0.1'])
+  assert.deepEqual(reached('{hosts: ["*/*", "~bar/*"]}').includes('10.1.0.1'), false)
+  assert.deepEqual(reached('{hosts: [bar/a.bar.svc.cluster.local]}'), [])
+})

@@ -14,6 +14,8 @@ export interface EgressListener {
   readonly virtualServices: readonly VirtualService[]
   /** Do its hosts name this one, of this namespace? */
   takes(namespace: string, host: string): boolean
+  /** `~namespace/host` does. */
+  leavesOut(namespace: string, host: string): boolean
 }
 
 type Written = NonNullable<Sidecar['spec']['egress']>[number]
@@ -70,7 +72,7 @@ export function egressListener(mesh: Mesh, namespace: string, written: Written, 
   })
   const hostsOf = (v: VirtualService): string[] => (v.spec.hosts ?? []).map((h) => resolveHost(h, v.metadata.namespace, mesh.options.domain))
   return {
-    port, protocol, takes, services: oneNamespaceEach(imported, namespace),
+    port, protocol, takes, leavesOut: excluded, services: oneNamespaceEach(imported, namespace),
     virtualServices: virtualServices.filter((v) => hostsOf(v).some((h) => !excluded(v.metadata.namespace, h) && imports(v.metadata.namespace).some((i) => i.taken.some((t) => hostsOverlap(t, h))))),
   }
 }

@@ -2,7 +2,7 @@
 // Istio: a headless service's pods all or none (isTLSModeDisabled), any other address plaintext; compat.autoMtls: istio has it so.
 import { isIP } from 'node:net'
 import { byDefault } from '#lib/decided.ts'
-import { canonicalAddress, entryTakesMtls, hostCovers, redirectionOf, sidecarPorts, type Mesh, type MeshEndpoint, type MeshService, type ServicePort, type Workload } from '#mesh'
+import { canonicalAddress, entryTakesMtls, redirectionOf, sidecarPorts, type Mesh, type MeshEndpoint, type MeshService, type ServicePort, type Workload } from '#mesh'
 import type { PlanContext } from './context.ts'
 import { portsWithOwnMode } from './mtls.ts'
 import type { PodTls, ProxyPlan } from './types.ts'
@@ -51,7 +51,10 @@ function machines(mesh: Mesh): PodTls[] {
 function narrow(context: PlanContext, all: readonly PodTls[]): readonly PodTls[] {
   const { mesh, scope } = context
   const addresses = new Set(scope.services.flatMap((s) => s.ports.flatMap((p) => context.endpoints(s, p).map((e) => e.address))))
-  const whole = (namespace: string): boolean => (scope.egressHosts ?? []).some((h) => (h.namespace === '*' || h.namespace === namespace) && hostCovers(h.host, `*.${namespace}.svc.${mesh.options.domain}`))
+  const whole = (namespace: string): boolean => {
+    const all = `*.${namespace}.svc.${mesh.options.domain}`
+    return scope.listeners.some((l) => l.takes(namespace, all) && !l.leavesOut(namespace, all))
+  }
   return all.filter((p) => addresses.has(p.address) || whole(mesh.workloadByAddress.get(p.address)?.namespace ?? ''))
 }
 
