@@ -1,6 +1,6 @@
 // kith validate -f FILE…: whether a cluster would admit what the files hold. Output and exit codes as istioctl's: 0 valid (warnings or not), 1 not.
 import { Command } from 'commander'
-import { read } from '#api'
+import { isRecord, read } from '#api'
 import type { Problem } from '#lib/problem.ts'
 import { readFiles } from '#sources'
 import { checkServicePorts } from '#insight/validate/service-ports.ts'
@@ -27,9 +27,9 @@ function judge(paths: readonly string[], istioNamespace: string): { readonly sai
   const problems: Problem[] = [...input.problems]
   for (const { value, origin } of input.documents) {
     const { draft, faults, findings } = read(value, origin)
-    for (const fault of faults) problems.push(fault.kind === 'stranger' ? stranger(fault.problem) : fault.problem)
-    problems.push(...findings)
-    if (draft !== undefined && draft.metadata.namespace !== istioNamespace) problems.push(...checkServicePorts(draft))
+    const own = [...faults.map((fault) => (fault.kind === 'stranger' ? stranger(fault.problem) : fault.problem)), ...findings]
+    if (draft !== undefined && draft.metadata.namespace !== istioNamespace) own.push(...checkServicePorts(draft))
+    problems.push(...(namesNamespace(value) ? own : own.map((p) => ({ ...p, ref: { ...p.ref, namespace: '' } }))))
   }
   const errors = problems.filter((p) => p.severity === 'error')
   const said: string[] = []
@@ -40,6 +40,11 @@ function judge(paths: readonly string[], istioNamespace: string): { readonly sai
   }
   if (errors.length === 0) return { said, refused: '' }
   return { said, refused: `Error: ${errors.length} error${errors.length === 1 ? '' : 's'} occurred:\n${errors.map((e) => `\t* ${problemText(e)}\n`).join('')}\n` }
+}
+
+/** An object is named as its file names it: `Kind//name` where no namespace is written, as by istioctl. */
+function namesNamespace(value: unknown): boolean {
+  return isRecord(value) && isRecord(value['metadata']) && value['metadata']['namespace'] !== undefined && value['metadata']['namespace'] !== null
 }
 
 /** What names no API is nobody's object, and nobody refuses it. */
