@@ -5,19 +5,23 @@ import type { Problem } from '#lib/problem.ts'
 import { covers, fullName, selectorText, type AnalysisContext, type Labels } from '../context.ts'
 import { notFound, say } from '../problem.ts'
 
-type Tls = NonNullable<NonNullable<Gateway['spec']['servers']>[number]['tls']>
-
 const selectorOf = (gateway: Gateway): Labels => gateway.spec.selector ?? {}
 
 export function conflictingGateways(context: AnalysisContext): Problem[] {
   const all = context.all('Gateway')
+  // Few selectors, many Gateways: what is asked of selectors is asked once.
+  const bySelector = Map.groupBy(all, (gateway) => selectorText(selectorOf(gateway)))
+  const rivalsOf = new Map([...bySelector].map(([text, [first]]) => [text, [...bySelector].filter(([, [other]]) => first !== undefined && other !== undefined && sharePods(context, selectorOf(first), selectorOf(other))).flatMap(([, group]) => group).filter((g) => (g.spec.servers ?? []).length > 0)]))
+  const byPort = new Map([...rivalsOf].map(([text, rivals]) => [text, Map.groupBy(rivals.flatMap((gateway) => (gateway.spec.servers ?? []).map((server) => ({ gateway, server }))), ({ server }) => server.port?.number)]))
   return all.flatMap((gateway): Problem[] => {
-    const rivals = all.filter((other) => (other.spec.servers ?? []).length > 0 && sharePods(context, selectorOf(gateway), selectorOf(other)))
-    if (rivals.length === 0) return Object.keys(selectorOf(gateway)).length === 0 ? [] : [notFound(gateway, 'spec.selector', 'selector', selectorText(selectorOf(gateway)), 'a Gateway with servers')]
+    const text = selectorText(selectorOf(gateway))
+    const rivals = rivalsOf.get(text) ?? []
+    if (rivals.length === 0) return text === '' ? [] : [notFound(gateway, 'spec.selector', 'selector', text, 'a Gateway with servers')]
     return (gateway.spec.servers ?? []).flatMap((server, i): Problem[] => {
-      const meets = (other: Gateway): boolean => other !== gateway && (other.spec.servers ?? []).some((theirs) => theirs.port?.number === server.port?.number && (theirs.bind ?? '') === (server.bind ?? '') && (theirs.hosts ?? []).some((h) => server.hosts?.includes(h) === true))
-      const names = rivals.filter(meets).map(fullName).toSorted()
-      return names.length === 0 ? [] : [say('IST0145', 'error', gateway, `spec.servers[${i}]`, `Conflict with gateways ${names.join(', ')}: the same pods (${selectorText(selectorOf(gateway))}), port ${server.port?.number ?? 0} and hosts ${server.hosts?.join(', ') ?? ''}`, 'merge the servers, or give them other hosts')]
+      const hosts = new Set(server.hosts)
+      const meeting = (byPort.get(text)?.get(server.port?.number) ?? []).filter((their) => their.gateway !== gateway && (their.server.bind ?? '') === (server.bind ?? '') && their.server.hosts?.some((h) => hosts.has(h)) === true)
+      const names = [...new Set(meeting.map((m) => fullName(m.gateway)))].toSorted()
+      return names.length === 0 ? [] : [say('IST0145', 'error', gateway, `spec.servers[${i}]`, `Conflict with gateways ${names.join(', ')}: the same pods (${text}), port ${server.port?.number ?? 0} and hosts ${server.hosts?.join(', ') ?? ''}`, 'merge the servers, or give them other hosts')]
     })
   })
 }
@@ -31,16 +35,18 @@ function sharePods(context: AnalysisContext, a: Labels, b: Labels): boolean {
 
 export function duplicateCertificates(context: AnalysisContext): Problem[] {
   const all = context.all('Gateway')
+  const byCertificate = Map.groupBy(all.flatMap((gateway) => certificatesOf(gateway).map((key) => ({ gateway, key }))), ({ key }) => key)
   return all.flatMap((gateway): Problem[] => {
-    const others = all.filter((other) => other !== gateway && covers(selectorOf(gateway), selectorOf(other)))
-    const twin = others.find((other) => gateway.spec.servers?.some((s) => other.spec.servers?.some((t) => s.tls !== undefined && t.tls !== undefined && sameCertificate(s.tls, t.tls)) === true) === true)
+    const twin = certificatesOf(gateway).flatMap((key) => byCertificate.get(key) ?? []).find((other) => other.gateway !== gateway && covers(selectorOf(gateway), selectorOf(other.gateway)))?.gateway
     return twin === undefined ? [] : [say('IST0138', 'warning', gateway, 'metadata.name', `The Gateways ${fullName(gateway)} and ${fullName(twin)} serve the same certificate: a client that reuses an HTTP/2 connection of one for a host of the other gets 404`, 'serve them by one Gateway')]
   })
 }
 
-function sameCertificate(a: Tls, b: Tls): boolean {
-  const [x, y] = [a.credentialName ?? '', b.credentialName ?? '']
-  if (x !== '' || y !== '') return x === y
-  const same = (name: 'serverCertificate' | 'privateKey'): boolean => (a[name] ?? '') !== '' && a[name] === b[name]
-  return same('serverCertificate') && same('privateKey')
+/** What a server shows: a credential by name, or certificate and key by file. */
+function certificatesOf(gateway: Gateway): string[] {
+  return (gateway.spec.servers ?? []).flatMap(({ tls }) => {
+    const [credential, certificate, key] = [tls?.credentialName ?? '', tls?.serverCertificate ?? '', tls?.privateKey ?? '']
+    if (credential !== '') return [`name ${credential}`]
+    return certificate !== '' && key !== '' ? [`file ${certificate}\0${key}`] : []
+  })
 }

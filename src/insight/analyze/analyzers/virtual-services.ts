@@ -19,11 +19,13 @@ export function meshGatewayHosts(context: AnalysisContext): Problem[] {
     }
   }
   const said = new Map<VirtualService, Problem>()
+  const open = [...claims].flatMap(([key, own]) => (key.startsWith('*/') ? [{ host: key.slice(2), own }] : []))
+  const openWild = open.filter((o) => o.host.startsWith('*'))
   for (const [key, own] of claims) {
     const slash = key.indexOf('/')
     const host = key.slice(slash + 1)
     // What is exported to all meets what is kept to one namespace, by wildcards too.
-    const all = key.startsWith('*/') ? own : [...own, ...[...claims].flatMap(([other, theirs]) => (other.startsWith('*/') && meets(host, other.slice(2)) ? theirs : []))]
+    const all = key.startsWith('*/') ? own : [...own, ...(host.startsWith('*') ? open.filter((o) => meets(host, o.host)) : [...openWild.filter((o) => meets(host, o.host)), ...(claims.has(`*/${host}`) ? [{ own: claims.get(`*/${host}`) ?? [] }] : [])]).flatMap((o) => o.own)]
     if (all.length < 2) continue
     const names = [...new Set(all.map(fullName))].join(',')
     for (const service of all) {
