@@ -15,14 +15,14 @@ async function servingFiles(name: string): Promise<{ readonly ca: string; readon
   return { ca: authority.roots, certificate: chain[0] as string, key: KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' }) as string }
 }
 
-const server = (files: { certificate: string; key: string }): string => [
+const server = (files: { certificate: string; key: string }): string => JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [
   { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'second-webhook', namespace: 'legacy' }, stringData: { 'tls.crt': files.certificate, 'tls.key': files.key } },
   { apiVersion: 'v1', kind: 'Service', metadata: { name: 'second-webhook', namespace: 'legacy' }, spec: { selector: { app: 'second-webhook' }, ports: [{ port: 443, targetPort: 8443 }] } },
   {
     apiVersion: 'v1', kind: 'Pod', metadata: { name: 'second-webhook', namespace: 'legacy', labels: { app: 'second-webhook' } },
     spec: { terminationGracePeriodSeconds: 1, containers: [{ name: 'server', image: 'kith.dev/httpbin:1', command: ['node', '/app/second-webhook.ts'], readinessProbe: { tcpSocket: { port: 8443 }, periodSeconds: 1 }, volumeMounts: [{ name: 'tls', mountPath: '/tls' }] }], volumes: [{ name: 'tls', secret: { secretName: 'second-webhook' } }] },
   },
-].map((o) => JSON.stringify(o)).join('\n---\n')
+] })
 
 /** Its name sorts behind ours, and so it runs later. */
 const configuration = (ca: string): string => JSON.stringify({
