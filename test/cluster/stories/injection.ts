@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { apply, kith, kubectl, pods, podsReady, rolledOut } from '../cluster.ts'
+import { apply, kith, kubectl, pods, podsReady, rolledOut, until } from '../cluster.ts'
 import { walkthrough } from '../calls.ts'
 import type { Story } from './story.ts'
 
@@ -24,7 +24,7 @@ export const injection: Story = {
     for (const n of ['foo', 'bar']) await podsReady(n, '2/2', 2)
     await podsReady('legacy', '1/1', 2)
     say(kubectl('get pods -n foo').trim())
-    assert.ok(pods('foo').every((p) => !before.includes(p.name)))
+    await until('the old pods', () => pods('foo').filter((p) => before.includes(p.name)).map((p) => `${p.name} is ${p.status}`).join() || undefined, 30_000)
 
     const [{ name } = { name: '' }] = pods('foo', 'app=httpbin')
     assert.match(kubectl(`describe pod ${name} -n foo`), /istio-proxy:\n\s+Container ID:[^\n]*\n\s+Image:\s+kith\.dev\/proxyv2/)
