@@ -29,8 +29,6 @@ export interface GrpcApp {
   readonly port: number
   /** Calls of Hang that began, and that were cancelled. */
   readonly hanging: { begun: number; cancelled: number }
-  /** Messages that Many has written in all. */
-  readonly written: { messages: number }
   /** Metadata of the last call. */
   readonly seen: { metadata: Metadata }
   /** Connections that came. */
@@ -41,7 +39,6 @@ export interface GrpcApp {
 export async function grpcApp(): Promise<GrpcApp> {
   const hanging = { begun: 0, cancelled: 0 }
   const seen = { metadata: new Metadata() }
-  const written = { messages: 0 }
   const echo: handleUnaryCall<Buffer, Buffer> = (call, done) => {
     seen.metadata = call.metadata
     const trailer = new Metadata()
@@ -55,7 +52,6 @@ export async function grpcApp(): Promise<GrpcApp> {
     const more = (): void => {
       while (sent < count) {
         sent++
-        written.messages++
         if (!call.write(part)) return void call.once('drain', more)
       }
       call.end()
@@ -90,7 +86,7 @@ export async function grpcApp(): Promise<GrpcApp> {
   server.addService(methods, { Echo: echo, Many: many, Count: count, Chat: chat, Fail: fail, Quit: quit, Hang: hang })
   const port = await freePort()
   await new Promise<void>((resolve, reject) => server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error) => (error === null ? resolve() : reject(error))))
-  return { port, hanging, seen, written, server, close: () => server.forceShutdown() }
+  return { port, hanging, seen, server, close: () => server.forceShutdown() }
 }
 
 /** A port whose connections are the application's own, caught on their way to `target`. */
