@@ -10,7 +10,7 @@ import { uninstall } from './uninstall.ts'
 import { walkthrough } from './walkthrough.ts'
 import { classicSidecars, jobs, manualInjection, probes, redirection } from './workloads.ts'
 
-export const stories: readonly Story[] = [install, injection, walkthrough, manualInjection, jobs, classicSidecars, redirection, probes, secondWebhook, outage, eviction, rootChange, startup, uninstall]
+export const stories: readonly Story[] = [install, injection, walkthrough, manualInjection, jobs, classicSidecars, redirection, probes, secondWebhook, outage, eviction, startup, rootChange, uninstall]
 
 /** All that the stories make. */
 export const namespaces = ['foo', 'bar', 'legacy', 'outside', 'manual', 'second', 'plain', 'meshed']
