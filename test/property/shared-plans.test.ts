@@ -40,12 +40,15 @@ function configOf(mesh: Mesh, id: string): unknown {
   return { plan, endpoints: planEndpoints(context, plan), resources: generate(plan).map((r) => `${r.type} ${r.name} ${r.version}`) }
 }
 
+/** Of a headless service's pods, one is planned first: what it left out for itself, its siblings had to do without. */
+const siblings: Shape = { pods: [{ namespace: 'bar', labels: { app: 'b' }, node: 'n1', six: false }, { namespace: 'bar', labels: {}, node: 'n1', six: false }], sourceLabels: null, workloadSelector: null, sidecar: null, failover: false, exported: false }
+
 test('one snapshot for all, or a fresh one for each: the same plans, endpoints and resources', () => {
   fc.assert(
     fc.property(shape, (s) => {
       const mesh = meshOf(s)
       for (const { id } of mesh.workloads) assert.deepEqual(configOf(mesh, id), configOf(meshOf(s), id))
     }),
-    { numRuns: 60 },
+    { numRuns: 60, examples: [[siblings]] },
   )
 })

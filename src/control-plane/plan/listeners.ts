@@ -61,13 +61,16 @@ function l4Listeners(context: PlanContext, egress: EgressListener, service: Mesh
   return addresses.map((a) => make(a, routes))
 }
 
-/** Clients of a headless service connect to its pods' own addresses; those of an entry that resolves nothing, to the endpoints that it has. undefined: it is no such service. */
-function podListeners({ client, endpoints }: PlanContext, egress: EgressListener, service: MeshService, port: ServicePort): string[] | undefined {
+/**
+ * Clients of a headless service connect to its pods' own addresses; those of an entry that resolves nothing, to the endpoints that it has. undefined: it is no such service.
+ * The client's own address is among them, which Istio leaves out: what a pod sends itself is not redirected, and all clients of a class share one plan.
+ */
+function podListeners({ endpoints }: PlanContext, egress: EgressListener, service: MeshService, port: ServicePort): string[] | undefined {
   const entry = service.origin === 'entry' && service.resolution === 'none' && service.addresses.length === 0
   if (egress.port !== undefined || !(service.headless || entry)) return undefined
   const found = endpoints(service, port)
   if (entry && found.length === 0 && service.selector === undefined) return undefined
-  return found.flatMap((e) => allAddresses(e)).filter((a) => a !== client.addresses[0])
+  return found.flatMap((e) => allAddresses(e))
 }
 
 /** Several services share a port without an address: what is HTTP goes by one table, the other routes add up, the first of a match wins. */
