@@ -117,6 +117,8 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
       if (stuck !== undefined || Date.now() > until) throw new KithError('MESH_NOT_READY', notReady(cluster, plane.runner.ready, external.waiting()))
       await new Promise((r) => setTimeout(r, 20))
     }
+    // Ready pods are endpoints when every sidecar has heard of them; who calls at once would else find none.
+    await propagated(plane, await plane.snapshot().catch(() => 0), 6)
   }
   void waitReady(600_000).then(() => emit({ event: 'ready', pods: cluster.views().length, afterMs: Date.now() - startMs }), () => undefined)
 
@@ -165,11 +167,11 @@ function reportUnusual(objects: readonly ApiObject[], dir: string, emit: (event:
   for (const o of objects) if (o.kind === 'CronJob') warn({ code: 'KITH0205', ref: refTo(o, 'spec.schedule'), message: 'schedules of CronJobs are not kept here; the CronJob starts nothing', help: 'apply a Job to run it once' })
 }
 
-/** Every connected sidecar has what follows from the newest files: twice in a row, since two changes may have crossed. */
-async function propagated(plane: ReturnType<typeof startControlPlane>, snapshot: number): Promise<void> {
+/** Every connected sidecar has what follows from the newest files: several looks in a row, since changes may have crossed, or not been read yet. */
+async function propagated(plane: ReturnType<typeof startControlPlane>, snapshot: number, looks = 2): Promise<void> {
   const until = Date.now() + propagationMs
   let calm = 0
-  while (calm < 2 && Date.now() < until) {
+  while (calm < looks && Date.now() < until) {
     calm = (await plane.settled(snapshot).catch(() => false)) ? calm + 1 : 0
     await new Promise((r) => setTimeout(r, 20))
   }
