@@ -1,6 +1,7 @@
 // Keep-alive connections to one endpoint in one guise (TLS context, SNI, ALPN). Law: a connection serves one request at a time; the youngest idle one goes first.
 import type { RuntimeCluster } from '#engine'
 import type { HttpUpstream } from './http-upstream.ts'
+import { PoolMembers } from './pool-members.ts'
 import type { UpstreamStream } from './upstream-stream.ts'
 
 export type PoolFailure =
@@ -46,21 +47,18 @@ export interface Pool {
 export class HttpPool implements Pool {
   readonly #io: PoolIo<HttpUpstream>
   readonly #config: RuntimeCluster
-  readonly #counts: PoolCounts
+  readonly #members: PoolMembers<HttpUpstream>
   readonly #idle: HttpUpstream[] = []
-  readonly #all = new Set<HttpUpstream>()
-  readonly #waiting: PoolUser[] = []
-  #opening = 0
   #retired = false
 
   constructor(io: PoolIo<HttpUpstream>, config: RuntimeCluster, counts: PoolCounts) {
     this.#io = io
     this.#config = config
-    this.#counts = counts
+    this.#members = new PoolMembers(io, config, counts)
   }
 
   get size(): number {
-    return this.#all.size + this.#opening
+    return this.#members.size
   }
 
   acquire(user: PoolUser, fresh: boolean): void {
@@ -68,21 +66,12 @@ export class HttpPool implements Pool {
       const idle = this.#takeIdle()
       if (idle !== undefined) return user.onConnection(idle, true)
     }
-    // A pool without any connection may always open one, as in Envoy: others' idle ones can't serve it.
-    if (this.size > 0 && this.#counts.connections >= this.#config.limits.connections) {
-      if (this.#counts.pending >= this.#config.limits.pending) return user.onNoConnection({ kind: 'overflow' })
-      this.#counts.pending++
-      this.#waiting.push(user)
-      return
-    }
-    this.#open(user)
+    if (this.#members.mayOpen) this.#open(user)
+    else this.#members.wait(user)
   }
 
   cancel(user: PoolUser): void {
-    const at = this.#waiting.indexOf(user)
-    if (at < 0) return
-    this.#waiting.splice(at, 1)
-    this.#counts.pending--
+    this.#members.cancel(user)
   }
 
   #takeIdle(): HttpUpstream | undefined {
@@ -104,39 +93,27 @@ export class HttpPool implements Pool {
     return maxConnectionMs > 0 && now - c.openedMs >= maxConnectionMs
   }
 
-  #open(user: PoolUser | undefined): void {
-    this.#counts.connections++
-    this.#opening++
-    this.#io.open(
-      (failure, connection) => {
-        this.#opening--
-        if (connection === undefined) {
-          this.#counts.connections--
-          user?.onNoConnection(failure ?? { kind: 'connect', timedOut: false, reason: '' })
-          this.#next()
-          return
-        }
-        this.#all.add(connection)
-        if (user === undefined) this.release(connection, true)
-        else user.onConnection(connection, false)
+  #open(user: PoolUser): void {
+    this.#members.open(
+      (connection) => user.onConnection(connection, false),
+      (failure) => {
+        user.onNoConnection(failure)
+        this.#next()
       },
       (connection) => this.#closed(connection),
     )
   }
 
   #closed(connection: HttpUpstream): void {
-    if (!this.#all.delete(connection)) return
-    this.#counts.connections--
     const at = this.#idle.indexOf(connection)
     if (at >= 0) this.#idle.splice(at, 1)
     this.#next()
   }
 
   #next(): void {
-    if (this.#waiting.length === 0 || (this.size > 0 && this.#counts.connections >= this.#config.limits.connections)) return
-    const user = this.#waiting.shift()
-    this.#counts.pending--
-    this.#open(user)
+    if (!this.#members.mayOpen) return
+    const [user] = this.#members.take(1)
+    if (user !== undefined) this.#open(user)
   }
 
   release(stream: UpstreamStream, whole: boolean): void {
@@ -145,11 +122,8 @@ export class HttpPool implements Pool {
     const max = this.#config.maxRequestsPerConnection
     if (connection.closed) return
     if (this.#retired || !connection.reusable || (max > 0 && connection.requests >= max)) return connection.transport.destroy()
-    const user = this.#waiting.shift()
-    if (user !== undefined) {
-      this.#counts.pending--
-      return user.onConnection(connection, true)
-    }
+    const [user] = this.#members.take(1)
+    if (user !== undefined) return user.onConnection(connection, true)
     connection.idleSinceMs = this.#io.nowMs()
     this.#idle.push(connection)
   }
@@ -166,6 +140,6 @@ export class HttpPool implements Pool {
 
   destroy(): void {
     this.retire()
-    for (const c of this.#all) c.transport.destroy()
+    for (const c of this.#members.all) c.transport.destroy()
   }
 }

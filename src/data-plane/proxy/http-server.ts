@@ -7,17 +7,14 @@ import { Exchange } from './exchange.ts'
 import { failures, headFailure, type Failure } from './failures.ts'
 import { Body } from './http1/body.ts'
 import { Head } from './http1/head.ts'
-import { chunk, chunkHead, lastChunk } from './http1/chunked.ts'
+import { chunk, lastChunk, maxJoinedBytes, writeChunk } from './http1/chunked.ts'
 import * as out from './http1/writer.ts'
 import { refusedRequest } from './refused.ts'
 import { interimHead, ownResponse, writeResponseHead, type OwnAnswer, type ResponseShape } from './response-head.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 
-/** Up to this many bytes go out together with the head. */
-const maxJoinedBytes = 64 * 1024
 const maxHeldBytes = 256 * 1024
 const lingerMs = 1000
-const lineBreak = Buffer.from('\r\n', 'latin1')
 
 /** Takes over a connection whose first bytes were HTTP/2's. */
 export type ToHttp2 = (bytes: Buffer) => void
@@ -153,15 +150,8 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
   }
 
   #bytes(buf: Buffer, from: number, to: number): boolean {
-    const { transport } = this
-    const part = from === 0 && to === buf.length ? buf : buf.subarray(from, to)
-    if (!this.#rechunk) return transport.write(part)
-    if (to === from) return true
-    out.begin()
-    if (to - from <= maxJoinedBytes) return transport.write(chunk(buf, from, to))
-    transport.write(chunkHead(to - from))
-    transport.write(part)
-    return transport.write(lineBreak)
+    if (this.#rechunk) return writeChunk(this.transport, buf, from, to)
+    return this.transport.write(from === 0 && to === buf.length ? buf : buf.subarray(from, to))
   }
 
   respondEnd(trailers: Trailers): void {

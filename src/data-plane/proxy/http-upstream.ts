@@ -2,16 +2,13 @@
 import type { SocketAddress } from '#engine'
 import type { Trailers } from './downstream.ts'
 import { Body } from './http1/body.ts'
-import { chunk, chunkHead, lastChunk } from './http1/chunked.ts'
+import { lastChunk, maxJoinedBytes, writeChunk } from './http1/chunked.ts'
 import { Head } from './http1/head.ts'
 import { H } from './http1/names.ts'
 import * as out from './http1/writer.ts'
 import type { TlsFacts, Transport, TransportEvents } from './transport.ts'
 import type { ResponseSink, UpstreamStream } from './upstream-stream.ts'
 
-/** Up to this many bytes go out together with the head. */
-const maxJoinedBytes = 64 * 1024
-const lineBreak = Buffer.from('\r\n', 'latin1')
 
 const maxResponseHeadBytes = 256 * 1024
 
@@ -78,14 +75,7 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
   }
 
   send(part: Buffer): boolean {
-    const { transport } = this
-    if (!this.#chunks) return transport.write(part)
-    if (part.length === 0) return true
-    out.begin()
-    if (part.length <= maxJoinedBytes) return transport.write(chunk(part, 0, part.length))
-    transport.write(chunkHead(part.length))
-    transport.write(part)
-    return transport.write(lineBreak)
+    return this.#chunks ? writeChunk(this.transport, part, 0, part.length) : this.transport.write(part)
   }
 
   /** A request's trailers end here, as in Envoy: HTTP/1.1 servers seldom read them. */

@@ -8,7 +8,7 @@ import type { Logger } from '#lib/log.ts'
 import type { Dialler } from './dial.ts'
 import { HttpUpstream } from './http-upstream.ts'
 import type { Pool, PoolFailure } from './http-pool.ts'
-import { connectHttp2 } from './http2/upstream.ts'
+import { Http2Upstream } from './http2/upstream.ts'
 import type { TlsClients, TlsTarget } from './tls-client.ts'
 import { SocketTransport, type TlsFacts, type Transport } from './transport.ts'
 import { UpstreamCluster, type Host } from './upstream-cluster.ts'
@@ -113,7 +113,7 @@ export class Upstreams {
             open: (done, onClosed) =>
               this.#open(cluster, host, guise, (failure, socket, facts) => {
                 if (socket === undefined) return done(failure, undefined)
-                done(undefined, connectHttp2(socket, { facts, config: cluster.config, openedMs: nowMs(), onClosed, onBug: this.#onBug }))
+                done(undefined, new Http2Upstream(socket, { facts, config: cluster.config, openedMs: nowMs(), onClosed, onBug: this.#onBug }))
               }),
           })
         : cluster.newPool({

@@ -1,5 +1,6 @@
 // Chunk framing, written: payload whose length nobody knows, on its way to an HTTP/1.1 peer. Law: nothing is framed twice; a trailer that would change how a message reads never gets in.
 import type { Trailers } from '../downstream.ts'
+import type { Transport } from '../transport.ts'
 import { mayTrail } from './body.ts'
 import * as out from './writer.ts'
 
@@ -11,9 +12,18 @@ export function chunk(buf: Buffer, from: number, to: number): Buffer {
   return out.take()
 }
 
-/** For a chunk too large to copy: its first line. */
-export function chunkHead(length: number): Buffer {
-  return Buffer.from(`${length.toString(16)}\r\n`, 'latin1')
+/** Up to this many bytes are copied, to go out in one write with what stands before them. */
+export const maxJoinedBytes = 64 * 1024
+const lineBreak = Buffer.from('\r\n', 'latin1')
+
+/** One chunk of `buf[from,to)`, in one write where it is small; nothing where it is empty. False: wait for the drain. */
+export function writeChunk(transport: Transport, buf: Buffer, from: number, to: number): boolean {
+  if (to === from) return true
+  out.begin()
+  if (to - from <= maxJoinedBytes) return transport.write(chunk(buf, from, to))
+  transport.write(Buffer.from(`${(to - from).toString(16)}\r\n`, 'latin1'))
+  transport.write(buf.subarray(from, to))
+  return transport.write(lineBreak)
 }
 
 const last = Buffer.from('0\r\n\r\n', 'latin1')

@@ -1,97 +1,66 @@
 // HTTP/2 connections to one endpoint in one guise. Law: one connection for all, another only where both ends' limits of streams leave no room; limits of connections and of waiting requests hold as for HTTP/1.1.
 import type { RuntimeCluster } from '#engine'
 import type { Pool, PoolCounts, PoolIo, PoolUser } from '../http-pool.ts'
+import { PoolMembers } from '../pool-members.ts'
 import type { UpstreamStream } from '../upstream-stream.ts'
 import type { Http2UpstreamStream } from './upstream-stream.ts'
 import type { Http2Upstream } from './upstream.ts'
 
 export class Http2Pool implements Pool {
   readonly #io: PoolIo<Http2Upstream>
-  readonly #config: RuntimeCluster
-  readonly #counts: PoolCounts
-  readonly #all = new Set<Http2Upstream>()
-  readonly #waiting: PoolUser[] = []
-  #opening = 0
+  readonly #members: PoolMembers<Http2Upstream>
   #retired = false
 
   constructor(io: PoolIo<Http2Upstream>, config: RuntimeCluster, counts: PoolCounts) {
     this.#io = io
-    this.#config = config
-    this.#counts = counts
+    this.#members = new PoolMembers(io, config, counts)
   }
 
   get size(): number {
-    return this.#all.size + this.#opening
+    return this.#members.size
   }
 
   acquire(user: PoolUser, fresh: boolean): void {
     const now = this.#io.nowMs()
     if (!fresh) {
-      for (const connection of this.#all) {
+      for (const connection of this.#members.all) {
         connection.sweep(now)
         if (connection.room) return user.onConnection(connection.open(), connection.requests > 1)
       }
     }
-    if (this.#counts.pending >= this.#config.limits.pending) return user.onNoConnection({ kind: 'overflow' })
-    this.#counts.pending++
-    this.#waiting.push(user)
-    if (this.#opening === 0 && this.#mayOpen()) this.#open()
-  }
-
-  /** A pool without any connection may always open one, as in Envoy: others' can't serve it. */
-  #mayOpen(): boolean {
-    return this.size === 0 || this.#counts.connections < this.#config.limits.connections
+    if (this.#members.wait(user)) this.#grow()
   }
 
   cancel(user: PoolUser): void {
-    const at = this.#waiting.indexOf(user)
-    if (at < 0) return
-    this.#waiting.splice(at, 1)
-    this.#counts.pending--
+    this.#members.cancel(user)
   }
 
-  #open(): void {
-    this.#counts.connections++
-    this.#opening++
-    this.#io.open(
-      (failure, connection) => {
-        this.#opening--
-        if (connection === undefined) {
-          this.#counts.connections--
-          // All who waited for it: each goes its own way from here.
-          for (const user of this.#takeWaiting(Infinity)) user.onNoConnection(failure ?? { kind: 'connect', timedOut: false, reason: '' })
-          return
-        }
-        this.#all.add(connection)
+  /** One connection at a time: all who wait may go on it. */
+  #grow(): void {
+    if (this.#members.opening || !this.#members.mayOpen) return
+    this.#members.open(
+      (connection) => {
         connection.onRoom = () => this.#serve()
         this.#serve()
         if (this.#retired) connection.retire()
       },
-      (connection) => this.#closed(connection),
+      (failure) => {
+        // All who waited for it: each goes its own way from here.
+        for (const user of this.#members.take(Infinity)) user.onNoConnection(failure)
+      },
+      () => this.#serve(),
     )
-  }
-
-  #takeWaiting(most: number): PoolUser[] {
-    const taken = this.#waiting.splice(0, most)
-    this.#counts.pending -= taken.length
-    return taken
   }
 
   /** Gives room to those who wait; opens another connection where none is left. */
   #serve(): void {
-    for (const connection of this.#all) {
-      while (this.#waiting.length > 0 && connection.room) {
-        const [user] = this.#takeWaiting(1)
+    for (const connection of this.#members.all) {
+      while (this.#members.waiting && connection.room) {
+        const [user] = this.#members.take(1)
         user?.onConnection(connection.open(), connection.requests > 1)
       }
     }
-    if (this.#waiting.length > 0 && this.#opening === 0 && this.#mayOpen()) this.#open()
-  }
-
-  #closed(connection: Http2Upstream): void {
-    if (!this.#all.delete(connection)) return
-    this.#counts.connections--
-    this.#serve()
+    if (this.#members.waiting) this.#grow()
   }
 
   release(stream: UpstreamStream, whole: boolean): void {
@@ -100,16 +69,16 @@ export class Http2Pool implements Pool {
 
   sweep(): void {
     const now = this.#io.nowMs()
-    for (const connection of this.#all) connection.sweep(now)
+    for (const connection of this.#members.all) connection.sweep(now)
   }
 
   retire(): void {
     this.#retired = true
-    for (const connection of this.#all) connection.retire()
+    for (const connection of this.#members.all) connection.retire()
   }
 
   destroy(): void {
     this.retire()
-    for (const connection of this.#all) connection.destroy()
+    for (const connection of this.#members.all) connection.destroy()
   }
 }

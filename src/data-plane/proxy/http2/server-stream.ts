@@ -115,7 +115,7 @@ export class Http2ServerStream implements Downstream {
     const stream = this.#stream
     if (stream.closed) return true
     writeResponseHead(shape, false, false)
-    if (body.mode === 'chunked') this.#dechunker = new Dechunker((payload) => stream.write(payload))
+    if (body.mode === 'chunked') this.#dechunker = new Dechunker(stream)
     const bare = body.mode === 'none' || (body.done && body.mode !== 'chunked' && to === from)
     // Even where none can come: without it node ends a stream that is reset by END_STREAM, and half an answer would look whole.
     this.#awaitsTrailers = !bare
@@ -129,9 +129,8 @@ export class Http2ServerStream implements Downstream {
     const stream = this.#stream
     this.touched = true
     if (stream.closed || this.#whole || to === from) return true
-    if (this.#dechunker === undefined) return stream.write(from === 0 && to === buf.length ? buf : buf.subarray(from, to))
-    this.#dechunker.take(buf, from, to)
-    return !stream.writableNeedDrain
+    if (this.#dechunker !== undefined) return this.#dechunker.write(buf, from, to)
+    return stream.write(from === 0 && to === buf.length ? buf : buf.subarray(from, to))
   }
 
   respondEnd(trailers: Trailers): void {

@@ -25,7 +25,6 @@ export class Http2UpstreamStream implements UpstreamStream {
   #bare = false
   #answered = false
   #length = -1
-  #given = true
 
   constructor(connection: Http2Upstream) {
     this.#connection = connection
@@ -61,7 +60,7 @@ export class Http2UpstreamStream implements UpstreamStream {
     if (bare) return
     stream.on('drain', () => this.#guarded(() => this.#sink?.onUpstreamDrain()))
     stream.once('wantTrailers', () => this.#guarded(() => stream.closed || stream.sendTrailers(trailerObject(this.#requestTrailers))))
-    if (source.mode === 'chunked') this.#dechunker = new Dechunker((payload) => stream.write(payload))
+    if (source.mode === 'chunked') this.#dechunker = new Dechunker(stream)
     for (const part of body) this.send(part)
   }
 
@@ -77,9 +76,8 @@ export class Http2UpstreamStream implements UpstreamStream {
   send(part: Buffer): boolean {
     const stream = this.#stream
     if (stream === undefined || stream.closed || this.#sent) return true
-    if (this.#dechunker === undefined) return part.length === 0 || stream.write(part)
-    this.#dechunker.take(part, 0, part.length)
-    return !stream.writableNeedDrain
+    if (this.#dechunker !== undefined) return this.#dechunker.write(part, 0, part.length)
+    return part.length === 0 || stream.write(part)
   }
 
   finish(trailers: Trailers): void {
@@ -140,7 +138,7 @@ export class Http2UpstreamStream implements UpstreamStream {
   }
 
   #closed(): void {
-    this.#giveBack()
+    this.#connection.closed(this, performance.now())
     const sink = this.#sink
     this.#sink = undefined
     sink?.onUpstreamGone({ clean: !this.#answered, why: this.#why(), error: this.#connection.error })
@@ -151,12 +149,6 @@ export class Http2UpstreamStream implements UpstreamStream {
     if (code === NGHTTP2_REFUSED_STREAM) return 'refused'
     if (this.#connection.lost) return 'closed'
     return code === NGHTTP2_PROTOCOL_ERROR ? 'protocol-error' : 'reset'
-  }
-
-  #giveBack(): void {
-    if (!this.#given) return
-    this.#given = false
-    this.#connection.closed(this, performance.now())
   }
 
   pause(): void {
@@ -174,7 +166,7 @@ export class Http2UpstreamStream implements UpstreamStream {
   abort(): void {
     this.#sink = undefined
     const stream = this.#stream
-    if (stream === undefined) return this.#giveBack()
+    if (stream === undefined) return this.#connection.closed(this, performance.now())
     reset(stream, NGHTTP2_CANCEL, !this.#bare)
   }
 

@@ -14,18 +14,12 @@ export interface Http2UpstreamOptions {
   readonly onBug: (error: unknown) => void
 }
 
-/** Over a connected socket, after its handshake. */
-export function connectHttp2(socket: Socket, options: Http2UpstreamOptions): Http2Upstream {
-  return new Http2Upstream(socket, options)
-}
-
 export class Http2Upstream {
   readonly tls: TlsFacts | undefined
   readonly local: SocketAddress
   readonly openedMs: number
   readonly onBug: (error: unknown) => void
   requests = 0
-  active = 0
   idleSinceMs: number
   /** A stream has ended: there may be room for another. */
   onRoom: () => void = () => {}
@@ -40,6 +34,7 @@ export class Http2Upstream {
   #pingedMs: number
   #pingWaits = false
 
+  /** Over a connected socket, after its handshake. */
   constructor(socket: Socket, { facts, config, openedMs, onClosed, onBug }: Http2UpstreamOptions) {
     this.tls = facts
     this.local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
@@ -83,7 +78,6 @@ export class Http2Upstream {
 
   open(): Http2UpstreamStream {
     this.requests++
-    this.active++
     const { maxRequestsPerConnection: most } = this.#config
     if (most > 0 && this.requests >= most) this.#going = true
     const stream = new Http2UpstreamStream(this)
@@ -91,10 +85,14 @@ export class Http2Upstream {
     return stream
   }
 
-  /** One of its streams has closed, or was never used. */
+  /** Requests under way. */
+  get active(): number {
+    return this.#streams.size
+  }
+
+  /** One of its streams has closed, or was never used; said again it counts nothing. */
   closed(stream: Http2UpstreamStream, nowMs: number): void {
-    this.#streams.delete(stream)
-    this.active--
+    if (!this.#streams.delete(stream)) return
     this.idleSinceMs = nowMs
     if (this.#ended && this.active === 0) this.#socket.destroy()
     else if (this.#going && this.active === 0) this.session.close()
