@@ -1,6 +1,6 @@
 // Authorization → Envoy's RBAC filters, AUDIT before DENY before ALLOW, policies named as Istio names them.
 // Law: where a test can't be asked (HTTP's on a TCP port, an attribute that nobody knows), a rule that allows or audits goes, a rule that denies stands without it.
-import type { AccessPolicy, AccessRule, AccessTest, Authorization } from '#plan'
+import { claimPath, type AccessPolicy, type AccessRule, type AccessTest, type Authorization } from '#plan'
 import { some, typed, type Obj } from './json.ts'
 
 type Layer = 'http' | 'tcp'
@@ -104,18 +104,18 @@ function principal(attribute: string, value: string, layer: Layer): Obj | undefi
     }
   }
   if (layer === 'tcp') return undefined
-  if (attribute.startsWith('request.auth.')) return ofToken(attribute.slice('request.auth.'.length), value)
+  if (attribute.startsWith('request.auth.')) return ofToken(attribute, value)
   const name = /^request\.headers\[(.+)\]$/s.exec(attribute)?.[1]
   return name === undefined ? undefined : { header: header(name, value) }
 }
 
 /** What a token says, as the filter for tokens leaves it. Istio: authz/model/generator.go requestPrincipalGenerator. */
 function ofToken(attribute: string, value: string): Obj | undefined {
-  if (attribute === 'principal') return requestPrincipal(value)
-  const claims = attribute === 'audiences' ? ['aud'] : attribute === 'presenter' ? ['azp'] : [...attribute.matchAll(/\[([^[\]]+)\]/g)].map((m) => m[1] as string)
-  if (attribute !== 'audiences' && attribute !== 'presenter' && !/^claims(\[[^[\]]+\])+$/.test(attribute)) return undefined
+  if (attribute === 'request.auth.principal') return requestPrincipal(value)
+  const path = claimPath(attribute)
+  if (path === undefined) return undefined
   const one = { stringMatch: text(value) }
-  return claim(claims, { orMatch: { valueMatchers: [{ listMatch: { oneOf: one } }, one] } })
+  return claim(path, { orMatch: { valueMatchers: [{ listMatch: { oneOf: one } }, one] } })
 }
 
 const claim = (path: readonly string[], value: Obj): Obj => ({ sourcedMetadata: { metadataMatcher: { filter: 'envoy.filters.http.jwt_authn', path: ['payload', ...path].map((key) => ({ key })), value } } })

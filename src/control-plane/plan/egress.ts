@@ -1,7 +1,7 @@
 // What the egress listeners of a Sidecar take in: the services and VirtualServices that their hosts name, each listener for itself.
 // Istio: convertIstioListenerToWrapper, selectServices, SelectVirtualServices, collectImportedServices, appendSidecarServices.
 import type { Sidecar, VirtualService } from '#api'
-import { compare, hostCovers, hostsOverlap, isVisible, resolveHost, type Mesh, type MeshService } from '#mesh'
+import { compare, exportedTo, hostCovers, hostsOverlap, isVisible, resolveHost, type Mesh, type MeshService } from '#mesh'
 import { mergeDelegates } from './delegates.ts'
 
 export interface EgressListener {
@@ -38,7 +38,7 @@ function byAge(mesh: Mesh): readonly MeshService[] {
 /** What is exported to a namespace: to it by name before to all, the oldest first. */
 export function exportedServices(mesh: Mesh, namespace: string): readonly MeshService[] {
   const fallback = mesh.options.config.defaultServiceExportTo ?? []
-  const isPublic = (s: MeshService): boolean => (s.exportTo.length > 0 ? s.exportTo : fallback.length > 0 ? fallback : ['*']).includes('*')
+  const isPublic = (s: MeshService): boolean => exportedTo(s.exportTo, fallback).includes('*')
   const visible = byAge(mesh).filter((s) => isVisible(s.exportTo, s.namespace, namespace, fallback))
   return [...visible.filter((s) => !isPublic(s)), ...visible.filter(isPublic)]
 }
@@ -47,12 +47,10 @@ export function exportedServices(mesh: Mesh, namespace: string): readonly MeshSe
 export function exportedVirtualServices(mesh: Mesh, namespace: string): readonly VirtualService[] {
   const fallback = mesh.options.config.defaultVirtualServiceExportTo ?? []
   const level = (v: VirtualService): number => {
-    const own = v.spec.exportTo ?? []
-    const to = own.length > 0 ? own : fallback.length > 0 ? fallback : ['*']
-    if (to.includes('*')) return 2
-    if (to.includes('~')) return -1
-    if (v.metadata.namespace === namespace) return to.includes('.') || to.includes(namespace) ? 0 : -1
-    return to.includes(namespace) ? 1 : -1
+    const to = v.spec.exportTo ?? []
+    if (!isVisible(to, v.metadata.namespace, namespace, fallback)) return -1
+    if (exportedTo(to, fallback).includes('*')) return 2
+    return v.metadata.namespace === namespace ? 0 : 1
   }
   const forMesh = mesh.virtualServices.filter((v) => (v.spec.hosts ?? []).length > 0 && ((v.spec.gateways ?? []).length === 0 || (v.spec.gateways ?? []).includes('mesh')))
   return [0, 1, 2].flatMap((n) => forMesh.filter((v) => level(v) === n))

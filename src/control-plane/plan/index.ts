@@ -3,6 +3,7 @@
 // Read first: types.ts, then plan.ts; mtls, destination-rules and upstream-tls hold the mTLS decisions.
 export { planContext, type PlanContext } from './context.ts'
 export { keyOf, keysWanted, type KeySource } from './authentication.ts'
+export { claimPath } from './claim-path.ts'
 export { mergeDelegates } from './delegates.ts'
 export { planEndpoints } from './endpoints.ts'
 export { inboundFor, servicesSelecting } from './inbound.ts'

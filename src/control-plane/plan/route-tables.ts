@@ -44,14 +44,16 @@ function makeVirtualHosts(context: PlanContext, listener: EgressListener, port: 
   const hostsOf = (v: VirtualService): string[] => (v.spec.hosts ?? []).map((h) => resolveHost(h, v.metadata.namespace, domain).toLowerCase())
   const taken = new Set<string>()
   const domains = new Set<string>()
+  const names = new Set<string>()
   const hosts: VirtualHost[] = []
   const push = (host: string, service: MeshService | undefined, routes: readonly HttpRoute[]): void => {
     const key = `${host}:${port}`
-    if (hosts.some((h) => h.name === key)) return
+    if (names.has(key)) return
     // Another host's own name is not taken from it by a short one.
     const own = (service === undefined ? [host] : domainsOf(context, host, service)).filter((d) => !domains.has(d) && (d === host || isAlias.has(d) || !registry.has(d)))
     if (own.length === 0) return
     for (const d of own) domains.add(d)
+    names.add(key)
     hosts.push({ name: key, domains: own, routes })
   }
   const rivals = new Map<string, Reason[]>()

@@ -58,7 +58,8 @@ export function scopeOf(mesh: Mesh, workload: Workload): Scope {
   const standing = new Set(standIns.map((s) => s.host))
   const listeners = standing.size === 0 ? imported : imported.map((l) => ({ ...l, services: l.services.filter((s) => !standing.has(s.host)) }))
   const services = [...byHost.values()].sort((a, b) => (a.host < b.host ? -1 : 1))
-  return { services, byHost, aliases: aliasesOf(mesh, byHost, imported), standIns, listeners, virtualServices: virtualServices.filter((v) => listeners.some((l) => l.virtualServices.includes(v))), sidecar, egressHosts: hosts, egress: decideEgress(mesh, sidecar) }
+  const taken = new Set(listeners.flatMap((l) => l.virtualServices))
+  return { services, byHost, aliases: aliasesOf(mesh, byHost, imported), standIns, listeners, virtualServices: virtualServices.filter((v) => taken.has(v)), sidecar, egressHosts: hosts, egress: decideEgress(mesh, sidecar) }
 }
 
 /** Takes them out of the services: a name for something else has no cluster, no listener and no route of its own. */

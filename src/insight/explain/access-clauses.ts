@@ -1,7 +1,7 @@
 // Which test of an access rule a call does not meet, in a sentence. Law: a test is asked of the engine, alone in a rule of its own; nothing is compared here.
 import { claimAt, type Claims } from '#engine'
 import { principalOf } from './token.ts'
-import { inboundFor, type AccessPolicy, type AccessRule, type AccessTest, type ProxyPlan } from '#plan'
+import { claimPath, inboundFor, type AccessPolicy, type AccessRule, type AccessTest, type ProxyPlan } from '#plan'
 import type { Workload } from '#mesh'
 import { decideInbound, inboundConfig, type InboundCall } from '../simulate/index.ts'
 import type { Question } from './question.ts'
@@ -60,8 +60,7 @@ const names: Readonly<Record<string, string>> = {
 function ofToken(attribute: string, { claims }: { readonly claims: Claims | undefined }): string | undefined {
   if (claims === undefined) return undefined
   if (attribute === 'request.auth.principal') return principalOf(claims)
-  const path = attribute === 'request.auth.audiences' ? ['aud'] : attribute === 'request.auth.presenter' ? ['azp'] : [...attribute.matchAll(/\[([^[\]]+)\]/g)].map((m) => m[1] as string)
-  const value = claimAt(claims, path)
+  const value = claimAt(claims, claimPath(attribute) ?? [])
   return value === undefined ? undefined : typeof value === 'string' ? value : JSON.stringify(value)
 }
 

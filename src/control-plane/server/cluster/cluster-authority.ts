@@ -9,6 +9,7 @@ import { isRecord } from '#api'
 import { newRootFiles, readAuthority, type Authority } from '#ca'
 import { followObject } from '#sources'
 import { isSameAuthority, pluggedInSource, type AuthoritySource } from '../authority-source.ts'
+import { dataOf, textsOf } from './secret-texts.ts'
 
 export const pluggedInSecret = 'cacerts'
 export const ownSecret = 'istio-ca-secret'
@@ -77,9 +78,8 @@ async function ownOrNew({ client, namespace, trustDomain, rootLifetimeMs, now, l
   const there = await client.get(key)
   if (there !== undefined) return there
   const files = await newRootFiles(trustDomain, now(), rootLifetimeMs)
-  const data = Object.fromEntries(Object.entries(files).map(([name, pem]) => [name, Buffer.from(pem).toString('base64')]))
   try {
-    const made = await client.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: ownSecret, namespace, labels: { app: 'istiod' } }, type: 'istio.io/ca-root', data })
+    const made = await client.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: ownSecret, namespace, labels: { app: 'istiod' } }, type: 'istio.io/ca-root', data: dataOf(files) })
     log.info({ secret: ownSecret, namespace }, 'root of the mesh made')
     return made
   } catch (error) {
@@ -91,6 +91,6 @@ async function ownOrNew({ client, namespace, trustDomain, rootLifetimeMs, now, l
 }
 
 export function authorityOfSecret(secret: KubernetesObject, where: string, nowMs: number): Promise<Authority> {
-  const data = isRecord(secret['data']) ? secret['data'] : {}
-  return readAuthority((name) => (typeof data[name] === 'string' ? Buffer.from(data[name], 'base64').toString('utf8') : undefined), where, nowMs)
+  const texts = textsOf(secret)
+  return readAuthority((name) => texts[name], where, nowMs)
 }

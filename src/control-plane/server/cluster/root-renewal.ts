@@ -5,6 +5,7 @@ import type { KubernetesClient } from '#lib/kubernetes/types.ts'
 import type { Logger } from '#lib/log.ts'
 import { isNearItsEnd, renewedRootFiles } from '#ca'
 import { authorityOfSecret, ownSecret, pluggedInSecret } from './cluster-authority.ts'
+import { dataOf } from './secret-texts.ts'
 
 export interface RootRenewalSettings {
   /** Istio: CITADEL_SELF_SIGNED_ROOT_CERT_CHECK_INTERVAL, an hour. */
@@ -58,7 +59,6 @@ async function check({ client, namespace, now, log, gracePercent = 20, rootLifet
   if (!isNearItsEnd(authority.certificate, now(), gracePercent)) return
   const files = await renewedRootFiles(authority, now(), rootLifetimeMs)
   const { 'ca-key.pem': _key, ...certificates } = files
-  const data = Object.fromEntries(Object.entries(certificates).map(([name, pem]) => [name, Buffer.from(pem).toString('base64')]))
-  await client.patch(key, 'merge', { metadata: { resourceVersion: secret.metadata.resourceVersion }, data })
+  await client.patch(key, 'merge', { metadata: { resourceVersion: secret.metadata.resourceVersion }, data: dataOf(certificates) })
   log.info({ secret: ownSecret, namespace, until: authority.certificate.notAfter.toISOString() }, 'root of the mesh nears its end, it was renewed')
 }

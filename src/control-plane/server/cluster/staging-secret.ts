@@ -4,10 +4,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { KithError } from '#lib/errors.ts'
 import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
 import type { Logger } from '#lib/log.ts'
-import { isRecord } from '#api'
 import { authorityMark, beginStaging, offer, readAuthority, readStaging, standName, standsAt, standText, writeStaging, type Authority, type Stand, type StagingRecord } from '#ca'
 import { followObject } from '#sources'
 import type { Share, Turn } from '../staging-share.ts'
+import { dataOf, textsOf } from './secret-texts.ts'
 
 export const stagingSecret = 'istio-ca-staging'
 
@@ -77,7 +77,7 @@ export async function stagingSecretShare(options: StagingSecretOptions): Promise
     listener(next)
   }
   const patch = (changes: Readonly<Record<string, string | null>>, over?: string): Promise<KubernetesObject> => client.patch(key, 'merge', {
-    ...(over === undefined ? {} : { metadata: { resourceVersion: over } }), data: Object.fromEntries(Object.entries(changes).map(([name, text]) => [name, text === null ? null : Buffer.from(text).toString('base64')])),
+    ...(over === undefined ? {} : { metadata: { resourceVersion: over } }), data: dataOf(changes),
   })
   const say = (): void => {
     clearTimeout(retry)
@@ -132,7 +132,7 @@ export async function stagingSecretShare(options: StagingSecretOptions): Promise
       try {
         const own = { [standName(me)]: standText(next.number, 'taken') }
         const written = version === undefined
-          ? await client.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: stagingSecret, namespace, labels: { app: 'istiod' } }, type: 'istio.io/ca-staging', data: Object.fromEntries(Object.entries({ ...texts, ...own }).flatMap(([name, text]) => (text === null ? [] : [[name, Buffer.from(text).toString('base64')]]))) })
+          ? await client.create({ apiVersion: 'v1', kind: 'Secret', metadata: { name: stagingSecret, namespace, labels: { app: 'istiod' } }, type: 'istio.io/ca-staging', data: dataOf(Object.fromEntries(Object.entries({ ...texts, ...own }).filter(([, text]) => text !== null))) })
           : await patch({ ...texts, ...own }, version)
         await read(written)
         taken = next.number
@@ -179,9 +179,4 @@ export async function stagingSecretShare(options: StagingSecretOptions): Promise
       if (data[standName(me)] !== undefined) await Promise.race([patch({ [standName(me)]: null }).catch(() => undefined), pause(leavingMs)])
     },
   }
-}
-
-function textsOf(secret: KubernetesObject | undefined): Record<string, string> {
-  const data = isRecord(secret?.['data']) ? secret['data'] : {}
-  return Object.fromEntries(Object.entries(data).flatMap(([name, value]) => (typeof value === 'string' ? [[name, Buffer.from(value, 'base64').toString('utf8')]] : [])))
 }
