@@ -4,10 +4,9 @@ import { build, type Metafile } from 'esbuild'
 import { join, relative } from 'node:path'
 import { madeEntry, madeFile, type Made, type Stamp } from '../src/cli/made.ts'
 import { answering, asWritten, firstStamps, home, outdir, write } from './commands-as-written.ts'
+import { esmBanner } from './esm-banner.ts'
 
 const entry = 'src/cli/main.ts'
-/** Libraries that are no ES modules ask for Node's own by `require`. */
-const banner = 'import { createRequire as requireOf } from \'node:module\'; const require = requireOf(import.meta.url);'
 
 /** Does nothing where what is there is current. Names of the files that belong there. */
 export async function bundleCommands(): Promise<readonly string[] | undefined> {
@@ -16,7 +15,7 @@ export async function bundleCommands(): Promise<readonly string[] | undefined> {
   const always = [...stamps.keys()]
   const { outputFiles, metafile } = await build({
     absWorkingDir: home, entryPoints: [entry], outdir, entryNames: '[name]-[hash]', chunkNames: '[name]-[hash]', bundle: true, splitting: true, platform: 'node', format: 'esm', target: 'node26',
-    banner: { js: banner }, legalComments: 'none', logLevel: 'silent', write: false, metafile: true, plugins: [asWritten(answering, stamps, (path) => `new URL(${JSON.stringify(`../../${path}`)}, import.meta.url).href`)],
+    banner: { js: esmBanner }, legalComments: 'none', logLevel: 'silent', write: false, metafile: true, plugins: [asWritten(answering, stamps, (path) => `new URL(${JSON.stringify(`../../${path}`)}, import.meta.url).href`)],
   })
   const files = new Map<string, Uint8Array | string>(outputFiles.map((f) => [relative(outdir, f.path), f.contents]))
   for (const name of answering) files.set(madeFile(name), JSON.stringify(madeOf(metafile, name, always, stamps)))

@@ -12,7 +12,7 @@ export const answering = commands.filter((c) => c.answers === true).map((c) => c
 
 /** Of the files that decide how the rest is read. */
 export function firstStamps(): Map<string, Stamp> {
-  return new Map(['package.json', 'tsconfig.json', 'generated/envoy.binpb', ...['commands-as-written', 'bundle-commands', 'snapshot-commands'].map((f) => `scripts/${f}.ts`)].map((path) => [path, stampOf(path)]))
+  return new Map(['package.json', 'tsconfig.json', 'generated/envoy.binpb', ...['commands-as-written', 'bundle-commands', 'esm-banner', 'snapshot-commands'].map((f) => `scripts/${f}.ts`)].map((path) => [path, stampOf(path)]))
 }
 
 function stampOf(path: string): Stamp {

@@ -12,15 +12,26 @@ import { needsEnvoy } from './fixtures/envoy-binary.ts'
 
 const strict = 'apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata:\n  name: default\n  namespace: foo\nspec:\n  mtls:\n    mode: STRICT\n'
 
-test('kith up --proxy envoy: pods become ready, calls are mutual TLS, STRICT refuses plaintext', async (t) => {
-  const binary = needsEnvoy(t)
-  if (binary === undefined || !hasNamespaces(t)) return
+/** A mesh's folder of its own, and for so long Envoy where `binary` says. */
+async function withFolder(binary: (top: string) => string, run: (dir: string) => Promise<void>): Promise<void> {
   const before = process.env['KITH_ENVOY_PATH']
   const top = mkdtempSync(join(tmpdir(), 'kith-test-'))
   const dir = join(top, 'mesh')
   cpSync('test/scenario/fixtures/small-mesh', dir, { recursive: true })
-  process.env['KITH_ENVOY_PATH'] = binary
+  process.env['KITH_ENVOY_PATH'] = binary(top)
   try {
+    await run(dir)
+  } finally {
+    if (before === undefined) delete process.env['KITH_ENVOY_PATH']
+    else process.env['KITH_ENVOY_PATH'] = before
+    rmSync(top, { recursive: true, force: true })
+  }
+}
+
+test('kith up --proxy envoy: pods become ready, calls are mutual TLS, STRICT refuses plaintext', async (t) => {
+  const binary = needsEnvoy(t)
+  if (binary === undefined || !hasNamespaces(t)) return
+  await withFolder(() => binary, async (dir) => {
     const mesh = await startMesh({ dir, proxy: 'envoy', mode: 'namespaced' })
     try {
       await mesh.waitReady()
@@ -34,27 +45,14 @@ test('kith up --proxy envoy: pods become ready, calls are mutual TLS, STRICT ref
     } finally {
       await mesh.down()
     }
-  } finally {
-    if (before === undefined) delete process.env['KITH_ENVOY_PATH']
-    else process.env['KITH_ENVOY_PATH'] = before
-    rmSync(top, { recursive: true, force: true })
-  }
+  })
 })
 
 test('Envoy that can’t be run, or not in this mode, is said at once', async (t) => {
   if (!hasNamespaces(t)) return
-  const before = process.env['KITH_ENVOY_PATH']
-  const top = mkdtempSync(join(tmpdir(), 'kith-test-'))
-  const dir = join(top, 'mesh')
-  cpSync('test/scenario/fixtures/small-mesh', dir, { recursive: true })
-  process.env['KITH_ENVOY_PATH'] = join(top, 'no-envoy')
-  try {
-    const said = (code: string) => (e: unknown): boolean => e instanceof KithError && e.code === code
+  const said = (code: string) => (e: unknown): boolean => e instanceof KithError && e.code === code
+  await withFolder((top) => join(top, 'no-envoy'), async (dir) => {
     await assert.rejects(startMesh({ dir, proxy: 'envoy', mode: 'namespaced' }), said('ENVOY_MISSING'))
     await assert.rejects(startMesh({ dir, proxy: 'envoy', mode: 'explicit' }), said('MODE_UNSUPPORTED'))
-  } finally {
-    if (before === undefined) delete process.env['KITH_ENVOY_PATH']
-    else process.env['KITH_ENVOY_PATH'] = before
-    rmSync(top, { recursive: true, force: true })
-  }
+  })
 })
