@@ -7,7 +7,8 @@ import { parseArgs } from 'node:util'
 import { silentLogger } from '#lib/log.ts'
 import { createAuthority } from '../test/data-plane/authority.ts'
 import { http2Application, http2Load, http2Put, http2Service } from './http2-load.ts'
-import { baseService, clientId, entriesFor, freePort, serverId, startClientSide, startServerSide } from '../test/data-plane/pair.ts'
+import { freePort } from '../test/fixtures/ports.ts'
+import { baseService, clientId, entriesFor, serverId, startClientSide, startServerSide } from '../test/data-plane/pair.ts'
 
 const { values } = parseArgs({
   options: {

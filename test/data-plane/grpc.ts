@@ -1,7 +1,8 @@
 // A gRPC application of bytes, its client, and the kernel's part: connections that reach the client's sidecar as intercepted ones do.
 import { createServer, type Socket } from 'node:net'
 import { Client, credentials, Metadata, Server, ServerCredentials, status, type handleBidiStreamingCall, type handleClientStreamingCall, type handleServerStreamingCall, type handleUnaryCall, type MethodDefinition, type ServiceDefinition } from '@grpc/grpc-js'
-import { freePort, host, listenOn, startPair, type Pair, type PairOptions } from './pair.ts'
+import { freePort } from '../fixtures/ports.ts'
+import { host, listenOn, startPair, type Pair, type PairOptions } from './pair.ts'
 import { httpOptions, istioH2Alpn, type OutboundSpec } from './resources.ts'
 import { intercepted } from './talk.ts'
 

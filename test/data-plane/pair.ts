@@ -1,9 +1,10 @@
 // Two sidecars on loopback with real certificates: the client's (foo/sleep) and the server's (bar/httpbin), told by dial maps what a kernel would tell.
-import { createServer, type AddressInfo, type Server } from 'node:net'
+import type { AddressInfo, Server } from 'node:net'
 import { startProxy, type Proxy, type ProxyIdentity } from '#proxy'
 import type { Logger } from '#lib/log.ts'
 import { Secret } from '#lib/secret.ts'
 import type { CompileInput } from '#engine'
+import { freePort } from '../fixtures/ports.ts'
 import { createAuthority, type Authority, type Issued } from './authority.ts'
 import { inboundResources, outboundResources, type InboundSpec, type Mode, type OutboundSpec } from './resources.ts'
 
@@ -63,22 +64,6 @@ export interface Pair {
   /** Certificates by hand. */
   readonly issued: { readonly client: Issued }
   stop(): Promise<void>
-}
-
-/** A port that is free at this moment, below the ephemeral range. */
-export async function freePort(): Promise<number> {
-  for (let i = 0; i < 50; i++) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000)
-    const server = createServer()
-    const ok = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false))
-      server.listen(port, '127.0.0.1', () => resolve(true))
-    })
-    if (!ok) continue
-    await new Promise((resolve) => server.close(resolve))
-    return port
-  }
-  throw new Error('no free port')
 }
 
 export interface SideOptions {

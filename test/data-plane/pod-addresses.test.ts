@@ -6,7 +6,8 @@ import { Secret } from '#lib/secret.ts'
 import { configOf } from '../golden/golden-case.ts'
 import { addressMesh, clientId, pods, startPod } from './address-pods.ts'
 import { createAuthority } from './authority.ts'
-import { freePort, identity, recordingLog } from './pair.ts'
+import { freePort } from '../fixtures/ports.ts'
+import { identity, recordingLog } from './pair.ts'
 import { exchange, intercepted, whole } from './talk.ts'
 
 const ends: (() => void | Promise<void>)[] = []

@@ -8,7 +8,7 @@ import { configOf } from '../golden/golden-case.ts'
 import { say } from './fixtures/application.ts'
 import { testAuthority } from './fixtures/certificates.ts'
 import { findEnvoy, needsEnvoy } from './fixtures/envoy-binary.ts'
-import { freePort } from './fixtures/loopback.ts'
+import { freePort } from '../fixtures/ports.ts'
 import { startEnvoy } from './fixtures/running-envoy.ts'
 import { staticBootstrap } from './fixtures/static-bootstrap.ts'
 

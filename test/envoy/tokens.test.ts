@@ -15,7 +15,7 @@ import { typeUrls } from '#xds'
 import { configOf } from '../golden/golden-case.ts'
 import { resourceJson } from '../golden/render.ts'
 import { needsEnvoy } from './fixtures/envoy-binary.ts'
-import { freePort } from './fixtures/loopback.ts'
+import { freePort } from '../fixtures/ports.ts'
 import { startEnvoy } from './fixtures/running-envoy.ts'
 
 type Headers = Readonly<Record<string, string>>

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { createAuthority, type Authority, type Issued } from '../data-plane/authority.ts'
-import { eventually, freePorts, get, TrustMesh } from './fixtures/trust-mesh.ts'
+import { freePort } from '../fixtures/ports.ts'
+import { eventually, get, TrustMesh } from './fixtures/trust-mesh.ts'
 
 const host = 'files.example.com'
 const indent = (text: string): string => text.trim().split('\n').map((l) => `    ${l}`).join('\n')
@@ -29,7 +30,7 @@ spec:
 
 /** A server that asks for a client's certificate and says whose it saw. */
 async function external(t: TestContext, own: Issued, clients: Authority): Promise<number> {
-  const port = await freePorts(1)
+  const port = await freePort()
   const server = createServer({ cert: own.chain, key: own.key, ca: clients.root, requestCert: true, rejectUnauthorized: false }, (request, response) => {
     // A connection that is open stays as it is: each call makes its own.
     response.setHeader('connection', 'close')
@@ -49,7 +50,7 @@ async function sleeping(t: TestContext, to: number, documents: string): Promise<
   t.after(() => mesh.close())
   mesh.write('files.yaml', documents)
   await mesh.startPlane()
-  const proxyPort = await freePorts(1)
+  const proxyPort = await freePort()
   await mesh.startSidecar('sleep', '10.244.0.4', { dial: { '192.0.2.10:9443': `127.0.0.1:${to}` }, inbound: [], httpProxy: `127.0.0.1:${proxyPort}`, hosts: { [host]: '192.0.2.9' } })
   return { mesh, call: () => get(proxyPort, `http://${host}/`, host).then((a) => `${a.status} ${a.body}`, (e: Error) => e.message) }
 }

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { exportJWK, generateKeyPair, SignJWT, type JWK, type JWTPayload } from 'jose'
 import { createServer, request } from 'node:http'
 import { test, type TestContext } from 'node:test'
-import { eventually, freePorts, TrustMesh } from './fixtures/trust-mesh.ts'
+import { freePort } from '../fixtures/ports.ts'
+import { eventually, TrustMesh } from './fixtures/trust-mesh.ts'
 
 const issuer = 'https://issuer.example.com'
 
@@ -29,7 +30,7 @@ async function meshOf(t: TestContext, documents: string): Promise<{ mesh: TrustM
   mesh.write('tokens.yaml', documents)
   await mesh.startPlane()
   const application = await startApplication(t)
-  const [inbound, outbound] = [await freePorts(1), await freePorts(1)]
+  const [inbound, outbound] = [await freePort(), await freePort()]
   const server = await mesh.startSidecar('httpbin', '10.244.0.5', { dial: {}, inbound: [{ listen: `127.0.0.1:${inbound}`, originalDestination: '10.244.0.5:80', app: `127.0.0.1:${application}` }], hosts: {} })
   const client = await mesh.startSidecar('sleep', '10.244.0.4', { dial: { '10.244.0.5:80': `127.0.0.1:${inbound}` }, inbound: [], httpProxy: `127.0.0.1:${outbound}`, hosts: { 'httpbin.foo': '10.96.0.7' } })
   await eventually('both ready', () => server.ready() && client.ready(), (ready) => ready)
@@ -39,7 +40,7 @@ async function meshOf(t: TestContext, documents: string): Promise<{ mesh: TrustM
 /** It answers with the path and the headers that it was sent. */
 async function startApplication(t: TestContext): Promise<number> {
   const server = createServer((asked, answer) => answer.end(JSON.stringify({ path: asked.url, ...asked.headers })))
-  const port = await freePorts(1)
+  const port = await freePort()
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
   t.after(() => {
     server.closeAllConnections()
@@ -134,7 +135,7 @@ test('two issuers at one place: a token of either; keys by URL are fetched, rene
     answer.statusCode = served === '' ? 503 : 200
     answer.end(served)
   })
-  const port = await freePorts(1)
+  const port = await freePort()
   await new Promise<void>((resolve) => idp.listen(port, '127.0.0.1', resolve))
   t.after(() => idp.close())
   const { mesh, call } = await meshOf(t, authentication(`{issuer: ${issuer}, jwksUri: 'http://127.0.0.1:${port}/keys'}, {issuer: second, jwks: '${second.jwks}'}`))

@@ -8,7 +8,8 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { connect } from 'node:tls'
 import { createCertificateMethod as caMethod, deltaMethod, typeUrls, type DeltaResponse } from '#xds'
-import { eventually, freePorts, get, TrustMesh, type Answer } from './fixtures/trust-mesh.ts'
+import { freePort } from '../fixtures/ports.ts'
+import { eventually, get, TrustMesh, type Answer } from './fixtures/trust-mesh.ts'
 
 const serverName = 'istiod.istio-system.svc'
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
@@ -145,7 +146,7 @@ test('a stream ends with the certificate that opened it', async (t) => {
 /** sleep and httpbin behind sidecars that are ready. `inbound`: where httpbin's takes connections; `outbound`: the HTTP proxy that sleep uses. */
 async function callerAndServer(mesh: TrustMesh): Promise<{ readonly inbound: number; readonly outbound: number }> {
   const app = await mesh.startApplication()
-  const [inbound, outbound] = [await freePorts(1), await freePorts(1)]
+  const [inbound, outbound] = [await freePort(), await freePort()]
   const server = await mesh.startSidecar('httpbin', '10.244.0.5', { dial: {}, inbound: [{ listen: `127.0.0.1:${inbound}`, originalDestination: '10.244.0.5:80', app: `127.0.0.1:${app}` }], hosts: {} })
   const client = await mesh.startSidecar('sleep', '10.244.0.4', { dial: { '10.244.0.5:80': `127.0.0.1:${inbound}` }, inbound: [], httpProxy: `127.0.0.1:${outbound}`, hosts: { 'httpbin.foo': '10.96.0.7' } })
   await eventually('both ready', () => server.ready() && client.ready(), (ready) => ready)

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { createServer as createNetServer, type AddressInfo } from 'node:net'
 import { test } from 'node:test'
-import { serveAgentPort } from './agent-port.ts'
-import { parseProbers, patientProbe, probe, type Prober } from './probes.ts'
-import { ReadinessGate, serveReadiness } from './readiness.ts'
+import { freePort } from '../fixtures/ports.ts'
+import { serveAgentPort } from '../../src/data-plane/agent/agent-port.ts'
+import { parseProbers, patientProbe, probe, type Prober } from '../../src/data-plane/agent/probes.ts'
+import { ReadinessGate, serveReadiness } from '../../src/data-plane/agent/readiness.ts'
 
 const portOf = (server: { address(): unknown }): number => (server.address() as AddressInfo).port
 
@@ -55,7 +56,7 @@ test('the health ports say ready when it is so, forward known probes alone, and 
   let drains = 0
   const web = createServer((_, response) => response.end())
   await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve))
-  const ports: [number, number] = [await free(), await free()]
+  const ports: [number, number] = [await freePort(), await freePort()]
   const gate = new ReadinessGate(50)
   const health = await serveReadiness({ host: '0.0.0.0', port: ports[1] }, gate)
   gate.ask(() => ready)
@@ -88,18 +89,6 @@ test('the health ports say ready when it is so, forward known probes alone, and 
   assert.throws(() => parseProbers('[]'), { code: 'ENV_INVALID' })
 })
 
-/** A free port; another program may take it in between, which the tests' own machine rarely does. */
-async function free(): Promise<number> {
-  const server = createNetServer()
-  for (;;) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000)
-    const got = await new Promise<boolean>((resolve) => server.once('error', () => resolve(false)).listen(port, () => resolve(true)))
-    if (!got) continue
-    await new Promise((resolve) => server.close(resolve))
-    return port
-  }
-}
-
 test('a question that comes a little early is answered once it is so; after the end it is never', async () => {
   const gate = new ReadinessGate(5000)
   const early = gate.ready()
@@ -112,11 +101,11 @@ test('a question that comes a little early is answered once it is so; after the 
 })
 
 test('an application that is just opening its port is ready when it is; one that stays closed is not', async (t) => {
-  const port = await free()
+  const port = await freePort()
   const web = createServer((_, response) => response.end())
   t.after(() => web.close())
   const early = patientProbe({ httpGet: { port } }, '127.0.0.1')
   setTimeout(() => web.listen(port, '127.0.0.1'), 100)
   assert.equal((await early).status, 200)
-  assert.equal((await patientProbe({ tcpSocket: { port: await free() } }, '127.0.0.1')).status, 500)
+  assert.equal((await patientProbe({ tcpSocket: { port: await freePort() } }, '127.0.0.1')).status, 500)
 })
