@@ -23,6 +23,8 @@ export interface WalkthroughOptions {
 }
 
 export const walkthroughDir = fileURLToPath(new URL('../../../examples/walkthrough', import.meta.url))
+/** As a package it has JavaScript (scripts/package.ts). */
+const ending = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 
 /** Everything that differed from what was explained; empty = all as said. */
 export async function walk(mesh: MeshHandle, options: WalkthroughOptions): Promise<string[]> {
@@ -62,7 +64,7 @@ async function makeCalls(mesh: MeshHandle, calls: readonly DemoCall[], each: (ro
   const curl = hasCurl()
   const rows: Row[] = []
   for (const [i, call] of calls.entries()) {
-    const run = await mesh.exec(call.from, clientArguments(curl, call.to, process.execPath, join(walkthroughDir, 'client.ts')), { timeoutMs: 15_000 })
+    const run = await mesh.exec(call.from, clientArguments(curl, call.to, process.execPath, join(walkthroughDir, `client${ending}`)), { timeoutMs: 15_000 })
     const row = compareCall(call, expected[i] as Row['expected'], measure(run))
     each(row)
     rows.push(row)
@@ -119,7 +121,7 @@ async function key(step: DemoStep): Promise<void> {
 export function makeFolder(): { readonly dir: string; remove(): void } {
   const dir = mkdtempSync(join(tmpdir(), 'kith-demo-'))
   for (const file of ['kith.yaml', meshFile]) cpSync(join(walkthroughDir, file), join(dir, file))
-  for (const program of ['httpbin.ts', 'external.ts']) symlinkSync(join(walkthroughDir, program), join(dir, program))
+  for (const program of [`httpbin${ending}`, `external${ending}`]) symlinkSync(join(walkthroughDir, program), join(dir, program))
   chmodSync(dir, 0o755)
   return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) }
 }
