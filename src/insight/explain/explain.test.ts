@@ -124,6 +124,12 @@ test('weights to different ends make a mixed answer, each end told', () => {
   assert.deepEqual(mixed.endpoints.map((e) => [e.weight, e.outcome]), [[90, 'mtls'], [10, 'plaintext']])
 })
 
+test('weighted destinations that differ in port alone are each told', () => {
+  const split = explain(mesh(virtual(`http: [{route: [{destination: {host: ${web('bar')}, port: {number: 8000}}, weight: 75}, {destination: {host: ${web('bar')}, port: {number: 7000}}, weight: 25}]}]`)), { from: 'web.foo', to: 'http://web.bar:8000/' })
+  assert.deepEqual([split.outcome, split.endpoints.map((e) => [e.weight, e.client.destination?.port, e.server?.port])], ['mtls', [[75, 8000, 80], [25, 7000, 7000]]])
+  assert.match(formatExplanation(split), /^spread {3}bar\/web port 80: 75 % of calls\n {9}bar\/web port 7000: 25 % of calls$/m)
+})
+
 test('TLS that is not the mesh’s: who makes it, who ends it, and what that rests on', () => {
   const own = (mode: string): string => `${peer('bar', 'DISABLE')}{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: own, namespace: bar}, spec: {ingress: [{port: {number: 9000, protocol: TLS, name: tls}, defaultEndpoint: '127.0.0.1:9000', tls: {mode: ${mode}, serverCertificate: /c.pem, privateKey: /k.pem${mode === 'MUTUAL' ? ', caCertificates: /ca.pem' : ''}}}]}}\n---\n`
   const sends = (mode: string): string => rule('foo', web('bar'), `{tls: {mode: ${mode}${mode === 'MUTUAL' ? ', clientCertificate: /a, privateKey: /b' : ''}}}`)

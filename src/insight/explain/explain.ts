@@ -182,9 +182,14 @@ function summarize(call: Call, all: readonly EndpointAnswer[], problems: readonl
   // Who only stands by makes no difference today.
   const answers = all.filter((a) => a.share > 0)
   const first = answers[0] as EndpointAnswer
-  const same = answers.every((a) => a.outcome === first.outcome && a.server?.mtls?.value === first.server?.mtls?.value && a.client.destination?.host === first.client.destination?.host && a.client.destination?.subset === first.client.destination?.subset)
+  const same = answers.every((a) => a.outcome === first.outcome && a.server?.mtls?.value === first.server?.mtls?.value && placeOf(a) === placeOf(first))
   const outcome = answers.every((a) => a.outcome === first.outcome) ? first.outcome : 'mixed'
   return { call: { from: call.from, to: call.to }, outcome, client: first.client, server: first.server, blocked: outcome === 'mixed' ? null : first.blocked, provided: outcome === 'mixed' ? null : first.provided, endpoints: same && outcome !== 'mixed' ? [] : answers, spread: spreadOf(all), observed: null, notObserved: null, problems }
+}
+
+/** Where the route leads: weighted destinations may differ in any of the three. */
+function placeOf({ client: { destination } }: EndpointAnswer): string {
+  return destination === null ? '' : `${destination.host} ${destination.port} ${destination.subset ?? ''}`
 }
 
 function spreadOf(all: readonly EndpointAnswer[]): Spread[] {

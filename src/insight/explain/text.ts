@@ -87,18 +87,26 @@ function groups(answers: readonly EndpointAnswer[]): EndpointAnswer[][] {
 /** Where calls go in the long run, when that is more than one kind of place. */
 function spreadLines(spread: readonly Spread[], paint: Paint): string[] {
   const places = new Map<string, Spread[]>()
+  const ports = new Map<string, Set<string>>()
   for (const s of spread) {
-    const key = JSON.stringify([s.workload ?? s.address, s.priority, s.locality, s.share > 0])
+    const who = s.workload ?? s.address
+    const port = s.workload === null ? '' : portOf(s.address)
+    ports.set(who, (ports.get(who) ?? new Set()).add(port))
+    const key = JSON.stringify([who, port, s.priority, s.locality, s.share > 0])
     places.set(key, [...(places.get(key) ?? []), s])
   }
   if (places.size < 2) return []
   return [...places.values()].map((alike, i) => {
     const one = alike[0] as Spread
+    const who = one.workload ?? one.address
     const share = alike.reduce((sum, s) => sum + s.share, 0)
+    const at = (ports.get(who)?.size ?? 1) > 1 ? ` port ${portOf(one.address)}` : ''
     const how = share === 0 ? `stands by, priority ${one.priority}` : `${Math.round(share * 1000) / 10} % of calls${one.priority === 0 ? '' : `, priority ${one.priority}`}`
-    return `${i === 0 ? paint('bold', 'spread') : '      '}   ${one.workload ?? one.address}${alike.length > 1 ? `, ${alike.length} endpoints` : ''}${one.locality === '' ? '' : ` in ${one.locality}`}: ${how}`
+    return `${i === 0 ? paint('bold', 'spread') : '      '}   ${who}${at}${alike.length > 1 ? `, ${alike.length} endpoints` : ''}${one.locality === '' ? '' : ` in ${one.locality}`}: ${how}`
   })
 }
+
+const portOf = (address: string): string => address.slice(address.lastIndexOf(':') + 1)
 
 /** The last handshake, and when either side's certificate ends. */
 function observedLines(o: Observed, paint: Paint): string[] {
