@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { startMesh } from '#local'
 import { clientArguments, measure } from '../../src/cli/demo/measure.ts'
 import type { DemoStep } from '../../src/cli/demo/steps.ts'
-import { makeFolder } from '../../src/cli/demo/walkthrough.ts'
+import { makeFolder } from '../../src/cli/demo/folder.ts'
 import { row, walkthrough } from './calls.ts'
 
 /** One list of rows a step. */

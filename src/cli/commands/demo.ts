@@ -2,7 +2,8 @@
 import { Command, Option } from 'commander'
 import { KithError } from '#lib/errors.ts'
 import { startMesh, type LocalMode, type MeshEvent, type MeshHandle } from '#local'
-import { makeFolder, walk, walkthroughDir } from '../demo/walkthrough.ts'
+import { makeFolder, sweepFolders, walkthroughDir } from '../demo/folder.ts'
+import { walk } from '../demo/walkthrough.ts'
 import { paint } from '../demo/screen.ts'
 import { ExitError } from '../failure.ts'
 import { formatProblem } from '../problems.ts'
@@ -32,6 +33,7 @@ async function run(options: Options): Promise<void> {
   const interactive = options.yes !== true && process.stdin.isTTY === true && process.stdout.isTTY === true
   const required = (process.env['REQUIRE'] ?? '').split(',').includes('namespaces')
   let mesh: MeshHandle | undefined
+  await sweepFolders()
   const folder = makeFolder()
   const interrupted = new Promise<never>((_resolve, reject) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => reject(new ExitError(signal === 'SIGINT' ? 130 : 143)))

@@ -1,15 +1,14 @@
 // Runs the walkthrough in a mesh of its own: explain first, then the call, then both side by side.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
-import { fileURLToPath } from 'node:url'
 import { formatExplanation } from '#insight'
 import { buildMesh, type Mesh } from '#mesh'
 import type { MeshHandle } from '#local'
 import { formatProblem } from '../problems.ts'
 import { compareCall, expectCall, type Row } from './expected.ts'
+import { ending, walkthroughDir } from './folder.ts'
 import { clientArguments, measure } from './measure.ts'
 import { callTable, paint, podTable, readyText, stepTitle, tryNext, yamlBlock } from './screen.ts'
 import { meshFile, steps, type DemoCall, type DemoStep } from './steps.ts'
@@ -21,10 +20,6 @@ export interface WalkthroughOptions {
   /** performance.now() of the process's start. */
   readonly startedMs: number
 }
-
-export const walkthroughDir = fileURLToPath(new URL('../../../examples/walkthrough', import.meta.url))
-/** As a package it has JavaScript (scripts/package.ts). */
-const ending = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 
 /** Everything that differed from what was explained; empty = all as said. */
 export async function walk(mesh: MeshHandle, options: WalkthroughOptions): Promise<string[]> {
@@ -115,13 +110,4 @@ async function key(step: DemoStep): Promise<void> {
   } finally {
     reader.close()
   }
-}
-
-/** The walkthrough in a folder of this run, so that two demos at once don't meet. Its programs are links: they find the package's modules. */
-export function makeFolder(): { readonly dir: string; remove(): void } {
-  const dir = mkdtempSync(join(tmpdir(), 'kith-demo-'))
-  for (const file of ['kith.yaml', meshFile]) cpSync(join(walkthroughDir, file), join(dir, file))
-  for (const program of [`httpbin${ending}`, `external${ending}`]) symlinkSync(join(walkthroughDir, program), join(dir, program))
-  chmodSync(dir, 0o755)
-  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) }
 }
