@@ -58,8 +58,10 @@ function sync(document: Document, node: Node | null, value: unknown): Node {
   if (isMap(node) && isRecord(value) && !hasMerge(node)) return syncMap(document, node, value)
   if (isSeq(node) && Array.isArray(value)) {
     const old = [...node.items] as Node[]
+    const taken = new Set<Node>()
     node.items = value.map((item: unknown, i) => {
-      const same = isRecord(item) && 'name' in item ? old.find((o) => isMap(o) && o.get('name') === item['name']) : old[i]
+      const same = isRecord(item) && 'name' in item ? namesake(document, old.filter((o) => !taken.has(o)), item) : old[i]
+      if (same !== undefined) taken.add(same)
       return sync(document, same ?? null, item)
     })
     if (value.length > 0 && value.length !== old.length) node.flow = false
@@ -68,6 +70,12 @@ function sync(document: Document, node: Node | null, value: unknown): Node {
   if (isScalar(node) && node.value === value) return node
   if (node !== null && !isScalar(node) && JSON.stringify((node as YAMLMap).toJS(document)) === JSON.stringify(value)) return node
   return newNode(document, value)
+}
+
+/** Names may stand twice in a list (one volume mounted at two paths): the one that says the same comes first. */
+function namesake(document: Document, nodes: readonly Node[], item: Readonly<Record<string, unknown>>): Node | undefined {
+  const named = nodes.filter((o) => isMap(o) && o.get('name') === item['name'])
+  return named.length < 2 ? named[0] : (named.find((o) => JSON.stringify((o as YAMLMap).toJS(document)) === JSON.stringify(item)) ?? named[0])
 }
 
 function syncMap(document: Document, node: YAMLMap, value: Readonly<Record<string, unknown>>): YAMLMap {
