@@ -2,11 +2,13 @@
 // Law: same values, same text: keys keep the order in which defaults and users gave them.
 import { stringify } from 'yaml'
 import type { KubernetesObject } from '#lib/kubernetes/types.ts'
+import { usualClusterDomain } from '#api'
 import { mergeValues } from './values.ts'
 import { listAt, mapAt, textAt, valueAt, type Settings } from './settings.ts'
 
 export function meshConfigMap({ suffix, namespace, labels, values, name }: Settings): KubernetesObject {
-  const mesh = mergeValues({ rootNamespace: namespace, trustDomain: 'cluster.local', defaultConfig: { discoveryAddress: `${name}.${namespace}.svc:15012` } }, mapAt(values, 'meshConfig'))
+  const domain = textAt(values, 'global.proxy.clusterDomain')
+  const mesh = mergeValues({ rootNamespace: namespace, trustDomain: 'cluster.local', defaultConfig: { discoveryAddress: `${name}.${namespace}.svc:15012` }, ...(domain === usualClusterDomain ? {} : { compat: { clusterDomain: domain } }) }, mapAt(values, 'meshConfig'))
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: `istio${suffix}`, namespace, labels }, data: { mesh: stringify(mesh, { lineWidth: 0 }), meshNetworks: 'networks: {}\n' } }
 }
 

@@ -1,6 +1,7 @@
 // What an installation is without anybody's wish: the keys that Istio's charts have and that mean something here, each with its default.
 // Law: a key that stands here is honoured; one that does not is named to whoever sets it.
 import { version } from '#lib/version.ts'
+import { usualClusterDomain } from '#api'
 
 export type Values = Readonly<Record<string, unknown>>
 
@@ -15,7 +16,7 @@ export const defaultValues: Values = {
     logging: { level: 'info' }, network: '', meshID: '', multiCluster: { clusterName: '' }, caAddress: '',
     defaultPodDisruptionBudget: { enabled: true },
     proxy: {
-      image: 'proxyv2', logLevel: 'warning', privileged: false, statusPort: 15020, autoInject: 'enabled', holdApplicationUntilProxyStarts: false, capNetBindService: false,
+      image: 'proxyv2', logLevel: 'warning', privileged: false, statusPort: 15020, autoInject: 'enabled', holdApplicationUntilProxyStarts: false, capNetBindService: false, clusterDomain: usualClusterDomain,
       includeIPRanges: '*', excludeIPRanges: '', includeInboundPorts: '*', excludeInboundPorts: '', includeOutboundPorts: '', excludeOutboundPorts: '',
       resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { cpu: '2000m', memory: '1024Mi' } },
     },
@@ -48,7 +49,6 @@ export const withoutEffect: Readonly<Record<string, string>> = {
   'global.jwtPolicy': 'tokens are always checked with their audience (third-party-jwt)',
   'global.pilotCertProvider': 'the control plane’s own CA is the only one',
   'global.variant': 'there is one image, and it is distroless',
-  'global.proxy.clusterDomain': 'the names of the mesh’s hosts end in cluster.local',
   'gateways': 'Kith has no gateways yet',
   'profile': 'every profile gives the control plane alone, which is Istio’s minimal',
 }

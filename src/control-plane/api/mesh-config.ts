@@ -8,8 +8,20 @@ export function decodeMeshConfig(raw: unknown, origin: Origin): { readonly confi
   const decoding: Decoding = { faults: [], root: meshConfig, snakeCase: true }
   const config = (decodeValue(meshConfig, raw ?? {}, '', decoding) ?? {}) as MeshConfigSpec
   const object = { kind: 'MeshConfig', metadata: { name: 'istio', namespace: 'istio-system' }, origin }
-  const problems = decoding.faults.map((f): Problem => ({ code: 'IST0106', severity: f.kind === 'unknown-field' ? 'warning' : 'error', ref: refTo(object, f.path), message: f.message, ...(f.help === undefined ? {} : { help: f.help }) }))
-  return { config, problems }
+  const problems: Problem[] = decoding.faults.map((f) => ({ code: 'IST0106', severity: f.kind === 'unknown-field' ? 'warning' : 'error', ref: refTo(object, f.path), message: f.message, ...(f.help === undefined ? {} : { help: f.help }) }))
+  const { compat } = config
+  if (compat?.clusterDomain === undefined || isDomain(compat.clusterDomain)) return { config, problems }
+  problems.push({ code: 'IST0106', severity: 'error', ref: refTo(object, 'compat.clusterDomain'), message: `${JSON.stringify(compat.clusterDomain)} is no DNS domain`, help: 'small letters, digits, dashes and dots, as in cluster.local, without a dot at the end' })
+  const { clusterDomain: _, ...rest } = compat
+  return { config: { ...config, compat: rest }, problems }
+}
+
+/** Where the names of the cluster's services end; Istio's default. */
+export const usualClusterDomain = 'cluster.local'
+
+/** RFC 1123. */
+function isDomain(text: string): boolean {
+  return text.length <= 253 && /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/.test(text)
 }
 
 /** Fields that are read and change nothing, with what that means for who set them. */

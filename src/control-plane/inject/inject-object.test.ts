@@ -35,6 +35,14 @@ test('injecting what is injected already changes nothing', () => {
   }
 })
 
+test('the sidecar is told where names end', () => {
+  const result = injectObject(deployment(), createInjector({ config: {}, values: { global: { proxy: { clusterDomain: 'k8s.corp' } } }, meshConfig: {}, revision: 'default', yaml }))
+  assert.ok(result.kind === 'injected')
+  const { containers } = (result.object['spec'] as { template: PodLike }).template.spec
+  const args = containers.find((c) => c['name'] === 'istio-proxy')?.['args'] as string[] | undefined
+  assert.deepEqual(args?.slice(2, 4), ['--domain', '$(POD_NAMESPACE).svc.k8s.corp'])
+})
+
 test('where the sidecar stands: last, first when the application must wait, first init container when native', () => {
   const init = { initContainers: [{ name: 'seed', image: 'i' }] }
   const classic = injected(deployment({}, {}, init)).pod.spec

@@ -37,6 +37,8 @@ export interface InjectSettings {
   /** `multus`: the CNI plugin is called by an annotation. */
   readonly cniProvider: string
   readonly crlConfigMap: string
+  /** Where the names of services end. */
+  readonly clusterDomain: string
   readonly imagePullSecrets: readonly string[]
   /** On each injected pod, whatever else it carries: `injectedAnnotations`. */
   readonly injectedAnnotations: Readonly<Record<string, string>>
@@ -73,7 +75,7 @@ export function injectSettings(values: unknown = {}, meshConfig: unknown = {}, r
     holdApplicationUntilProxyStarts: flag('global.proxy.holdApplicationUntilProxyStarts', false) || proxyConfig['holdApplicationUntilProxyStarts'] === true,
     rewriteAppHttpProbers: flag('sidecarInjectorWebhook.rewriteAppHTTPProbe', true), enablePrometheusMerge: mesh['enablePrometheusMerge'] !== false, nativeSidecars: flag('sidecarInjectorWebhook.nativeSidecars', false),
     cni: flag('pilot.cni.enabled', false) || flag('istio_cni.enabled', false), cluster: text('global.multiCluster.clusterName', '') || 'Kubernetes', network: text('global.network', ''), meshId: text('global.meshID', '') || 'cluster.local',
-    trustDomain: typeof mesh['trustDomain'] === 'string' ? mesh['trustDomain'] : 'cluster.local', caAddress: text('global.caAddress', '') || 'istiod.istio-system.svc:15012',
+    clusterDomain: text('global.proxy.clusterDomain', '') || 'cluster.local', trustDomain: typeof mesh['trustDomain'] === 'string' ? mesh['trustDomain'] : 'cluster.local', caAddress: text('global.caAddress', '') || 'istiod.istio-system.svc:15012',
     interceptionMode: typeof proxyConfig['interceptionMode'] === 'string' ? proxyConfig['interceptionMode'] : 'REDIRECT', capNetBindService: String(read('global.proxy.capNetBindService')) === 'true', proxyConfig,
     readiness: { initialDelaySeconds: Number(text('global.proxy.readinessInitialDelaySeconds', '0')), periodSeconds: Number(text('global.proxy.readinessPeriodSeconds', '15')), failureThreshold: Number(text('global.proxy.readinessFailureThreshold', '4')) },
     startupFailureThreshold: flag('global.proxy.startupProbe.enabled', true) ? Number(text('global.proxy.startupProbe.failureThreshold', '600')) : undefined, cniProvider: text('pilot.cni.provider', 'default'), crlConfigMap: text('pilot.crlConfigMapName', '') || 'istio-ca-crl',

@@ -42,7 +42,7 @@ function proxyContainer(i: TemplateInput): Obj {
 
 export function proxyArgs(i: TemplateInput, role: 'sidecar' | 'router'): string[] {
   const { settings: s, annotations: a } = i
-  return ['proxy', role, '--domain', '$(POD_NAMESPACE).svc.cluster.local', `--proxyLogLevel=${a['sidecar.istio.io/logLevel'] ?? s.logLevel}`, `--proxyComponentLogLevel=${a['sidecar.istio.io/componentLogLevel'] ?? 'misc:error'}`, `--log_output_level=${a['sidecar.istio.io/agentLogLevel'] ?? 'default:info'}`]
+  return ['proxy', role, '--domain', `$(POD_NAMESPACE).svc.${s.clusterDomain}`, `--proxyLogLevel=${a['sidecar.istio.io/logLevel'] ?? s.logLevel}`, `--proxyComponentLogLevel=${a['sidecar.istio.io/componentLogLevel'] ?? 'misc:error'}`, `--log_output_level=${a['sidecar.istio.io/agentLogLevel'] ?? 'default:info'}`]
 }
 
 export const proxyMounts: readonly Obj[] = [
@@ -66,8 +66,9 @@ export function readinessProbe({ readiness }: InjectSettings, annotations: Reado
 }
 
 export function imageOf(i: TemplateInput): string {
+  // A name without a registry or a folder is none, as in Istio.
   const own = i.annotations['sidecar.istio.io/proxyImage']
-  if (own !== undefined && own !== '') return own
+  if (own?.includes('/') === true) return own
   const type = i.annotations['sidecar.istio.io/proxyImageType']
   return type === undefined || type === '' || type === 'default' ? i.settings.proxyImage : `${i.settings.proxyImage}-${type}`
 }
@@ -93,7 +94,7 @@ export function environment(i: TemplateInput): Obj[] {
   return [
     value('PILOT_CERT_PROVIDER', 'istiod'), value('CA_ADDR', s.caAddress), field('POD_NAME', 'metadata.name'), field('POD_NAMESPACE', 'metadata.namespace'), field('INSTANCE_IP', 'status.podIP'), field('SERVICE_ACCOUNT', 'spec.serviceAccountName'), field('HOST_IP', 'status.hostIP'),
     value('PROXY_CONFIG', JSON.stringify(i.proxyConfig)), value('ISTIO_META_POD_PORTS', JSON.stringify(ports)), value('ISTIO_META_APP_CONTAINERS', i.containers.map((c) => String(c['name'])).join(',')), value('ISTIO_META_CLUSTER_ID', s.cluster),
-    field('ISTIO_META_NODE_NAME', 'spec.nodeName'), value('ISTIO_META_INTERCEPTION_MODE', modeOf(i)), ...(network === '' ? [] : [value('ISTIO_META_NETWORK', network)]), ...(workload === '' ? [] : [value('ISTIO_META_WORKLOAD_NAME', workload)]), ...(i.owner.name === '' ? [] : [value('ISTIO_META_OWNER', ownerUrl(i.owner, i.namespace))]),
+    field('ISTIO_META_NODE_NAME', 'spec.nodeName'), value('ISTIO_META_INTERCEPTION_MODE', modeOf(i)), ...(network === '' ? [] : [value('ISTIO_META_NETWORK', network)]), ...(workload === '' ? [] : [value('ISTIO_META_WORKLOAD_NAME', workload)]), ...(i.owner.name === '' || i.owner.apiVersion === '' ? [] : [value('ISTIO_META_OWNER', ownerUrl(i.owner, i.namespace))]),
     value('ISTIO_META_MESH_ID', s.meshId), value('TRUST_DOMAIN', s.trustDomain), ...(bootstrapOf(i) === undefined ? [] : [value('ISTIO_BOOTSTRAP_OVERRIDE', '/etc/istio/custom-bootstrap/custom_bootstrap.json')]), ...Object.entries(metadata).map(([name, v]) => value(name, String(v))),
   ]
 }

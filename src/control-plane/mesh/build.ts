@@ -1,5 +1,6 @@
 // Objects → snapshot. The order of the input changes nothing.
 import type { ApiObject, AuthorizationPolicy, DestinationRule, MeshConfigSpec, PeerAuthentication, RequestAuthentication, Sidecar, VirtualService, WorkloadEntry } from '#api'
+import { usualClusterDomain } from '#api'
 import type { InjectionSettings } from '#inject'
 import { byAge } from './order.ts'
 import { buildServices } from './services.ts'
@@ -46,7 +47,7 @@ function resolveOptions(config: MeshConfigSpec): MeshOptions {
     rootNamespace: config.rootNamespace ?? 'istio-system',
     trustDomain: config.trustDomain ?? 'cluster.local',
     trustDomainAliases: config.trustDomainAliases ?? [],
-    domain: 'cluster.local',
+    domain: config.compat?.clusterDomain ?? usualClusterDomain,
     enableAutoMtls: config.enableAutoMtls ?? true,
     autoMtls: config.compat?.autoMtls ?? 'kith',
   }

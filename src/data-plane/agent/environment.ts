@@ -9,6 +9,8 @@ import { levelName, resourceLevel, type XdsNode } from '#xds'
 export interface AgentSettings {
   readonly pod: string
   readonly namespace: string
+  /** `foo.svc.cluster.local` */
+  readonly domain: string
   readonly serviceAccount: string
   readonly workload: string
   readonly owner: string
@@ -48,8 +50,8 @@ const labelsFile = '/etc/istio/pod/labels'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** Throws ENV_MISSING with the name of what is not there. */
-export function readEnvironment(env: Environment): AgentSettings {
+/** `domain`: of the pod's namespace, as the flag says it. Throws ENV_MISSING with the name of what is not there. */
+export function readEnvironment(env: Environment, domain?: string): AgentSettings {
   const need = (name: string): string => {
     const value = env[name]
     if (value === undefined || value === '') throw new KithError('ENV_MISSING', `the environment lacks ${name}`)
@@ -66,7 +68,7 @@ export function readEnvironment(env: Environment): AgentSettings {
   const mapFile = env['KITH_INTERCEPTION'] === 'NONE' ? need('KITH_DIAL_MAP') : undefined
   const drainSeconds = number('TERMINATION_DRAIN_DURATION_SECONDS')
   return {
-    pod, namespace, serviceAccount: env['SERVICE_ACCOUNT'] || 'default', workload: env['ISTIO_META_WORKLOAD_NAME'] ?? pod, owner: env['ISTIO_META_OWNER'] ?? '', address: env['INSTANCE_IP'] ?? '127.0.0.1',
+    pod, namespace, domain: domain ?? `${namespace}.svc.cluster.local`, serviceAccount: env['SERVICE_ACCOUNT'] || 'default', workload: env['ISTIO_META_WORKLOAD_NAME'] ?? pod, owner: env['ISTIO_META_OWNER'] ?? '', address: env['INSTANCE_IP'] ?? '127.0.0.1',
     labels: readLabels(env), cluster: env['ISTIO_META_CLUSTER_ID'] ?? 'Kubernetes', trustDomain: env['TRUST_DOMAIN'] ?? 'cluster.local',
     caAddress, discoveryAddress, discoveryName: env['KITH_DISCOVERY_NAME'] ?? hostName(discoveryAddress) ?? 'istiod.istio-system.svc',
     tokenPath: env['KITH_TOKEN_PATH'] ?? '/var/run/secrets/tokens/istio-token', rootPath: env['KITH_ROOT_CERT_PATH'] ?? '/var/run/secrets/istio/root-cert.pem',
@@ -107,7 +109,7 @@ function parseObject(env: Environment, name: string): Readonly<Record<string, un
 
 /** `sidecar~10.0.0.1~sleep-1.foo~foo.svc.cluster.local` */
 export function nodeId(s: AgentSettings): string {
-  return `sidecar~${s.address}~${s.pod}.${s.namespace}~${s.namespace}.svc.cluster.local`
+  return `sidecar~${s.address}~${s.pod}.${s.namespace}~${s.domain}`
 }
 
 /** What the control plane is told of this proxy, in Istio's words. */

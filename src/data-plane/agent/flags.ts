@@ -5,6 +5,8 @@ export type Level = 'debug' | 'info' | 'warn' | 'error'
 export interface AgentFlags {
   readonly agentLevel: Level
   readonly proxyLevel: Level
+  /** `foo.svc.cluster.local` */
+  readonly domain?: string
 }
 
 /** Envoy's and Istio's words for levels. */
@@ -17,5 +19,6 @@ export function readFlags(args: readonly string[]): AgentFlags {
   }
   const scopes = (value('log_output_level') ?? '').split(',').map((s) => s.split(':') as [string, string?])
   const asked = scopes.find(([scope]) => scope === 'default' || scope === 'all')?.[1] ?? scopes.find(([, level]) => level === undefined)?.[0] ?? ''
-  return { agentLevel: levels[asked] ?? 'info', proxyLevel: levels[value('proxyLogLevel') ?? ''] ?? 'info' }
+  const domain = value('domain')
+  return { ...(domain === undefined ? {} : { domain }), agentLevel: levels[asked] ?? 'info', proxyLevel: levels[value('proxyLogLevel') ?? ''] ?? 'info' }
 }

@@ -7,7 +7,7 @@ import { jsonLogger } from './json-logger.ts'
 import { ReadinessGate, readinessPlace, serveReadiness } from './readiness.ts'
 import type { Sidecar } from './sidecar.ts'
 
-const { agentLevel, proxyLevel } = readFlags(process.argv.slice(2))
+const { agentLevel, proxyLevel, domain } = readFlags(process.argv.slice(2))
 const log = jsonLogger({ scope: 'agent' }, agentLevel)
 const proxyLog = jsonLogger({ scope: 'agent', part: 'proxy' }, proxyLevel)
 let sidecar: Sidecar | undefined
@@ -24,7 +24,7 @@ process.on('uncaughtException', (error) => log.error({ error: error.stack ?? Str
 process.on('unhandledRejection', (error) => log.error({ error: error instanceof Error ? error.stack : String(error) }, 'unexpected rejection'))
 
 try {
-  const settings = readEnvironment(process.env)
+  const settings = readEnvironment(process.env, domain)
   const gate = new ReadinessGate()
   await serveReadiness(readinessPlace(settings.portBase), gate)
   const { startSidecar } = await import('./sidecar.ts')

@@ -16,7 +16,7 @@ test('durations and hosts', () => {
 })
 
 test('pilot-agent’s flags', () => {
-  assert.deepEqual(readFlags(['sidecar', '--domain', 'foo.svc.cluster.local', '--proxyLogLevel=warning', '--proxyComponentLogLevel=misc:error', '--log_output_level=default:debug,ads:info']), { agentLevel: 'debug', proxyLevel: 'warn' })
+  assert.deepEqual(readFlags(['sidecar', '--domain', 'foo.svc.cluster.local', '--proxyLogLevel=warning', '--proxyComponentLogLevel=misc:error', '--log_output_level=default:debug,ads:info']), { agentLevel: 'debug', proxyLevel: 'warn', domain: 'foo.svc.cluster.local' })
   assert.deepEqual(readFlags(['sidecar', '--log_output_level', 'error']), { agentLevel: 'error', proxyLevel: 'info' })
 })
 

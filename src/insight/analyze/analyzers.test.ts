@@ -73,6 +73,8 @@ const cases: readonly (readonly [string, readonly string[], RegExp, readonly str
   ['behind a route that takes everything', [`{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v, namespace: foo}, spec: {hosts: [a.com], http: [{route: [${to}]}, {match: [{uri: {prefix: /a}}, {uri: {prefix: /a}}, {uri: {prefix: /ab}}], route: [${to}]}]}}`], /IST013[01]/, ['warning IST0130 VirtualService v spec.http[1]']],
   ['a port without a number', [service('ports: [{name: http, port: 80}, {name: grpc, port: 81}]'), '{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v, namespace: foo}, spec: {hosts: [a.com], http: [{route: [{destination: {host: s, port: {}}}]}]}}'], /IST01(01|12)/, ['error IST0101 VirtualService v spec.http[0].route[0].destination.port.number']],
   ['a document of no kind', ['{a: b}', '{kind: b}'], /KITH0006/, ['info KITH0006 b  apiVersion']],
+  ['full names end in the cluster’s domain', [service('ports: [{name: http, port: 80}]'), ...['s.foo.svc.k8s.corp', 's.foo.svc.cluster.local'].map((host, n) => `{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v${n}, namespace: foo}, spec: {hosts: [a${n}.com], http: [{route: [{destination: {host: ${host}}}]}]}}`)], /IST0101/,
+    ['error IST0101 VirtualService v1 spec.http[0].route[0].destination.host'], { compat: { clusterDomain: 'k8s.corp' } }],
 ]
 
 test('each analyzer on the smallest mesh that it has something to say of', () => {

@@ -1,5 +1,5 @@
 // What analyzers look at: all objects by kind, with the few indices that several of them need. Immutable; indices are made at first use.
-import type { ApiObject, CronJob, DestinationRule, Gateway, MeshConfigSpec, PodSpec, RequestAuthenticationSpec, ServiceEntry, ServiceSpec, Sidecar, TelemetrySpec, VirtualService, WorkloadObject } from '#api'
+import { usualClusterDomain, type ApiObject, type CronJob, type DestinationRule, type Gateway, type MeshConfigSpec, type PodSpec, type RequestAuthenticationSpec, type ServiceEntry, type ServiceSpec, type Sidecar, type TelemetrySpec, type VirtualService, type WorkloadObject } from '#api'
 import type { Mesh } from '#mesh'
 import { buildMesh } from '#mesh'
 import { assumedIngressGateway } from './ingress-gateway.ts'
@@ -61,13 +61,17 @@ export class AnalysisContext {
     return ours as readonly ApiObject[] as readonly Kinds[K][]
   }
 
+  get clusterDomain(): string {
+    return this.meshConfig.compat?.clusterDomain ?? usualClusterDomain
+  }
+
   get rootNamespace(): string {
     return this.meshConfig.rootNamespace ?? 'istio-system'
   }
 
   /** Services and ServiceEntries by who sees them. */
   get services(): ServiceIndex {
-    return (this.#services ??= new ServiceIndex(this.all('ServiceEntry'), this.all('Service')))
+    return (this.#services ??= new ServiceIndex(this.all('ServiceEntry'), this.all('Service'), this.clusterDomain))
   }
 
   /** The snapshot that the control plane would make of these objects. */

@@ -9,8 +9,8 @@ export interface KnownService {
   readonly selector: Labels
 }
 
-/** A short name is a service of that namespace; anything with a dot or a wildcard stays. */
-export const fqdn = (host: string, namespace: string): string => (host.startsWith('*') || host.includes('.') ? host : `${host}.${namespace}.svc.cluster.local`)
+/** A short name is a service of that namespace; anything with a dot or a wildcard stays. `domain`: the cluster's. */
+export const fqdn = (host: string, namespace: string, domain: string): string => (host.startsWith('*') || host.includes('.') ? host : `${host}.${namespace}.svc.${domain}`)
 
 /** Namespaces to which `exportTo` shows an object of `owner`: `*` for all. */
 export function scopesOf(exportTo: readonly string[] | undefined, owner: string): ReadonlySet<string> {
@@ -23,17 +23,20 @@ export class ServiceIndex {
   readonly #exact = new Map<string, KnownService>()
   readonly #wildcards: { readonly scope: string; readonly suffix: string; readonly service: KnownService }[] = []
 
-  constructor(entries: readonly ServiceEntry[], services: readonly ApiObject<string, ServiceSpec>[]) {
+  readonly #domain: string
+
+  constructor(entries: readonly ServiceEntry[], services: readonly ApiObject<string, ServiceSpec>[], domain: string) {
+    this.#domain = domain
     for (const { metadata, spec } of entries) {
       const service: KnownService = { ports: (spec.ports ?? []).map((p) => p.number ?? 0), selector: spec.workloadSelector?.labels ?? {} }
-      for (const scope of scopesOf(spec.exportTo, metadata.namespace)) for (const host of spec.hosts ?? []) this.#add(scope, fqdn(host, metadata.namespace), service)
+      for (const scope of scopesOf(spec.exportTo, metadata.namespace)) for (const host of spec.hosts ?? []) this.#add(scope, fqdn(host, metadata.namespace, domain), service)
     }
     for (const { metadata, spec } of services) {
       const ports = Array.isArray(spec.ports) ? spec.ports : []
       const service: KnownService = { ports: ports.map((p) => Number(p?.port)), selector: {} }
       const exportTo = metadata.annotations['networking.istio.io/exportTo']
       const scopes = scopesOf(exportTo === undefined || exportTo === '' ? undefined : exportTo.split(',').map((s) => s.trim()), metadata.namespace)
-      for (const scope of scopes) this.#add(scope, fqdn(metadata.name, metadata.namespace), service)
+      for (const scope of scopes) this.#add(scope, fqdn(metadata.name, metadata.namespace, domain), service)
     }
   }
 
@@ -44,7 +47,7 @@ export class ServiceIndex {
 
   /** The service that `host` means to an object of `namespace` with this exportTo. */
   find(namespace: string, exportTo: readonly string[] | undefined, host: string): KnownService | undefined {
-    const name = fqdn(host, namespace)
+    const name = fqdn(host, namespace, this.#domain)
     const scopes = (exportTo ?? []).length === 0 ? [namespace] : (exportTo as readonly string[]).map((e) => (e === '.' ? namespace : e))
     for (const scope of ['*', ...scopes]) {
       const found = this.#exact.get(`${scope}/${name}`)

@@ -13,7 +13,7 @@ export function meshGatewayHosts(context: AnalysisContext): Problem[] {
     if (gateways.length > 0 && !gateways.includes('mesh')) continue
     for (const scope of scopesOf(exportTo, service.metadata.namespace)) {
       for (const host of hosts) {
-        const key = `${scope}/${fqdn(host, service.metadata.namespace)}`
+        const key = `${scope}/${fqdn(host, service.metadata.namespace, context.clusterDomain)}`
         claims.set(key, [...(claims.get(key) ?? []), service])
       }
     }
@@ -29,7 +29,7 @@ export function meshGatewayHosts(context: AnalysisContext): Problem[] {
     if (all.length < 2) continue
     const names = [...new Set(all.map(fullName))].join(',')
     for (const service of all) {
-      const index = (service.spec.hosts ?? []).findIndex((h) => meets(fqdn(h, service.metadata.namespace), host))
+      const index = (service.spec.hosts ?? []).findIndex((h) => meets(fqdn(h, service.metadata.namespace, context.clusterDomain), host))
       if (!said.has(service)) said.set(service, say('IST0109', 'error', service, `spec.hosts[${index}]`, `The VirtualServices ${names} associated with mesh gateway define the same host ${host} which can lead to undefined behavior. This can be fixed by merging the conflicting VirtualServices into a single resource`))
     }
   }
@@ -65,19 +65,20 @@ export function virtualServiceDestinations(context: AnalysisContext): Problem[] 
 }
 
 /** Namespace and name of a service, from its full name or a short one. */
-function serviceName(host: string, namespace: string): string {
-  const m = /^(.+)\.(.+)\.svc\.cluster\.local$/.exec(host)
+function serviceName(host: string, namespace: string, domain: string): string {
+  const end = `.svc.${domain}`
+  const m = host.endsWith(end) ? /^(.+)\.(.+)$/.exec(host.slice(0, -end.length)) : null
   return m === null ? `${namespace}/${host}` : `${m[2]}/${m[1]}`
 }
 
 export function virtualServiceSubsets(context: AnalysisContext): Problem[] {
   const subsets = new Set<string>()
   for (const { spec, metadata } of context.all('DestinationRule')) {
-    const name = serviceName(fqdn(spec.host ?? '', metadata.namespace), metadata.namespace)
+    const name = serviceName(fqdn(spec.host ?? '', metadata.namespace, context.clusterDomain), metadata.namespace, context.clusterDomain)
     for (const subset of spec.subsets ?? []) subsets.add(`${name}\0${subset.name ?? ''}`)
   }
   return context.all('VirtualService').flatMap((service) => targets(service).flatMap(({ path, what, host, subset }): Problem[] => {
-    if (subset === '' || subsets.has(`${serviceName(host, service.metadata.namespace)}\0${subset}`)) return []
+    if (subset === '' || subsets.has(`${serviceName(host, service.metadata.namespace, context.clusterDomain)}\0${subset}`)) return []
     return [notFound(service, `${path}.subset`, `${what === 'host' ? 'host' : 'mirror'}+subset in destinationrule`, `${host}+${subset}`)]
   }))
 }
