@@ -11,7 +11,7 @@ interface Options extends ClusterOptions {
   readonly filename: string[]
   readonly output: 'text' | 'json' | 'yaml'
   readonly header: string[]
-  readonly method: string
+  readonly method?: string
   readonly namespace: string
   readonly meshConfigFile?: string
   readonly local?: boolean | string
@@ -30,7 +30,7 @@ export function build(): Command {
     .option('--local [folder]', 'the mesh that runs on this machine')
     .option('-n, --namespace <name>', 'namespace of a caller without one', 'default')
     .option('--header <name: value>', 'a header of the request (repeatable)', collect, [])
-    .option('--method <method>', 'the request’s method', 'GET')
+    .option('--method <method>', 'the request’s method (default: GET, of grpc:// POST)')
     .option('--why-not', 'also: the rules that did not apply, and which clause ruled each out')
     .option('--meshConfigFile <file>', 'MeshConfig in a file of its own')
     .addOption(new Option('-o, --output <form>', 'text, json or yaml').choices(['text', 'json', 'yaml']).default('text'))
@@ -43,7 +43,7 @@ Exit codes: 0 the call goes through, 1 something can't be read, 2 wrong usage, 3
     .action(async (from: string, to: string, options: Options) => {
       const loaded = await loadMesh(options)
       for (const problem of loaded.problems) process.stderr.write(formatProblem(problem) + '\n')
-      const call = { from, to, method: options.method, headers: parseHeaders(options.header), nowMs: Date.now() }
+      const call = { from, to, ...(options.method === undefined ? {} : { method: options.method }), headers: parseHeaders(options.header), nowMs: Date.now() }
       const answer = await withObserved(loaded.mesh, explain(loaded.mesh, call, options.namespace), options.namespace, { fromFiles: options.filename.length > 0, ...(loaded.localDir === undefined ? {} : { localDir: loaded.localDir }) })
       const notApplied = options.whyNot === true ? whyNot(loaded.mesh, call, answer, options.namespace) : undefined
       const whole = notApplied === undefined ? answer : { ...answer, notApplied }

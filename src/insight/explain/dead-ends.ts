@@ -7,6 +7,7 @@ import type { ClusterChoice } from '../simulate/index.ts'
 import type { Routed } from './client-path.ts'
 import { clientSide, rewritten } from './client-side.ts'
 import type { Question } from './question.ts'
+import { answered } from './symptom.ts'
 import type { ClientSide, EndpointAnswer, WireTls } from './types.ts'
 
 /** One end for all of the calls. */
@@ -33,9 +34,15 @@ export function nowhere(q: Question, client: ClientSide, http: boolean): Endpoin
   const has = service?.ports.some((p) => p.number === port) === true
   const ports = (service?.ports ?? []).map((p) => (p.name === '' ? String(p.number) : `${p.number} (${p.name})`)).join(', ')
   const why = service === undefined || has ? `nothing answers at ${host}:${port}: no ready pod stands behind it` : `${service.host} has no port ${port}; it has ${ports === '' ? 'none' : ports}`
-  const symptom = client.sidecar.value ? (http ? '503 from the caller’s sidecar (response flag UF)' : 'the connection is closed') : 'connection refused or timed out'
+  const symptom = client.sidecar.value ? (http ? answered(q.target.scheme === 'grpc', 503, 'caller', { flag: 'flag UF' }) : 'the connection is closed') : 'connection refused or timed out'
   const fix = service === undefined || has ? ['check that ready pods match the Service’s selector'] : [`call ${service.ports.length === 1 ? `port ${service.ports[0]?.number}` : 'one of them'}, or add the port to the Service`]
   return { ...outside(q, client), outcome: 'blocked', blocked: { at: 'client', why, symptom, source: 'default', fix } }
+}
+
+/** Nobody in the mesh has this name; who else has it is not known here. */
+export function nameNeeded(q: Question): string | null {
+  const { host } = q.target
+  return isIP(host) !== 0 || q.resolved.service !== undefined || q.resolved.workload !== undefined ? null : `DNS outside the mesh has an address for ${host}`
 }
 
 /** `; did you mean httpbin.bar?` where the name is nobody's and resembles one that the caller could write. */
@@ -55,14 +62,14 @@ export function localAnswer(q: Question, routed: Extract<Routed, { kind: 'local'
     'not-http': `port ${q.target.port} carries HTTP, and the application sends TLS`, 'bad-path': `the path ${q.request.path} can’t be normalised`,
   }[what]
   const fix = { 'no-route': ['add a rule without match as the last one'], 'not-http': ['speak plain http:// from the application; the sidecars make the TLS', `or name the Service’s port https-… so that TLS passes through`] }[what as string] ?? []
-  const symptom = what === 'not-http' ? 'the connection is closed, or 400, during the TLS handshake' : `${status} from the caller’s sidecar`
+  const symptom = what === 'not-http' ? 'the connection is closed, or 400, during the TLS handshake' : answered(q.target.scheme === 'grpc', status, 'caller')
   return { address: '', weight: 1, ...whole, outcome: 'blocked', client: clientSide(q, routed.route), server: null, blocked: { at: 'client', why, symptom, source, fix } }
 }
 
 /** Fault injection that leaves no call. */
 export function aborted(q: Question, { route, status }: Extract<Routed, { kind: 'aborted' }>): EndpointAnswer {
   const source = route.because[0]?.source ?? 'default'
-  const blocked = { at: 'client' as const, why: `the route aborts every call on purpose (fault.abort) with ${status}`, symptom: `${status} from the caller’s sidecar (response flag FI)`, source, fix: ['remove fault.abort from the route, or lower its percentage'] }
+  const blocked = { at: 'client' as const, why: `the route aborts every call on purpose (fault.abort) with ${status}`, symptom: /^\d+$/.test(status) ? answered(q.target.scheme === 'grpc', Number(status), 'caller', { flag: 'flag FI' }) : `${status} from the caller’s sidecar (response flag FI)`, source, fix: ['remove fault.abort from the route, or lower its percentage'] }
   return { address: '', weight: 1, ...whole, outcome: 'blocked', client: clientSide(q, route), server: null, blocked }
 }
 
@@ -72,7 +79,7 @@ export function noUpstream(q: Question, routed: Clusters, choice: ClusterChoice,
   const destination = host === '' ? null : { host, port: Number(port), subset: subset === '' ? null : subset }
   const subsetWords = subset === '' ? '' : ` subset ${subset}`
   const why = upstream === null ? (host === '' ? 'the route leads nowhere' : `the route leads to ${host}:${port}${subsetWords}, which this client’s mesh does not know`) : `${host}:${port}${subsetWords} has no ready endpoint`
-  const symptom = routed.http ? `${upstream === null ? routed.status : 503} from the caller’s sidecar (response flag ${upstream === null ? 'NC' : 'UH'})` : 'the connection is closed'
+  const symptom = routed.http ? answered(q.target.scheme === 'grpc', upstream === null ? routed.status : 503, 'caller', { flag: upstream === null ? 'flag NC' : 'flag UH' }) : 'the connection is closed'
   const fix = upstream === null ? [subset === '' ? 'check the destination’s host and port' : `define subset ${subset} in a DestinationRule for ${host} that this client sees`] : [subset === '' ? 'check that ready pods match the Service’s selector' : `check the labels of subset ${subset}`]
   const client: ClientSide = { ...clientSide(q, rewritten(q, routed.route, choice)), destination, tls: upstream === null ? null : mapDecided(upstream.tls, (t): WireTls => (t.mode === 'AUTO' ? 'DISABLE' : t.mode)) }
   return { address: '', weight: choice.weight, ...whole, outcome: 'blocked', client, server: null, blocked: { at: 'client', why, symptom, source, fix } }

@@ -315,3 +315,44 @@ test('what was observed: the latest handshake of any of the caller’s pods with
   assert.equal(observedIn(m, answer, []), null)
   for (const [from, to] of [['web.legacy', 'http://web.bar:8000/'], ['web.foo', 'http://web.legacy:8000/'], ['web.foo', 'http://elsewhere.example.com/']] as const) assert.deepEqual(podsToAsk(m, explain(m, { from, to })), [], `${from} → ${to}`)
 })
+
+test('a StatefulSet of files stands for each of its pods', () => {
+  const kafka = '{apiVersion: v1, kind: Service, metadata: {name: kafka, namespace: bar}, spec: {clusterIP: None, selector: {app: kafka}, ports: [{name: tcp, port: 9092}]}}\n---\n{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: kafka, namespace: bar}, spec: {serviceName: kafka, replicas: 2, template: {metadata: {labels: {app: kafka}}, spec: {containers: [{name: k}]}}}}'
+  const ask = (pod: string): Explanation => explain(mesh(peer('bar', 'STRICT') + kafka), { from: 'web.foo', to: `tcp://${pod}.kafka.bar:9092` })
+  for (const pod of ['kafka-0', 'kafka-1']) assert.deepEqual([ask(pod).outcome, ask(pod).server?.workload], ['mtls', 'bar/kafka'], pod)
+  for (const pod of ['kafka-2', 'kafka-01', 'kafka-', 'kafka']) assert.equal(ask(pod).server, null, pod)
+})
+
+test('a gRPC call is a POST of gRPC, and an error is gRPC’s', () => {
+  const only = (operation: string): string => `{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: a, namespace: bar}, spec: {rules: [{to: [{operation: {${operation}}}]}]}}\n---\n`
+  const ask = (policies: string, to = 'grpc://web.bar:8000/shop.Cart/Get'): Explanation => explain(mesh(policies), { from: 'web.foo', to })
+  assert.equal(ask(only('methods: [POST]')).outcome, 'mtls')
+  assert.equal(ask(virtual(`http: [{match: [{headers: {content-type: {prefix: application/grpc}}, method: {exact: POST}}], route: [{destination: {host: ${web('bar')}, port: {number: 8000}}}]}]`)).outcome, 'mtls')
+  assert.equal(ask(only('methods: [PUT]')).blocked?.symptom, 'gRPC status 7, PERMISSION_DENIED: “RBAC: access denied” from the server’s sidecar')
+  assert.equal(ask(rule('foo', web('bar'), '{tls: {mode: DISABLE}}') + peer('bar', 'STRICT')).blocked?.symptom, 'gRPC status 14, UNAVAILABLE, from the caller’s sidecar (response flags UC, upstream connection termination)')
+  assert.equal(ask('', 'grpc://web.bar:8000/%zz').blocked?.symptom, 'gRPC status 13, INTERNAL, from the caller’s sidecar')
+  // Where the caller's sidecar reads no HTTP, it answers nothing.
+  assert.equal(ask(rule('foo', web('bar'), '{tls: {mode: DISABLE}}') + peer('bar', 'STRICT'), 'http://web.bar:9000/').blocked?.symptom, 'the connection is closed before any answer')
+})
+
+test('a name that nobody in the mesh has needs a DNS that knows it', () => {
+  const ask = (to: string): string | null => explain(mesh('{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: api, namespace: foo}, spec: {hosts: [api.example.com], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}}'), { from: 'web.foo', to }).provided
+  assert.match(ask('http://web.nope:8000/') ?? '', /^DNS outside the mesh has an address for web\.nope$/)
+  for (const to of ['http://api.example.com/', 'http://web.bar:8000/', 'http://192.0.2.7:8000/']) assert.equal(ask(to), null, to)
+})
+
+test('the application’s own TLS is not called plaintext', () => {
+  const headline = (to: string): string => formatExplanation(explain(mesh(), { from: 'web.foo', to })).split('\n')[0] as string
+  assert.match(headline('https://api.example.com/'), /: the application’s own TLS, passed on as it is$/)
+  assert.match(headline('https://web.legacy:8000/'), /: the application’s own TLS, passed on as it is$/)
+  assert.match(headline('http://api.example.com/'), /: plaintext$/)
+})
+
+test('of replicas the same is said once', () => {
+  const replica = (n: number): string => `{apiVersion: v1, kind: Pod, metadata: {name: r-${n}, namespace: bar, labels: {app: r}, ownerReferences: [{apiVersion: apps/v1, kind: StatefulSet, name: r, uid: u, controller: true}]}, spec: {containers: [{name: r}, {name: istio-proxy}]}, status: {podIP: 10.1.0.${n}, phase: Running}}\n---\n`
+  const service = '{apiVersion: v1, kind: Service, metadata: {name: r, namespace: bar}, spec: {selector: {app: r}, ports: [{name: http, port: 8000, targetPort: 80}]}}\n---\n'
+  const split = virtual(`http: [{route: [{destination: {host: r.bar.svc.cluster.local}, weight: 50}, {destination: {host: ${web('bar')}, port: {number: 8000}}, weight: 50}]}]`)
+  const text = formatExplanation(explain(mesh(replica(1) + replica(2) + service + split), { from: 'web.foo', to: 'http://web.bar:8000/' }))
+  assert.equal(text.match(/^endpoint /gm)?.length, 2, text)
+  assert.match(text, /^endpoint bar\/r at 10\.1\.0\.1:80, 10\.1\.0\.2:80: /m)
+})

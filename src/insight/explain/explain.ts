@@ -11,10 +11,11 @@ import { bytesOnTheWire, candidates, onTheWire, runtimeEndpoints, type ClusterCh
 import { routeCall, type Routed } from './client-path.ts'
 import { credentialNeeds } from './credential.ts'
 import { clientSide, rewritten } from './client-side.ts'
-import { aborted, didYouMean, localAnswer, noUpstream, nowhere, outside, ownPod } from './dead-ends.ts'
+import { aborted, didYouMean, localAnswer, nameNeeded, noUpstream, nowhere, outside, ownPod } from './dead-ends.ts'
 import { findWorkload } from './find-workload.ts'
 import { askAbout, type Question } from './question.ts'
 import { arrive, type Sent } from './server-side.ts'
+import { answered } from './symptom.ts'
 import { isLoopback, parseTarget, wrongTarget } from './target.ts'
 import type { Blocked, Call, ClientSide, EndpointAnswer, Explanation, Spread, WireTls } from './types.ts'
 
@@ -101,7 +102,7 @@ const noSidecar = byDefault<WireTls>('DISABLE', 'tls.no-sidecar')
 function withoutSidecar(q: Question): EndpointAnswer[] {
   const client: ClientSide = { ...clientSide(q, byDefault({ rule: 'no sidecar: straight to the address' }, 'tls.no-sidecar')), tls: noSidecar }
   const places = directPlaces(q)
-  if (places === undefined) return [outside(q, client)]
+  if (places === undefined) return [{ ...outside(q, client), provided: nameNeeded(q) }]
   if (places.length === 0) return [nowhere(q, client, false)]
   return places.map((p) => answerAt(q, client, { tls: noSidecar, bytes: q.bytes }, { ...p, share: 1 / places.length }, 1))
 }
@@ -133,13 +134,13 @@ function unknownDestination(q: Question, plan: ProxyPlan, { outbound, http }: Pi
   if (egress.value === 'REGISTRY_ONLY') {
     const route = { value: { rule: 'unknown destination' }, because: [{ rule: 'route.blackhole', source, effect: 'chosen' as const }] }
     const why = `${q.target.host}:${q.target.port} is not known to the mesh, and ${source === 'default' ? 'REGISTRY_ONLY holds' : `${formatRef(source)} says REGISTRY_ONLY`}`
-    const blocked: Blocked = { at: 'client', why, symptom: http ? '502 from the caller’s sidecar' : 'the connection is closed', source, fix: [`add a ServiceEntry for ${q.target.host}${didYouMean(q)}`] }
+    const blocked: Blocked = { at: 'client', why, symptom: http ? answered(q.target.scheme === 'grpc', 502, 'caller') : 'the connection is closed', source, fix: [`add a ServiceEntry for ${q.target.host}${didYouMean(q)}`] }
     return [{ ...outside(q, clientSide(q, route)), outcome: 'blocked', blocked }]
   }
   const route = { value: { rule: passedOn(q) }, because: [{ rule: 'route.passthrough', source, effect: 'chosen' as const }] }
   const client: ClientSide = { ...clientSide(q, route), tls: byDefault<WireTls>('DISABLE', 'tls.passthrough') }
   const places = directPlaces(q)
-  if (places === undefined) return [outside(q, client)]
+  if (places === undefined) return [{ ...outside(q, client), provided: nameNeeded(q) }]
   if (places.length === 0) return [nowhere(q, client, http)]
   const cluster = outbound.cluster('PassthroughCluster')
   invariant(cluster !== undefined, 'every proxy has what passes through')

@@ -48,9 +48,15 @@ function withScheme(target: Target, { service }: Resolved): Target {
   return protocol === 'http' || protocol === 'http2' ? { ...target, scheme: 'http' } : protocol === 'grpc' ? { ...target, scheme: 'grpc' } : target
 }
 
+/** By small letters; gRPC says what it is. */
+export function headersOf({ scheme }: Target, call: Call): Readonly<Record<string, string>> {
+  const given = Object.entries(call.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const)
+  return { ...(scheme === 'grpc' ? { 'content-type': 'application/grpc' } : {}), ...Object.fromEntries(given) }
+}
+
 function requestOf(target: Target, call: Call): RouteRequest {
-  const headers = new Map(Object.entries(call.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value]))
-  return { authority: headers.get('host') ?? target.authority, path: target.path, method: call.method ?? 'GET', scheme: target.scheme === 'https' ? 'https' : 'http', header: (name) => headers.get(name) }
+  const headers = new Map(Object.entries(headersOf(target, call)))
+  return { authority: headers.get('host') ?? target.authority, path: target.path, method: call.method ?? (target.scheme === 'grpc' ? 'POST' : 'GET'), scheme: target.scheme === 'https' ? 'https' : 'http', header: (name) => headers.get(name) }
 }
 
 function bytesOf({ scheme, host }: Target): FirstBytes {

@@ -31,7 +31,7 @@ export function arrive(q: Question, sent: Sent, address: string, port: number): 
   const workload = q.mesh.workloadByAddress.get(address)
   const { tls } = sent
   if (workload === undefined) return { server: null, outcome: outcomeBeyond(tls.value), blocked: null, provided: null }
-  const words: Words = { tls, name: `${workload.name}.${workload.namespace}`, port, hasClientSidecar: q.client.sidecar.value, http: q.target.scheme !== 'tcp', applicationTls: q.bytes.tls !== undefined, identity: tls.value === 'ISTIO_MUTUAL' ? q.client.identity : '' }
+  const words: Words = { tls, name: `${workload.name}.${workload.namespace}`, port, hasClientSidecar: q.client.sidecar.value, http: q.target.scheme !== 'tcp' && sent.request !== undefined, grpc: q.target.scheme === 'grpc', applicationTls: q.bytes.tls !== undefined, identity: tls.value === 'ISTIO_MUTUAL' ? q.client.identity : '' }
   const side = (more: Partial<ServerSide>): ServerSide => ({
     workload: `${workload.namespace}/${workload.name}`, sidecar: workload.sidecar, identity: workload.sidecar.value ? workload.identity : null, port, mtls: null, authorization: null, requestPrincipal: null, ...more,
   })

@@ -101,5 +101,14 @@ function podOfHeadless(mesh: Mesh, name: string): Workload | undefined {
   const service = (mesh.servicesByHost.get(name.slice(dot + 1)) ?? []).find((s) => s.headless)
   if (service === undefined) return undefined
   const pod = name.slice(0, dot)
-  return mesh.workloads.find((w) => w.namespace === service.namespace && w.hostname === pod)
+  return mesh.workloads.find((w) => w.namespace === service.namespace && (w.hostname === pod || isReplica(w, pod, service.name)))
+}
+
+/** Files have the StatefulSet alone, which stands for each of its pods: `kafka-0`, `kafka-1` … */
+function isReplica({ object, name }: Workload, pod: string, service: string): boolean {
+  if (object.kind !== 'StatefulSet') return false
+  const { replicas = 1, serviceName, ordinals } = object.spec as { readonly replicas?: number; readonly serviceName?: string; readonly ordinals?: { readonly start?: number } }
+  const first = ordinals?.start ?? 0
+  const ordinal = /^(0|[1-9]\d*)$/.exec(pod.startsWith(`${name}-`) ? pod.slice(name.length + 1) : '')?.[1]
+  return serviceName === service && ordinal !== undefined && Number(ordinal) >= first && Number(ordinal) < first + replicas
 }

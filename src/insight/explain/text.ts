@@ -11,7 +11,8 @@ const headline: Readonly<Record<Explanation['outcome'], string>> = {
   mtls: 'mutual TLS', tls: 'TLS that the caller’s sidecar originates', plaintext: 'plaintext', blocked: 'BLOCKED', mixed: 'mixed: it depends on the endpoint',
 }
 /** Who makes the TLS: the caller's sidecar, or the application itself. */
-function headlineOf({ outcome, client }: Pick<Explanation, 'outcome' | 'client'>): string {
+function headlineOf({ outcome, client }: Pick<EndpointAnswer | Explanation, 'outcome' | 'client'>, to: string): string {
+  if (outcome === 'plaintext' && to.startsWith('https://')) return 'the application’s own TLS, passed on as it is'
   return outcome === 'tls' && client.tls?.value === 'DISABLE' ? 'the application’s own TLS, which the server’s sidecar ends' : headline[outcome]
 }
 
@@ -28,8 +29,8 @@ const painter = ({ colour }: TextOptions): Paint => (colour === true ? (style, t
 
 export function formatExplanation(e: Explanation, options: TextOptions = {}): string {
   const paint = painter(options)
-  const lines = [`${e.call.from} → ${e.call.to}: ${paint(colours[e.outcome], headlineOf(e))}`, '']
-  if (e.endpoints.length > 0) for (const alike of groups(e.endpoints)) lines.push(...endpointLines(alike, paint), '')
+  const lines = [`${e.call.from} → ${e.call.to}: ${paint(colours[e.outcome], headlineOf(e, e.call.to))}`, '']
+  if (e.endpoints.length > 0) lines.push(...endpointsLines(e, paint))
   else lines.push(...sideLines(e, paint))
   lines.push(...spreadLines(e.spread, paint))
   if (e.provided !== null && e.endpoints.length === 0) lines.push(`${paint('yellow', 'needs')}    ${e.provided}`)
@@ -74,14 +75,21 @@ function folded(lines: readonly string[], { width = Infinity }: TextOptions): st
   return lines.flatMap(fold).join('\n').trimEnd()
 }
 
-/** Endpoints of which the same is to be said. */
-function groups(answers: readonly EndpointAnswer[]): EndpointAnswer[][] {
-  const alike = new Map<string, EndpointAnswer[]>()
-  for (const a of answers) {
-    const key = JSON.stringify([a.outcome, a.client, a.server, a.blocked?.why, a.provided])
-    alike.set(key, [...(alike.get(key) ?? []), a])
+/** Endpoints of which the same is to be said stand together. */
+function endpointsLines(e: Explanation, paint: Paint): string[] {
+  const alike = new Map<string, { readonly first: EndpointAnswer; readonly lines: readonly string[]; readonly addresses: Set<string> }>()
+  for (const a of e.endpoints) {
+    const lines = endpointLines(a, paint)
+    const key = JSON.stringify([a.outcome, a.server?.workload, lines])
+    const found = alike.get(key) ?? { first: a, lines, addresses: new Set() }
+    alike.set(key, { ...found, addresses: found.addresses.add(a.address) })
   }
-  return [...alike.values()]
+  return [...alike.values()].flatMap(({ first, lines, addresses }) => {
+    const known = [...addresses]
+    const at = known.length > 3 ? `${known.slice(0, 3).join(', ')} and ${known.length - 3} more` : known.join(', ')
+    const place = first.server === null ? at : `${first.server.workload} at ${at}`
+    return [`${paint('bold', 'endpoint')} ${place === '' ? 'none' : place}: ${paint(colours[first.outcome], headlineOf(first, e.call.to))}`, ...lines, '']
+  })
 }
 
 /** Where calls go in the long run, when that is more than one kind of place. */
@@ -115,12 +123,8 @@ function observedLines(o: Observed, paint: Paint): string[] {
   ]
 }
 
-function endpointLines(alike: readonly EndpointAnswer[], paint: Paint): string[] {
-  const a = alike[0] as EndpointAnswer
-  const addresses = [...new Set(alike.map((one) => one.address))]
-  const at = addresses.length > 3 ? `${addresses.slice(0, 3).join(', ')} and ${addresses.length - 3} more` : addresses.join(', ')
-  const place = a.server === null ? at : `${a.server.workload} at ${at}`
-  return [`${paint('bold', 'endpoint')} ${place === '' ? 'none' : place}: ${paint(colours[a.outcome], headlineOf(a))}`, ...sideLines(a, paint).map((l) => `  ${l}`), ...(a.provided === null ? [] : [`  needs    ${a.provided}`]), ...(a.blocked === null ? [] : [`  why      ${a.blocked.why}`])]
+function endpointLines(a: EndpointAnswer, paint: Paint): string[] {
+  return [...sideLines(a, paint).map((l) => `  ${l}`), ...(a.provided === null ? [] : [`  needs    ${a.provided}`]), ...(a.blocked === null ? [] : [`  why      ${a.blocked.why}`])]
 }
 
 function sideLines(e: Pick<EndpointAnswer, 'client' | 'server'>, paint: Paint): string[] {

@@ -8,7 +8,7 @@ export interface Call {
   readonly from: string
   /** `http://httpbin.bar:8000/get`, `tcp://…`, `https://…`, `grpc://…`, or `address:port` */
   readonly to: string
-  /** Default GET. */
+  /** Default GET, of gRPC POST. */
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
   /** When; absent: a token's times are not looked at. */

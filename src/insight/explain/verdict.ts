@@ -4,6 +4,7 @@ import { formatRef, type Ref } from '#lib/problem.ts'
 import type { Authorization, InboundPort, ServerTls } from '#plan'
 import type { InboundDecision } from '../simulate/index.ts'
 import { accessReasons } from './access.ts'
+import { answered } from './symptom.ts'
 import type { Blocked, Outcome, WireTls } from './types.ts'
 
 export interface Verdict {
@@ -22,6 +23,7 @@ export interface Words {
   /** What the caller sees: its own proxy's 503, or a closed connection. */
   readonly hasClientSidecar: boolean
   readonly http: boolean
+  readonly grpc: boolean
   /** The application speaks TLS by itself. */
   readonly applicationTls: boolean
   /** What the caller's certificate says; '' = it shows none. */
@@ -33,7 +35,7 @@ const said = (source: Ref | 'default'): string => (source === 'default' ? 'the d
 const through = (outcome: Verdict['outcome']): Verdict => ({ outcome, blocked: null, provided: null })
 
 function block(w: Words, at: 'client' | 'server', why: string, source: Ref | 'default', fix: readonly string[]): Verdict {
-  const symptom = w.hasClientSidecar && w.http && !w.applicationTls ? '503 from the caller’s sidecar (response flags UC, upstream connection termination)' : 'the connection is closed before any answer'
+  const symptom = w.hasClientSidecar && w.http && !w.applicationTls ? answered(w.grpc, 503, 'caller', { flag: 'flags UC, upstream connection termination' }) : 'the connection is closed before any answer'
   return { outcome: 'blocked', blocked: { at, why, symptom, source, fix }, provided: null }
 }
 
@@ -78,7 +80,7 @@ export function inboundVerdict(decision: InboundDecision, w: Words, { mtls, port
       if (w.tls.value === 'ISTIO_MUTUAL') return block(w, 'server', `${said(source)} turns mutual TLS off on ${where}, so nobody ends the client’s TLS`, source, [...changeTls(w.tls), 'let the server take mutual TLS: PERMISSIVE or STRICT'])
       return block(w, 'server', `${where} takes plaintext HTTP only (${said(source)}), and the ${ownTls ? 'application' : 'client'} sends TLS`, source, ownTls ? callPlainly(w, false) : changeTls(w.tls))
     case 'path-refused':
-      return { outcome: 'blocked', blocked: { at: 'server', why: 'the path can’t be read: an escape that is none, a null byte, or dots that climb out of the root', symptom: '400 from the server’s sidecar', source: 'default', fix: ['send a path that RFC 3986 knows'] }, provided: null }
+      return { outcome: 'blocked', blocked: { at: 'server', why: 'the path can’t be read: an escape that is none, a null byte, or dots that climb out of the root', symptom: answered(w.grpc, 400, 'server'), source: 'default', fix: ['send a path that RFC 3986 knows'] }, provided: null }
     case 'token-refused':
       // tokenVerdict has its words.
       return block(w, 'server', `the token is refused at ${where}`, 'default', [])
@@ -99,7 +101,7 @@ function denied(w: Words, where: string, http: boolean, decided: Decided<'allow'
   const fix = w.identity === '' && none
     ? [`give the caller a sidecar, and name its service account in a rule under ${name}`, `write a rule there that asks for no principal and no namespace: a plaintext caller has none`]
     : [none ? `let ${caller} in: a rule under ${name} that names it and this call` : `change ${name}`]
-  return { outcome: 'blocked', blocked: { at: 'server', why, symptom: http ? '403 “RBAC: access denied” from the server’s sidecar' : 'the connection is closed once the first bytes arrive', source, fix }, provided: null }
+  return { outcome: 'blocked', blocked: { at: 'server', why, symptom: http ? answered(w.grpc, 403, 'server', { message: 'RBAC: access denied' }) : 'the connection is closed once the first bytes arrive', source, fix }, provided: null }
 }
 
 /** The server's certificate names nobody whom the client expects. */

@@ -6,7 +6,7 @@ import { mergeDelegates, scopeOf, virtualServicesFor } from '#plan'
 import { accessNotMet } from './access-clauses.ts'
 import { httpClauseFailed, l4ClauseFailed } from './clauses.ts'
 import { findWorkload } from './find-workload.ts'
-import { askAbout, type Question } from './question.ts'
+import { askAbout, headersOf, type Question } from './question.ts'
 import type { RequestFacts } from './route.ts'
 import { asRead, parseTarget } from './target.ts'
 import type { Call, Explanation, NotApplied, Ref } from './types.ts'
@@ -40,7 +40,7 @@ function routesNotTaken(q: Question, call: Call, answer: Explanation): NotApplie
   const carriesHttp = kind === undefined ? declaresHttp || (q.bytes.http !== undefined && !declaresBytes) : kind === 'http'
   const seen: Seen = {
     taken, address: q.resolved.addresses[0]?.split('/')[0], serverName: q.bytes.tls?.serverName,
-    ...(carriesHttp ? { request: { authority: q.request.authority, path: asRead(target.path), method: q.request.method, scheme: 'http', headers: call.headers ?? {} } } : {}),
+    ...(carriesHttp ? { request: { authority: q.request.authority, path: asRead(target.path), method: q.request.method, scheme: 'http', headers: headersOf(q.target, call) } } : {}),
   }
   const out: NotApplied[] = []
   const inScope = new Set(context.scope.byHost.get(host) === undefined ? scopeOf(mesh, client).virtualServices : virtualServicesFor(context, context.scope.byHost.get(host) as never))
