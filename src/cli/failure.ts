@@ -1,5 +1,5 @@
 // What went wrong, as a sentence on stderr and an exit code (docs: 1 the world failed, 2 wrong usage).
-import { KithError } from '#lib/errors.ts'
+import { KithError, systemRefusal } from '#lib/errors.ts'
 
 /** A command ends with this code; the message, if any, is printed as it is. */
 export class ExitError extends Error {
@@ -18,6 +18,11 @@ export function reportFailure(error: unknown): number {
   }
   if (error instanceof KithError) {
     process.stderr.write(`kith: ${error.message} [${error.code}]\n`)
+    return 1
+  }
+  const refused = systemRefusal(error)
+  if (refused !== undefined) {
+    process.stderr.write(`kith: ${refused.message} [${refused.code}]\n`)
     return 1
   }
   process.stderr.write(`kith: this is a bug of ours, please report it\n${error instanceof Error ? error.stack : String(error)}\n`)

@@ -14,7 +14,7 @@ export class Progress {
   doing(text: string): void {
     if (text === this.#open) return
     this.#open = text
-    if (this.#live) process.stdout.write(`\r\u001B[2K${styleText('dim', `… ${text}`)}`)
+    if (this.#live) process.stdout.write(`\r\u001B[2K${styleText('dim', `… ${text}`, { stream: process.stdout })}`)
     else process.stdout.write(`  ${text}\n`)
   }
 

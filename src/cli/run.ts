@@ -1,26 +1,37 @@
 // The command line: finds the command, loads only its file, and turns what went wrong into a sentence and an exit code.
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Help } from 'commander'
 import { commands } from './commands.ts'
 import { reportFailure } from './failure.ts'
 
-/** istioctl keeps some commands below `experimental`, or `x`: here they stand beside the others, and answer to both. */
-function withoutExperimental(given: readonly string[]): readonly string[] {
-  return given[0] === 'x' || given[0] === 'experimental' ? given.slice(1) : given
+/** istioctl keeps some commands below `experimental`, or `x`: here they stand beside the others, and answer to both. `help X` is X's own help, `--version` a habit. */
+function asMeant(given: readonly string[]): readonly string[] {
+  const [first, ...rest] = given
+  if (first === 'x' || first === 'experimental') return asMeant(rest)
+  if (first === 'help' && rest.length > 0) return [...rest, '--help']
+  return first === '--version' ? ['version', ...rest] : given
+}
+
+/** What holds for a command holds for those below it: a fault is thrown, ends with its code and names the help. */
+function prepare(command: Command, name: string): Command {
+  for (const child of command.commands) prepare(child, `${name} ${child.name()}`)
+  // A list that begins empty has no default worth a word.
+  command.configureHelp({ optionDescription: (option) => new Help().optionDescription(option).replace(/ \(default: \[\]\)$/, '') })
+  return command.exitOverride().showHelpAfterError(`(kith ${name} --help shows what it takes)`)
 }
 
 async function answer(given: readonly string[]): Promise<void> {
-  const argv = withoutExperimental(given)
+  const argv = asMeant(given)
   const program = new Command('kith')
     .description('A service mesh that speaks Istio’s API, proves both ends of every connection, and says why.')
     .enablePositionalOptions()
     .exitOverride()
     .showSuggestionAfterError()
+    .showHelpAfterError('(kith --help shows the commands)')
     .configureHelp({ showGlobalOptions: false })
   const asked = argv.find((a) => !a.startsWith('-'))
   for (const { name, summary, load, hidden } of commands) {
     if (name === asked) {
-      const command = (await load()).build()
-      program.addCommand(command.exitOverride().showHelpAfterError('(kith ' + name + ' --help shows what it takes)'))
+      program.addCommand(prepare((await load()).build(), name))
     } else {
       program.addCommand(new Command(name).summary(summary).description(summary), { hidden: hidden ?? false })
     }

@@ -18,6 +18,15 @@ export class InvariantError extends Error {
   }
 }
 
+/** What the operating system refuses (`EACCES`, `ENOSPC`), as a sentence; undefined: it is no such error. */
+export function systemRefusal(error: unknown): { readonly code: string; readonly message: string } | undefined {
+  if (!(error instanceof Error)) return undefined
+  const { code, syscall, path } = error as NodeJS.ErrnoException
+  if (code === undefined || syscall === undefined || !/^E[A-Z0-9]+$/.test(code)) return undefined
+  const why = /^E[A-Z0-9]+: (.+?), /.exec(error.message)?.[1]
+  return { code, message: why === undefined ? error.message : `can't ${syscall}${path === undefined ? '' : ` ${path}`}: ${why}` }
+}
+
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new InvariantError(message)
 }

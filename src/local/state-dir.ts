@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, lstatSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { KithError } from '#lib/errors.ts'
+import { KithError, systemRefusal } from '#lib/errors.ts'
 
 export interface StatePaths {
   readonly root: string
@@ -55,13 +55,12 @@ export function stateDirOf(dir: string): string {
 }
 
 /**
- * Takes the folder for this process alone. @throws KithError MESH_RUNS where another process that lives has it, STATE_NOT_PRIVATE
+ * Takes the folder for this process alone. @throws KithError STATE_UNWRITABLE, MESH_RUNS where another process that lives has it, STATE_NOT_PRIVATE
  * where the user's state folder belongs to somebody else
  */
 export function lockState(root: string): StatePaths {
   const paths = statePaths(root)
-  mkdirSync(dirname(root), { recursive: true, mode: 0o700 })
-  mkdirSync(root, { recursive: true, mode: 0o700 })
+  for (const folder of [dirname(root), root]) makePrivate(folder)
   for (const folder of [dirname(root), root]) {
     if (!isPrivate(folder)) throw new KithError('STATE_NOT_PRIVATE', `${folder} belongs to another user, or others may write to it; remove it, or set XDG_RUNTIME_DIR to a folder of your own`)
   }
@@ -109,6 +108,16 @@ function readText(path: string): string | undefined {
     return readFileSync(path, 'utf8')
   } catch {
     return undefined
+  }
+}
+
+/** @throws KithError STATE_UNWRITABLE */
+function makePrivate(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: 0o700 })
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return
+    throw new KithError('STATE_UNWRITABLE', `what a running mesh keeps has no place: ${systemRefusal(cause)?.message ?? String(cause)}; set XDG_RUNTIME_DIR or TMPDIR to a folder that is there and yours`, { cause })
   }
 }
 

@@ -6,6 +6,7 @@ import { clusterOptions, type ClusterOptions } from '../cluster.ts'
 import { loadMesh } from '../load-mesh.ts'
 import { withObserved } from '../observed.ts'
 import { formatProblem } from '../problems.ts'
+import { textOptions } from '../terminal.ts'
 
 interface Options extends ClusterOptions {
   readonly filename: string[]
@@ -50,7 +51,7 @@ Exit codes: 0 the call goes through, 1 something can't be read, 2 wrong usage, 3
       if (options.output === 'json') process.stdout.write(JSON.stringify(whole, null, 2) + '\n')
       else if (options.output === 'yaml') process.stdout.write((await import('yaml')).stringify(whole))
       else {
-        const text = process.stdout.isTTY ? { colour: true, width: process.stdout.columns } : {}
+        const text = textOptions()
         process.stdout.write(formatExplanation(answer, text))
         if (notApplied !== undefined) process.stdout.write(`\n${formatNotApplied(notApplied, text)}`)
       }

@@ -1,6 +1,6 @@
 // kith up DIR [-- COMMAND…]: the mesh of a folder, on this machine, until Ctrl-C or until COMMAND has ended.
 import { spawn } from 'node:child_process'
-import { Command, Option } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { startMesh, type LocalMode, type MeshEvent, type MeshHandle } from '#local'
 import { ExitError } from '../failure.ts'
 import { LiveView } from '../live-view.ts'
@@ -9,7 +9,7 @@ interface Options {
   readonly mode: LocalMode | 'auto'
   readonly proxy?: 'kith' | 'envoy'
   readonly output?: string
-  readonly timeout: string
+  readonly timeout: number
 }
 
 export function build(): Command {
@@ -20,7 +20,7 @@ export function build(): Command {
     .argument('[command...]', 'after --: runs when all is ready; then the mesh goes down and its exit code is ours')
     .addOption(new Option('--mode <mode>', 'namespaced: each pod a network namespace; explicit: all on the loopback; auto: what the machine allows').choices(['auto', 'namespaced', 'explicit']).default('auto'))
     .addOption(new Option('--proxy <proxy>', 'what runs as sidecar').choices(['kith', 'envoy']))
-    .option('--timeout <seconds>', 'how long to wait for all pods before COMMAND', '120')
+    .option('--timeout <seconds>', 'how long to wait for all pods before COMMAND', seconds, 120)
     .addOption(new Option('-o, --output <format>', 'json: one event a line').choices(['json']))
     .addHelpText('after', `
 Examples:
@@ -28,6 +28,12 @@ Examples:
   kith up . --mode explicit
   kith up examples/walkthrough -- kith exec -n foo deploy/sleep -- curl -s http://httpbin.bar:8000/headers`)
     .action(run)
+}
+
+function seconds(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value >= 0) || value === Infinity) throw new InvalidArgumentError('It takes a number of seconds.')
+  return value
 }
 
 async function run(dir: string, rest: readonly string[], options: Options): Promise<void> {
@@ -49,7 +55,7 @@ async function run(dir: string, rest: readonly string[], options: Options): Prom
     onEvent,
   })
   try {
-    const code = command.length > 0 ? await runCommand(mesh, command, Number(options.timeout) * 1000, interrupted) : await Promise.race([interrupted.then(() => 0), mesh.ended.then(() => (told ? 0 : 1))])
+    const code = command.length > 0 ? await runCommand(mesh, command, options.timeout * 1000, interrupted) : await Promise.race([interrupted.then(() => 0), mesh.ended.then(() => (told ? 0 : 1))])
     if (code === 1 && command.length === 0) throw new ExitError(1, 'kith: the mesh has ended by itself')
     if (code !== 0) throw new ExitError(code)
   } finally {

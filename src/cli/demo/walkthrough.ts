@@ -7,6 +7,7 @@ import { formatExplanation } from '#insight'
 import { buildMesh, type Mesh } from '#mesh'
 import type { MeshHandle } from '#local'
 import { formatProblem } from '../problems.ts'
+import { showsColours } from '../terminal.ts'
 import { compareCall, expectCall, type Row } from './expected.ts'
 import { ending, walkthroughDir } from './folder.ts'
 import { clientArguments, measure } from './measure.ts'
@@ -45,7 +46,7 @@ export async function walk(mesh: MeshHandle, options: WalkthroughOptions): Promi
     })
     print(callTable(rows))
     wrong.push(...rows.flatMap((r) => r.differences.map((d) => `step ${i + 1}: ${r.call.from} → ${r.call.to}: ${d}`)))
-    for (const call of step.explain) print(`${paint('cyan', `  kith explain ${call.from} ${call.to}`)}\n${formatExplanation(expectCall(await currentMesh(mesh), call), { colour: process.stdout.isTTY === true }).split('\n').map((l) => (l === '' ? '' : `  ${l}`)).join('\n')}`)
+    for (const call of step.explain) print(`${paint('cyan', `  kith explain ${call.from} ${call.to}`)}\n${formatExplanation(expectCall(await currentMesh(mesh), call), { colour: showsColours() }).split('\n').map((l) => (l === '' ? '' : `  ${l}`)).join('\n')}`)
     if (step.pods === true) wrong.push(...(await showPods(mesh, print)))
     print(tryNext(step.tryNext))
     if (!options.yes && i < steps.length - 1) await key(step)

@@ -10,6 +10,7 @@ const kinds: Readonly<Record<string, string>> = {
 
 /** The first pod of that name; throws NO_SUCH_WORKLOAD with the nearest name, AMBIGUOUS_WORKLOAD where workloads of several kinds have it. */
 export function findWorkload(mesh: Mesh, text: string, namespace = 'default'): Workload {
+  if (mesh.workloads.length === 0) throw new KithError('NO_SUCH_WORKLOAD', `no workload was read, so there is no "${text}"; what is read must hold Deployments, Pods and their like`)
   const [before, after] = text.includes('/') ? (text.split('/', 2) as [string, string]) : ['', text]
   const dot = after.lastIndexOf('.')
   const name = dot === -1 ? after : after.slice(0, dot)

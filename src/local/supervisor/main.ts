@@ -1,7 +1,7 @@
 // Inside the sandbox, its first process: brings everything up, keeps it, takes it down when told or when the one outside has gone.
 // Law: standard input is the lifeline; when it ends, so does the mesh.
 import { rmSync, writeFileSync } from 'node:fs'
-import { KithError } from '#lib/errors.ts'
+import { KithError, systemRefusal } from '#lib/errors.ts'
 import { startMeshInside } from './mesh-inside.ts'
 import type { SupervisorOptions } from './options.ts'
 
@@ -23,7 +23,8 @@ try {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => end(signal))
   process.stdout.write('{"event":"listening"}\n')
 } catch (error) {
-  const failure = { event: 'failed', code: error instanceof KithError ? error.code : ((error as NodeJS.ErrnoException).syscall === undefined ? 'UNEXPECTED' : ((error as NodeJS.ErrnoException).code ?? 'UNEXPECTED')), message: error instanceof Error ? (error instanceof KithError ? error.message : (error.stack ?? error.message)) : String(error) }
+  const said = error instanceof KithError ? error : (systemRefusal(error) ?? { code: 'UNEXPECTED', message: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+  const failure = { event: 'failed', code: said.code, message: said.message }
   writeFileSync(1, JSON.stringify(failure) + '\n')
   process.exit(1)
 }
