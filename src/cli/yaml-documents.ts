@@ -1,6 +1,7 @@
 // A file of several documents, cut so that what is not changed keeps its bytes, and what is keeps its comments.
 import { isAlias, isMap, isScalar, isSeq, parseDocument, type Document, type Node, type Pair, type YAMLMap } from 'yaml'
 import { isRecord } from '#api'
+import { kubectlScalars } from './kubectl-scalars.ts'
 import { newNode } from './yaml-text.ts'
 
 export interface DocumentPart {
@@ -31,7 +32,7 @@ export function joinDocuments(parts: readonly string[]): string {
 }
 
 export function parseParts(part: DocumentPart): ParsedPart {
-  const document = parseDocument(part.text, { version: '1.1', strict: true })
+  const document = parseDocument(part.text, { ...kubectlScalars, strict: true })
   const errors = document.errors.map((e) => ({ line: e.linePos?.[0].line ?? 1, message: e.message.replace(/ at line \d+, column \d+:[^]*$/, '') }))
   if (errors.length > 0) return { document, value: undefined, errors }
   try {

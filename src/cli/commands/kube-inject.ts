@@ -6,6 +6,7 @@ import { createInjector, injectObject, type Injector } from '#inject'
 import { isRecord } from '#api'
 import type { ClusterOptions } from '../cluster.ts'
 import { ExitError } from '../failure.ts'
+import { kubectlScalars } from '../kubectl-scalars.ts'
 import { joinDocuments, parseParts, splitDocuments, writeBack } from '../yaml-documents.ts'
 
 interface Options extends ClusterOptions {
@@ -108,7 +109,7 @@ function injectorOf(options: Options): Injector {
   return sound(createInjector({ config: configOf(options.injectConfigFile), values: read(options.valuesFile), meshConfig: read(options.meshConfigFile), revision: options.revision, yaml }), options.injectConfigFile ?? '')
 }
 
-const yaml = { parse: (text: string): unknown => parse(text, { version: '1.1' }) as unknown, print: (value: unknown): string => stringify(value, { lineWidth: 0, version: '1.1', aliasDuplicateObjects: false }) }
+const yaml = { parse: (text: string): unknown => parse(text, kubectlScalars) as unknown, print: (value: unknown): string => stringify(value, { lineWidth: 0, version: '1.1', aliasDuplicateObjects: false }) }
 
 /** A whole injection configuration, or nothing but the template that takes the sidecar's place: that need not be YAML before it is rendered. */
 function configOf(file: string | undefined): unknown {
