@@ -5,7 +5,7 @@ import { isRecord } from '#api'
 
 type Check = (value: string) => string | undefined
 
-const isPort = (text: string): boolean => /^\d{1,5}$/.test(text) && Number(text) <= 65535
+const isPort = (text: string): boolean => /^\d+$/.test(text) && Number(text) <= 65535
 const items = (value: string): string[] => (value.trim() === '' ? [] : value.split(',').map((v) => v.trim()))
 
 const portList: Check = (value) => {
@@ -24,7 +24,7 @@ const quantity: Check = (value) => (/^[+-]?(\d+(\.\d*)?|\.\d+)(m|k|M|G|T|P|E|n|u
 
 export const checkedAnnotations: Readonly<Record<string, Check>> = {
   'sidecar.istio.io/interceptionMode': oneOf('REDIRECT', 'TPROXY', 'NONE'),
-  'status.sidecar.istio.io/port': (v) => (isPort(v) ? undefined : `"${v}" is no port (0 to 65535)`),
+  'status.sidecar.istio.io/port': (v) => (isPort(v.trim()) ? undefined : `"${v}" is no port (0 to 65535)`),
   'readiness.status.sidecar.istio.io/initialDelaySeconds': unsigned,
   'readiness.status.sidecar.istio.io/periodSeconds': unsigned,
   'readiness.status.sidecar.istio.io/failureThreshold': unsigned,
@@ -41,6 +41,7 @@ export const checkedAnnotations: Readonly<Record<string, Check>> = {
   'sidecar.istio.io/proxyCPULimit': quantity,
   'sidecar.istio.io/proxyMemory': quantity,
   'sidecar.istio.io/proxyMemoryLimit': quantity,
+  'proxy.istio.io/overrides': jsonObject,
   'sidecar.istio.io/userVolume': volumes(false),
   'sidecar.istio.io/userVolumeMount': volumes(true),
 }
@@ -66,6 +67,15 @@ function volumes(mounts: boolean): Check {
     } catch (error) {
       return `it is no JSON: ${(error as Error).message}`
     }
+  }
+}
+
+function jsonObject(value: string): string | undefined {
+  try {
+    const parsed: unknown = JSON.parse(value)
+    return parsed === null || isRecord(parsed) ? undefined : 'it must be a JSON object'
+  } catch (error) {
+    return `it is no JSON: ${(error as Error).message}`
   }
 }
 

@@ -78,11 +78,14 @@ test('several endpoints of metrics, and those that can’t be scraped', () => {
   const env = (proxy['env'] as { name: string; value?: string }[]).find((e) => e.name === 'ISTIO_PROMETHEUS_ANNOTATIONS')
   assert.deepEqual(JSON.parse(env?.value ?? ''), { scrape: '', path: '/metrics', port: '8080', targets: [{ port: '8080', path: '/metrics' }, { port: '9100', path: '/metrics' }] })
   assert.equal(pod.metadata.annotations['prometheus.istio.io/scrape-targets'], undefined)
-  for (const bad of [{ 'prometheus.io/port': 'web' }, { 'prometheus.io/port': '15090' }, { 'prometheus.io/port': '70000' }, { 'prometheus.istio.io/scrape-targets': '15000:/x' }, { 'prometheus.istio.io/scrape-targets': ':/x' }]) {
+  for (const bad of [{ 'prometheus.io/port': 'web' }, { 'prometheus.io/port': '15090' }, { 'prometheus.io/port': '70000' }, { 'prometheus.istio.io/scrape-targets': '15000:/x' }]) {
     const result = injectObject(deployment(bad), context)
     assert.ok(result.kind === 'faulty' && result.faults.join().includes(Object.keys(bad)[0] ?? ''), JSON.stringify(bad))
     assert.equal(injectObject(deployment({ ...bad, 'prometheus.io/scrape': 'false' }), context).kind, 'injected')
   }
+  const passedOver = injected(deployment({ 'prometheus.istio.io/scrape-targets': '8080,:/x' }))
+  assert.match(passedOver.warnings.join(), /scrape-targets has an entry without a port/)
+  assert.equal(passedOver.pod.metadata.annotations['prometheus.istio.io/scrape-targets'], undefined)
 })
 
 test('a bad annotation refuses the pod and is named', () => {

@@ -4,7 +4,7 @@ import { injectKey, injectionRequired } from './decide.ts'
 import { injectPod } from './inject-pod.ts'
 import type { Injector } from './injector.ts'
 import { ownerOfPod } from './owner.ts'
-import { typeFaults } from './pod-types.ts'
+import { typeFaults, withTexts } from './pod-types.ts'
 import { strings } from './strings.ts'
 
 type Obj = Record<string, unknown>
@@ -22,17 +22,19 @@ const podPaths: Readonly<Record<string, readonly string[]>> = {
 
 export function injectObject(given: Obj, context: Injector): ObjectResult {
   if (given['kind'] === 'List' && Array.isArray(given['items'])) return injectList(given, given['items'], context)
-  const object = withTexts(given)
-  const kind = String(object['kind'])
+  // Its kind alone tells where a pod is, whatever the group and version: as Istio does it.
+  const kind = String(given['kind'])
   const path = Object.hasOwn(podPaths, kind) ? podPaths[kind] : undefined
-  if (path === undefined || typeof object['apiVersion'] !== 'string') return { kind: 'untouched', warnings: [] }
+  if (path === undefined) return { kind: 'untouched', warnings: [] }
+  const object = withTexts(given, path)
   const holder = path.reduce<unknown>((at, key) => (isRecord(at) ? at[key] : undefined), object)
   if (!isRecord(holder) || !isRecord(holder['spec'])) return { kind: 'untouched', warnings: [] }
-  const faults = typeFaults(object, holder, path)
+  const faults = typeFaults(object, path)
   if (faults.length > 0) return { kind: 'faulty', faults }
   const metadata = isRecord(object['metadata']) ? object['metadata'] : {}
   const podMetadata = isRecord(holder['metadata']) ? holder['metadata'] : {}
-  const name = String(metadata['name'] ?? metadata['generateName'] ?? '')
+  const owner = kind === 'Pod' ? ownerOfPod(metadata) : { apiVersion: typeof object['apiVersion'] === 'string' ? object['apiVersion'] : '', kind, name: String(metadata['name'] ?? '') }
+  const name = typeof metadata['name'] === 'string' && metadata['name'] !== '' ? metadata['name'] : owner.name || String(metadata['generateName'] ?? '')
   const namespace = typeof metadata['namespace'] === 'string' ? metadata['namespace'] : ''
   const shown = `${kind} "${namespace === '' ? name : `${namespace}/${name}`}"`
   const labels = strings(podMetadata['labels'])
@@ -42,30 +44,18 @@ export function injectObject(given: Obj, context: Injector): ObjectResult {
   const jobAnnotations = strings(jobMetadata?.['annotations'])
   const hostNetwork = holder['spec']['hostNetwork'] === true
   const os = isRecord(holder['spec']['os']) ? String(holder['spec']['os']['name']) : undefined
-  // A template's namespace is its object's; system namespaces are asked of pods alone, as Istio does.
-  const decided = injectionRequired({ labels: { ...jobLabels, ...labels }, annotations: { ...jobAnnotations, ...annotations }, hostNetwork, namespace: kind === 'Pod' ? namespace : '', namespaceLabels: {}, ...(os === undefined ? {} : { os }) }, context.injection)
+  // System namespaces are asked of what the pod itself says, as Istio does: of a template that is seldom anything.
+  const decided = injectionRequired({ labels: { ...jobLabels, ...labels }, annotations: { ...jobAnnotations, ...annotations }, hostNetwork, namespace: typeof podMetadata['namespace'] === 'string' ? podMetadata['namespace'] : '', namespaceLabels: {}, ...(os === undefined ? {} : { os }) }, context.injection)
   const asked = labels[injectKey] ?? annotations[injectKey] ?? jobLabels[injectKey] ?? jobAnnotations[injectKey]
   const odd = asked !== undefined && asked !== '' && asked !== 'true' && asked !== 'false' ? [`Invalid value for ${injectKey}: "${asked}" of ${shown}; only "true" and "false" decide, so the injector's policy holds`] : []
   if (!decided.value) {
     const why = decided.because[0]?.rule === 'inject.host-network' ? 'host networking enabled' : 'sidecar injection disabled'
     return { kind: 'untouched', warnings: [...odd, `Skipping injection because ${shown} has ${why}`] }
   }
-  const owner = kind === 'Pod' ? ownerOfPod(metadata) : { apiVersion: object['apiVersion'], kind, name }
   // What a CronJob says of its Jobs, its pods are injected by as well.
   const injected = injectPod({ metadata: podMetadata, spec: holder['spec'], above: { labels: jobLabels, annotations: jobAnnotations } }, { ...context, namespace, owner })
   if ('faults' in injected) return { kind: 'faulty', faults: injected.faults.map((f) => `${shown}: ${f}`) }
   return { kind: 'injected', object: replaceAt(object, path, { ...holder, metadata: injected.metadata, spec: injected.spec }), warnings: [...odd, ...injected.warnings.map((w) => `${shown}: ${w}`)] }
-}
-
-/** Labels and annotations are texts: what YAML took for a number or a truth value is written as one, as Istio does it. */
-function withTexts(object: Obj): Obj {
-  const out: Obj = {}
-  for (const [key, value] of Object.entries(object)) out[key] = isRecord(value) ? (key === 'labels' || key === 'annotations' ? texts(value) : key === 'metadata' || key === 'spec' || key === 'template' || key === 'jobTemplate' ? withTexts(value) : value) : value
-  return out
-}
-
-function texts(map: Obj): Obj {
-  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, typeof value === 'number' || typeof value === 'boolean' ? String(value) : value]))
 }
 
 function injectList(object: Obj, items: readonly unknown[], context: Injector): ObjectResult {

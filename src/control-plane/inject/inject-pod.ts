@@ -9,10 +9,11 @@ import { strategicMerge } from './merge.ts'
 import type { PodOwner } from './owner.ts'
 import { rewriteProbes } from './probes.ts'
 import { readProxyConfig } from './proxy-config.ts'
-import { mergePrometheus } from './prometheus.ts'
+import { announceSecurePort, mergePrometheus } from './prometheus.ts'
 import type { InjectSettings } from './settings.ts'
 import { strings } from './strings.ts'
 import { selectTemplates, templateFault, type Templates } from './templates.ts'
+import { clean } from './sidecar-template.ts'
 import type { InjectionTemplate, Obj, PartialPod, TemplateInput } from './template-types.ts'
 
 export interface PodInput {
@@ -35,6 +36,7 @@ export type InjectedPod = { readonly metadata: Obj; readonly spec: Obj; readonly
 
 const ours = ['istio-proxy', 'istio-init', 'istio-validation']
 const fields = ['containers', 'initContainers'] as const
+const handlers = ['httpGet', 'tcpSocket', 'grpc', 'exec'] as const
 
 export function injectPod(pod: PodInput, context: InjectContext): InjectedPod {
   const { settings } = context
@@ -61,9 +63,11 @@ export function injectPod(pod: PodInput, context: InjectContext): InjectedPod {
   const warnings = warningsOf(input, spec)
   const proxy = fields.flatMap((f) => containersOf(spec, f)).find((c) => c['name'] === 'istio-proxy' && namesIn(rendered).has('istio-proxy'))
   if (proxy !== undefined) {
-    if (modeOf(input) === 'TPROXY' && isRecord(proxy['securityContext'])) proxy['securityContext'] = { ...proxy['securityContext'], runAsUser: 0 }
+    // Whatever uid its user gave it: only root may do what TPROXY needs.
+    if (modeOf(input) === 'TPROXY' && isRecord(proxy['securityContext']) && input.ownUid) proxy['securityContext'] = { ...proxy['securityContext'], runAsUser: 0 }
     const done = completeProxy(proxy, spec, allAnnotations, input, earlier)
     if (done.faults.length > 0) return { faults: done.faults }
+    announceSecurePort(allAnnotations, proxy)
     warnings.push(...done.warnings)
     keepOthers(proxy, earlier, settings.revision, spec)
   }
@@ -98,7 +102,7 @@ function templateInput(metadata: Obj, spec: Obj, annotations: Record<string, str
     // Whatever is not "false" asks for it.
     native: (annotations['sidecar.istio.io/nativeSidecar'] || String(settings.nativeSidecars)) !== 'false', hold: settings.holdApplicationUntilProxyStarts || config['holdApplicationUntilProxyStarts'] === true,
     // The rules tell the proxy's traffic by its uid; 0 would let every root process pass.
-    proxyUid: Number(security['runAsUser'] ?? 0) || 1337, proxyGid: Number(security['runAsGroup'] ?? 1337), proxyConfig: config,
+    ownUid: security['runAsUser'] !== undefined, proxyUid: Number(security['runAsUser'] ?? 0) || 1337, proxyGid: Number(security['runAsGroup'] ?? 1337), proxyConfig: config,
   }
 }
 
@@ -153,21 +157,31 @@ function withoutEmpty(value: Obj): Obj {
   return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== '' && !(Array.isArray(v) && v.length === 0)).map(([k, v]) => [k, isRecord(v) ? withoutEmpty(v) : v]))
 }
 
+/** A probe has one handler: the user's, where there is one. */
+function withOneHandler(probe: unknown, own: unknown): unknown {
+  if (!isRecord(probe) || !isRecord(own) || !handlers.some((h) => isRecord(own[h]))) return probe
+  return Object.fromEntries(Object.entries(probe).filter(([field]) => !(handlers as readonly string[]).includes(field) || isRecord(own[field])))
+}
+
 function overlay(rendered: Obj, own: Obj | undefined): Obj {
   if (own === undefined) return cloneJson(rendered)
   const { image, ...rest } = withoutEmpty(own)
-  const handlers = Object.fromEntries(['readinessProbe', 'livenessProbe', 'startupProbe'].filter((p) => isRecord(own[p])).map((p) => [p, own[p]]))
-  return cloneJson({ ...(strategicMerge(rendered, image === undefined || image === 'auto' ? rest : { ...rest, image }) as Obj), ...handlers })
+  const merged = strategicMerge(rendered, image === undefined || image === 'auto' ? rest : { ...rest, image }) as Obj
+  for (const probe of ['readinessProbe', 'livenessProbe', 'startupProbe']) merged[probe] = withOneHandler(merged[probe], own[probe])
+  return cloneJson(clean(merged))
 }
 
-/** Volumes that the user has not, and whatever else of a pod a template sets. The names of the volumes that are new. */
+/** Volumes, and whatever else of a pod a template sets. The names of the volumes that are new. */
 function addRest(spec: Obj, rendered: PartialPod): unknown[] {
   const { containers: _c, initContainers: _i, volumes, ...rest } = rendered.spec ?? {}
-  Object.assign(spec, strategicMerge(spec, rest))
-  const there: unknown[] = Array.isArray(spec['volumes']) ? spec['volumes'] : []
-  const added = objectsIn(volumes).filter((v) => !objectsIn(there).some((o) => o['name'] === v['name']))
-  if (added.length > 0 || spec['volumes'] !== undefined) spec['volumes'] = [...there, ...cloneJson(added)]
-  return added.map((v) => v['name'])
+  const there = new Map(objectsIn(spec['volumes']).map((v) => [v['name'], v]))
+  // The user's volume of another kind stands: one of two kinds could not be made.
+  const fitting = objectsIn(volumes).filter((v) => {
+    const own = there.get(v['name'])
+    return own === undefined || Object.keys(own).some((kind) => kind !== 'name' && isRecord(v[kind]))
+  })
+  Object.assign(spec, strategicMerge(spec, cloneJson({ ...rest, ...(fitting.length === 0 ? {} : { volumes: fitting }) })))
+  return fitting.map((v) => v['name']).filter((name) => !there.has(name))
 }
 
 /** Probes and metrics of the application go by way of the sidecar. */
@@ -177,12 +191,12 @@ function completeProxy(proxy: Obj, spec: Obj, annotations: Record<string, string
   const rewrite = boolean(annotations['sidecar.istio.io/rewriteAppHTTPProbers']) ?? settings.rewriteAppHttpProbers
   const probed = rewrite ? rewriteProbes(applications, probePortOf(input), earlier.probers) : { probers: {}, warnings: [] }
   const env = objectsIn(proxy['env'])
-  const { env: metrics, faults } = mergePrometheus(annotations, settings, agentPortOf(input), earlier)
+  const { env: metrics, faults, warnings } = mergePrometheus(annotations, settings, agentPortOf(input), earlier)
   proxy['env'] = [...env, ...(Object.keys(probed.probers).length > 0 ? [{ name: 'ISTIO_KUBE_APP_PROBERS', value: JSON.stringify(probed.probers) }] : []), ...(metrics === undefined ? [] : [metrics])]
-  return { warnings: probed.warnings, faults }
+  return { warnings: [...probed.warnings, ...warnings], faults }
 }
 
-/** Classic: the check first, the redirect last, so that init containers can still reach the network. Native: both before the sidecar, the sidecar before all others. */
+/** Classic: the check first, the redirect last, so that init containers can still reach the network. Native: both before the sidecar, the sidecar before all others. What sets up core dumps keeps by them. */
 function reorder(spec: Obj, annotations: Readonly<Record<string, string>>, input: TemplateInput): void {
   const take = (list: readonly Obj[], ...names: string[]): Obj[] => names.flatMap((n) => list.filter((c) => c['name'] === n))
   const without = (list: readonly Obj[], taken: readonly Obj[]): Obj[] => list.filter((c) => !taken.includes(c))
@@ -191,11 +205,12 @@ function reorder(spec: Obj, annotations: Readonly<Record<string, string>>, input
   spec['containers'] = input.hold ? [...proxy, ...without(main, proxy)] : [...without(main, proxy), ...proxy]
   const inits = containersOf(spec, 'initContainers')
   const native = take(inits, 'istio-proxy')
-  const setup = take(inits, 'istio-validation', 'istio-init')
+  const setup = take(inits, 'istio-init', 'istio-validation')
   const early = native.length === 0 ? [] : take(inits, ...(annotations['sidecar.istio.io/init-containers-before-proxy'] ?? '').split(',').map((n) => n.trim())).filter((c) => !ours.includes(String(c['name'])))
-  const rest = without(inits, [...native, ...setup, ...early])
+  const dumps = take(inits, 'enable-core-dump')
+  const rest = without(inits, [...native, ...setup, ...early, ...dumps])
   const checks = take(setup, 'istio-validation')
-  const list = native.length > 0 ? [...setup, ...early, ...native, ...rest] : [...checks, ...rest, ...without(setup, checks)]
+  const list = native.length > 0 ? [...setup, ...early, ...native, ...dumps, ...rest] : [...checks, ...rest, ...without(setup, checks), ...dumps]
   if (list.length > 0) spec['initContainers'] = list
   else delete spec['initContainers']
 }

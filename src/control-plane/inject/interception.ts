@@ -19,12 +19,12 @@ export const modeOf = (i: TemplateInput): string => i.annotations['sidecar.istio
 export function interceptionArgs(i: TemplateInput): string[] {
   const { settings: s, annotations: a } = i
   const traffic = (name: string, otherwise: string): string => a[`traffic.sidecar.istio.io/${name}`] ?? otherwise
-  const excluded = ['15090', '15021', ...excludedInbound(i)]
+  const excluded = ['15090', '15021', excludedInbound(i)]
   const optional = (flag: string, name: string, otherwise: string): string[] => (a[`traffic.sidecar.istio.io/${name}`] === undefined && otherwise === '' ? [] : [flag, traffic(name, otherwise)])
   const virtual = a['istio.io/reroute-virtual-interfaces'] ?? a['traffic.sidecar.istio.io/kubevirtInterfaces']
   return [
     '-p', '15001', '-z', '15006', '-u', String(i.proxyUid), '-m', modeOf(i), '-i', traffic('includeOutboundIPRanges', s.includeIpRanges), '-x', traffic('excludeOutboundIPRanges', s.excludeIpRanges), '-b', traffic('includeInboundPorts', s.includeInboundPorts),
-    '-d', excluded.join(','), ...optional('-q', 'includeOutboundPorts', s.includeOutboundPorts), ...optional('-o', 'excludeOutboundPorts', s.excludeOutboundPorts),
+    '-d', excluded.filter((p) => p !== '').join(','), ...optional('-q', 'includeOutboundPorts', s.includeOutboundPorts), ...optional('-o', 'excludeOutboundPorts', s.excludeOutboundPorts),
     ...(virtual === undefined ? [] : ['-k', virtual]), ...optional('-c', 'excludeInterfaces', ''),
   ]
 }
@@ -38,7 +38,7 @@ export function annotationsForCni(i: TemplateInput): Record<string, string> {
   const networks = a['k8s.v1.cni.cncf.io/networks'] ?? ''
   return {
     'sidecar.istio.io/interceptionMode': modeOf(i), ...some('includeOutboundIPRanges', traffic('includeOutboundIPRanges', s.includeIpRanges)), ...some('excludeOutboundIPRanges', traffic('excludeOutboundIPRanges', s.excludeIpRanges)),
-    'traffic.sidecar.istio.io/includeInboundPorts': traffic('includeInboundPorts', s.includeInboundPorts), 'traffic.sidecar.istio.io/excludeInboundPorts': excludedInbound(i).join(','),
+    'traffic.sidecar.istio.io/includeInboundPorts': traffic('includeInboundPorts', s.includeInboundPorts), 'traffic.sidecar.istio.io/excludeInboundPorts': excludedInbound(i),
     ...some('includeOutboundPorts', traffic('includeOutboundPorts', s.includeOutboundPorts)), ...some('excludeOutboundPorts', traffic('excludeOutboundPorts', s.excludeOutboundPorts)),
     ...(s.cniProvider === 'multus' ? { 'k8s.v1.cni.cncf.io/networks': withNetwork(networks, 'istio-cni') } : {}),
   }
@@ -62,9 +62,10 @@ function jsonList(text: string): readonly { readonly name?: unknown }[] | undefi
   }
 }
 
-/** The application's exceptions, and the agent's own port. */
-function excludedInbound(i: TemplateInput): string[] {
-  const own = (i.annotations['traffic.sidecar.istio.io/excludeInboundPorts'] ?? i.settings.excludeInboundPorts).split(',').map((p) => p.trim()).filter((p) => p !== '')
+/** The application's exceptions, and the agent's own port; the user's own text where that adds nothing. */
+function excludedInbound(i: TemplateInput): string {
+  const own = i.annotations['traffic.sidecar.istio.io/excludeInboundPorts'] ?? i.settings.excludeInboundPorts
   const statusPort = String(statusPortOf(i))
-  return statusPort === '0' || own.includes(statusPort) ? own : [...own, statusPort]
+  if (statusPort === '0' || own.split(',').includes(statusPort)) return own
+  return [...own.split(',').map((p) => p.trim()).filter((p) => p !== ''), statusPort].join(',')
 }

@@ -14,17 +14,36 @@ const workload: Shape = { replicas: 'integer', selector: 'map', minReadySeconds:
 const owner: Shape = { apiVersion: 'string', kind: 'string', name: 'string', uid: 'string', controller: 'boolean' }
 const metadata: Shape = { name: 'string', generateName: 'string', namespace: 'string', labels: 'strings', annotations: 'strings', ownerReferences: [owner] }
 
-/** `pod`: the object itself, or the template within it at `path`. */
-export function typeFaults(object: Readonly<Record<string, unknown>>, pod: Readonly<Record<string, unknown>>, path: readonly string[]): string[] {
-  const at = (field: string): string => [...path, field].join('.')
+const pod: Shape = { metadata, spec: podSpec }
+const ofWorkload: Shape = { metadata, spec: { ...workload, template: pod } }
+const ofCronJob: Shape = { metadata, spec: { ...workload, jobTemplate: ofWorkload } }
+
+/** `path`: where the object keeps its pod. */
+const shapeOf = (path: readonly string[]): Shape => (path.length === 0 ? pod : path.includes('jobTemplate') ? ofCronJob : ofWorkload)
+
+export function typeFaults(object: Readonly<Record<string, unknown>>, path: readonly string[]): string[] {
   const faults: string[] = []
-  check(object['metadata'], metadata, 'metadata', faults)
-  if (object !== pod) {
-    check(object['spec'], workload, 'spec', faults)
-    check(pod['metadata'], metadata, at('metadata'), faults)
-  }
-  check(pod['spec'], podSpec, at('spec'), faults)
+  for (const [field, shape] of Object.entries(shapeOf(path)) as [string, Shape][]) check(object[field], shape, field, faults)
   return faults.map((f) => `${String(object['kind'])}: ${f}`)
+}
+
+/** What YAML took for a number or a truth value is text where text belongs, as Go's types read it. */
+export function withTexts(object: Readonly<Record<string, unknown>>, path: readonly string[]): Record<string, unknown> {
+  return textsIn(object, shapeOf(path)) as Record<string, unknown>
+}
+
+function textsIn(value: unknown, want: Shape | 'string' | 'strings'): unknown {
+  if (want === 'string') return typeof value === 'number' || typeof value === 'boolean' ? String(value) : value
+  if (!isRecord(value)) return value
+  if (want === 'strings') return Object.fromEntries(Object.entries(value).map(([key, text]) => [key, text === null ? '' : textsIn(text, 'string')]))
+  const out: Record<string, unknown> = { ...value }
+  for (const [field, shape] of Object.entries(want)) {
+    const item = out[field]
+    if (item === undefined) continue
+    if (shape === 'string' || shape === 'strings' || (typeof shape === 'object' && isShape(shape))) out[field] = textsIn(item, shape)
+    else if (typeof shape === 'object' && Array.isArray(item)) out[field] = item.map((one: unknown) => textsIn(one, shape[0]))
+  }
+  return out
 }
 
 function check(value: unknown, shape: Shape, path: string, faults: string[]): void {

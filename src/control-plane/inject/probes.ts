@@ -39,7 +39,7 @@ export function rewriteProbes(containers: readonly Obj[], statusPort: number, be
       probers[url] = prober
       const { httpGet: _http, tcpSocket: _tcp, grpc: _grpc, ...rest } = handler
       // The agent speaks plain HTTP; host and headers stay as the kubelet would have sent them.
-      const kept = isRecord(http) ? { ...http, ...(http['scheme'] === undefined ? {} : { scheme: 'HTTP' }) } : {}
+      const kept = isRecord(http) ? { ...http, ...(http['scheme'] === 'HTTPS' ? { scheme: 'HTTP' } : {}) } : {}
       holder[field] = { ...rest, httpGet: { ...kept, path: url, port: statusPort } }
     }
     for (const [field, prefix, word] of kinds) one(container, field, prefix, word)

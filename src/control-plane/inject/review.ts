@@ -86,7 +86,7 @@ export function reviewAdmission(review: unknown, context: ReviewContext): Review
   const refuse = (message: string, outcome: Review['outcome'] = 'refused', pod?: ReviewedPod): Review => ({ outcome, message, answer: refusal(uid, outcome === 'refused' ? 422 : 400, message), ...(pod === undefined ? {} : { pod }) })
   if (object === undefined || object['kind'] !== 'Pod' || !isRecord(object['spec'])) return refuse('the request’s object is no Pod', 'unreadable')
   const spec = object['spec']
-  const faults = typeFaults(object, object, [])
+  const faults = typeFaults(object, [])
   if (faults.length > 0) return refuse(faults.join('; '), 'unreadable')
 
   const metadata = isRecord(object['metadata']) ? object['metadata'] : {}

@@ -17,6 +17,8 @@ export interface TemplateInput {
   readonly owner: PodOwner
   readonly native: boolean
   readonly hold: boolean
+  /** The user's own `istio-proxy` says which uid it runs as. */
+  readonly ownUid: boolean
   readonly proxyUid: number
   readonly proxyGid: number
   /** The pod's own proxy.istio.io/config over the mesh's. */
