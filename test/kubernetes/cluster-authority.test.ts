@@ -3,7 +3,7 @@ import 'reflect-metadata'
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { test, type TestContext } from 'node:test'
-import { BasicConstraintsExtension, PemConverter, X509CertificateGenerator } from '@peculiar/x509'
+import { BasicConstraintsExtension, PemConverter, X509Certificate, X509CertificateGenerator, X509CrlGenerator } from '@peculiar/x509'
 import { silentLogger } from '#lib/log.ts'
 import { newRootFiles, type Authority } from '#ca'
 import { clusterAuthority } from '../../src/control-plane/server/cluster/cluster-authority.ts'
@@ -26,17 +26,18 @@ async function largeRoot(): Promise<Record<string, string>> {
   return { 'ca-cert.pem': pem, 'ca-key.pem': privateKey.export({ type: 'pkcs8', format: 'pem' }) as string, 'root-cert.pem': pem }
 }
 
-async function started(t: TestContext): Promise<{ api: ApiServer; taken: Authority[] }> {
+async function started(t: TestContext): Promise<{ api: ApiServer; taken: Authority[]; revocations: string[] }> {
   const api = await ApiServer.start()
   const client = clientOf(api)
   const taken: Authority[] = []
-  const source = await clusterAuthority({ client, namespace: 'istio-system', trustDomain: 'cluster.local', now: Date.now, log: silentLogger, onChange: (a) => taken.push(a) })
+  const revocations: string[] = []
+  const source = await clusterAuthority({ client, namespace: 'istio-system', trustDomain: 'cluster.local', now: Date.now, log: silentLogger, onChange: (a) => taken.push(a), onRevocations: (lists) => revocations.push(lists) })
   t.after(async () => {
     source.close()
     client.close()
     await api.down()
   })
-  return { api, taken }
+  return { api, taken, revocations }
 }
 
 test('two changes in haste are taken in their order: what was plugged in counts, though our own secret changes while it is read', async (t) => {
@@ -55,4 +56,26 @@ test('two changes in haste are taken in their order: what was plugged in counts,
     assert.equal(taken.at(-1)?.roots, second['root-cert.pem'], `round ${round}: ${taken.map((a) => a.certificate.subject).join(', ')}`)
     assert.ok(!taken.some((a) => a.roots === first['root-cert.pem']) || taken.findIndex((a) => a.roots === first['root-cert.pem']) < taken.findIndex((a) => a.certificate.subject === 'O=large'), `round ${round}: our own came after what is plugged in`)
   }
+})
+
+test('lists of what was revoked come with the Secret, and change without another authority', async (t) => {
+  const { api, taken, revocations } = await started(t)
+  const files = await newRootFiles('cluster.local', Date.now())
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
+  const key = await crypto.subtle.importKey('pkcs8', PemConverter.decodeFirst(files['ca-key.pem']), algorithm, false, ['sign'])
+  const listOf = async (serialNumber: string): Promise<string> => {
+    const list = await X509CrlGenerator.create({ issuer: new X509Certificate(files['ca-cert.pem']).subject, thisUpdate: new Date(), signingAlgorithm: algorithm, signingKey: key, entries: [{ serialNumber }] })
+    return list.toString('pem').replaceAll(/(BEGIN|END) CRL/g, '$1 X509 CRL') + '\n'
+  }
+  const [first, second] = [await listOf('0a'), await listOf('0b')]
+  const plugIn = (lists?: string): void => void api.put(secrets, { kind: 'Secret', metadata: { name: 'cacerts' }, data: dataOf({ ...files, ...(lists === undefined ? {} : { 'ca-crl.pem': lists }) }) })
+  await eventually('the watches', () => api.watching('secrets'), (n) => n === 2)
+  plugIn(first)
+  await eventually('the authority', () => taken.at(-1)?.revocations, (lists) => lists === first)
+  plugIn(second)
+  await eventually('another list', () => revocations, (all) => all.length === 1)
+  plugIn('-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----')
+  plugIn()
+  await eventually('none', () => revocations, (all) => all.length === 2)
+  assert.deepEqual([revocations, taken.length], [[second, ''], 1])
 })

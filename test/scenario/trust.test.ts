@@ -1,7 +1,7 @@
 // Certificates and configuration from end to end: who is let in, what renews by itself, what a lost control plane leaves standing.
 import 'reflect-metadata'
 import { Client, credentials, Metadata, status, type ServiceError } from '@grpc/grpc-js'
-import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension, SubjectKeyIdentifierExtension, X509CertificateGenerator } from '@peculiar/x509'
+import { BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, Pkcs10CertificateRequestGenerator, SubjectAlternativeNameExtension, SubjectKeyIdentifierExtension, X509CertificateGenerator, X509CrlGenerator } from '@peculiar/x509'
 import assert from 'node:assert/strict'
 import { KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -265,4 +265,43 @@ test('an authority that is replaced in one step takes over in several: no reques
   assert.ok(!mesh.lines.some((l) => /different age/.test(l.message)), 'a sidecar of this checkout is as old as its control plane')
   const { certificate } = await askCa(mesh, await mesh.token('sleep'), 'spiffe://x/ns/y/sa/z')
   assert.ok(certificate.verify(new X509Certificate(young.certificate).publicKey))
+})
+
+test('what the authority takes back counts no more: neither for the mesh’s sidecars nor for the control plane', async (t) => {
+  const mesh = await TrustMesh.create(600_000)
+  t.after(() => mesh.close())
+  const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
+  const name = 'O=cluster.local'
+  const root = await X509CertificateGenerator.createSelfSigned({ name, notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 3_600_000), keys, signingAlgorithm: algorithm, extensions: [new BasicConstraintsExtension(true, undefined, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true), await SubjectKeyIdentifierExtension.create(keys.publicKey)] })
+  const certificate = root.toString('pem') + '\n'
+  const files = { certificate, key: pem(keys.privateKey as CryptoKey), roots: certificate }
+  const listOf = async (...serials: string[]): Promise<string> => {
+    const list = await X509CrlGenerator.create({ issuer: name, thisUpdate: new Date(Date.now() - 60_000), nextUpdate: new Date(Date.now() + 60_000), signingAlgorithm: algorithm, signingKey: keys.privateKey as CryptoKey, entries: serials.map((serialNumber) => ({ serialNumber })) })
+    return list.toString('pem').replaceAll(/(BEGIN|END) CRL/g, '$1 X509 CRL') + '\n'
+  }
+  mesh.plugIn({ ...files, revocations: await listOf() })
+  await mesh.startPlane()
+  const { inbound, outbound } = await callerAndServer(mesh)
+  const call = (): Promise<Answer> => get(outbound, 'http://httpbin.foo:8000/headers', 'httpbin.foo:8000')
+  assert.equal((await call()).status, 200)
+  const stolen = await askCa(mesh, await mesh.token('sleep'), 'spiffe://x/ns/y/sa/z')
+  assert.equal(await freshCall(inbound, stolen), 'HTTP/1.1 200 OK')
+
+  mesh.plugIn({ ...files, revocations: await listOf(stolen.certificate.serialNumber) })
+  await eventually('the stolen certificate', () => freshCall(inbound, stolen).catch(() => 'refused'), (status) => status === 'refused')
+  assert.equal((await call()).status, 200, 'sleep itself has another one')
+  const refusal = await askDiscovery(mesh, own, stolen)
+  assert.match((refusal as ServiceError).details, /^certificate [0-9A-F]+ was revoked$/)
+
+  // The server's own: callers go no further, and say why.
+  mesh.plugIn({ ...files, revocations: await listOf(stolen.certificate.serialNumber, await presentedSerial(inbound)) })
+  const answer = await eventually('the server’s certificate', call, (a) => a.status !== 200)
+  assert.deepEqual([answer.status, /revoked: /.test(answer.body)], [503, true])
+  // A list that is not the authority's is refused, and what was said holds on.
+  mesh.plugIn({ ...files, revocations: 'none' })
+  await eventually('the refusal is said', () => mesh.lines.find((l) => l.message === 'certificate authority refused, the last one goes on'), (l) => l !== undefined)
+  assert.equal((await call()).status, 503)
+  mesh.plugIn({ ...files, revocations: await listOf() })
+  await eventually('taken back again', call, (a) => a.status === 200)
+  assert.equal(mesh.lines.filter((l) => l.message === 'certificate authority changed').length, 0)
 })

@@ -8,6 +8,7 @@ import { KithError } from '#lib/errors.ts'
 import { Secret } from '#lib/secret.ts'
 import { chainProblem, parseCertificates, parseTrustBundle } from '#identity'
 import { issueSkewMs } from '#xds'
+import { checkedRevocations } from './revocation-lists.ts'
 
 export interface Authority {
   /** The certificate that signs. */
@@ -18,6 +19,8 @@ export interface Authority {
   readonly intermediates: readonly string[]
   /** PEM of every root that peers shall trust. */
   readonly roots: string
+  /** PEM of the lists of what was taken back; '' where there are none. */
+  readonly revocations?: string
   /** What it was read from, so that it can be kept while another takes over from it. */
   readonly files?: Secret<AuthorityFiles>
 }
@@ -95,7 +98,7 @@ export function pluggedInAuthority(folder: string, nowMs: number): Promise<Autho
   return readAuthority((name) => (existsSync(join(folder, name)) ? readFileSync(join(folder, name), 'utf8') : undefined), folder, nowMs)
 }
 
-/** Istio's names: ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem; or kubernetes.io/tls: tls.crt, tls.key, ca.crt. An empty text counts as none, as in the Secret that Istio itself makes. Throws CA_UNREADABLE. */
+/** Istio's names: ca-cert.pem, ca-key.pem, cert-chain.pem, root-cert.pem, ca-crl.pem; or kubernetes.io/tls: tls.crt, tls.key, ca.crt. An empty text counts as none, as in the Secret that Istio itself makes. Throws CA_UNREADABLE. */
 export async function readAuthority(text: (name: string) => string | undefined, where: string, nowMs: number): Promise<Authority> {
   const maybe = (...names: string[]): string | undefined => names.map(text).find((t) => t !== undefined && t.trim() !== '')
   const read = (...names: string[]): string => {
@@ -112,12 +115,13 @@ export async function readAuthority(text: (name: string) => string | undefined, 
     const rest = maybe('cert-chain.pem') ?? signer
     const problem = authorityProblem(signer, keyObject, rest, roots, nowMs)
     if (problem !== undefined) throw new KithError('CA_UNREADABLE', `the certificate authority in ${where} can't be used: ${problem}`)
+    const revocations = checkedRevocations(maybe('ca-crl.pem') ?? '', [signer, rest, roots].join('\n'), where)
     const algorithm = algorithmOf(keyObject)
     const key = await crypto.subtle.importKey('pkcs8', keyObject.export({ type: 'pkcs8', format: 'der' }), algorithm, false, ['sign'])
     const rootDer = new Set(PemConverter.decode(roots).map((d) => Buffer.from(d).toString('base64')))
     const intermediates = PemConverter.decode(rest).filter((d) => !rootDer.has(Buffer.from(d).toString('base64'))).map((d) => PemConverter.encode(d, 'CERTIFICATE') + '\n')
     const files = new Secret<AuthorityFiles>({ 'ca-cert.pem': signer, 'ca-key.pem': keyObject.export({ type: 'pkcs8', format: 'pem' }) as string, 'root-cert.pem': roots, 'cert-chain.pem': rest })
-    return { certificate, key, algorithm, intermediates, roots: roots.trimEnd() + '\n', files }
+    return { certificate, key, algorithm, intermediates, roots: roots.trimEnd() + '\n', revocations: await revocations, files }
   } catch (cause) {
     throw cause instanceof KithError ? cause : new KithError('CA_UNREADABLE', `the certificate authority in ${where} can't be read: ${(cause as Error).message}`, { cause })
   }

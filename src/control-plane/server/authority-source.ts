@@ -13,6 +13,8 @@ export interface AuthoritySourceOptions {
   readonly now: () => number
   readonly log: Logger
   readonly onChange: (authority: Authority) => void
+  /** The same authority, other lists of what it has taken back. */
+  readonly onRevocations: (lists: string) => void
 }
 
 export interface AuthoritySource {
@@ -34,16 +36,17 @@ export async function authoritySource(options: AuthoritySourceOptions): Promise<
   return { first: keepRoot ? await keptAuthority(join(stateDir, 'root'), trustDomain, now()) : await selfSignedAuthority(trustDomain, now()), close() {} }
 }
 
-export async function pluggedInSource(folder: string, { now, log, onChange }: Pick<AuthoritySourceOptions, 'now' | 'log' | 'onChange'>): Promise<AuthoritySource> {
+export async function pluggedInSource(folder: string, { now, log, onChange, onRevocations }: Pick<AuthoritySourceOptions, 'now' | 'log' | 'onChange' | 'onRevocations'>): Promise<AuthoritySource> {
   const first = await pluggedInAuthority(folder, now())
   let last = first
   let timer: NodeJS.Timeout | undefined
   const take = async (): Promise<void> => {
     try {
       const next = await pluggedInAuthority(folder, now())
-      if (isSameAuthority(next, last)) return
+      const before = last
       last = next
-      onChange(next)
+      if (!isSameAuthority(next, before)) onChange(next)
+      else if (next.revocations !== before.revocations) onRevocations(next.revocations ?? '')
     } catch (error) {
       log.error({ reason: (error as Error).message }, 'certificate authority refused, the last one goes on')
     }

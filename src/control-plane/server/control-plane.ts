@@ -24,6 +24,7 @@ import { ServingCertificate } from './serving-certificate.ts'
 import { nextSnapshot, type Snapshot } from './snapshot.ts'
 import { stagedAuthority, type StagedAuthority, type StagedAuthorityOptions, type Trust } from './staged-authority.ts'
 import { serveStatus, type StatusAddress } from './status-port.ts'
+import { revokedPeers } from './revoked-peers.ts'
 import { trustResource } from './trust-resource.ts'
 
 /** Where objects come from: files by default, or a cluster. */
@@ -38,7 +39,7 @@ export interface ControlPlaneOptions {
   /** `root-cert.pem` is written here; `cacerts/` here is the plugged-in authority. */
   readonly stateDir?: string
   /** Default: by `stateDir`. */
-  readonly authority?: (trustDomain: string, onChange: (authority: Authority) => void) => Promise<AuthoritySource>
+  readonly authority?: (trustDomain: string, onChange: (authority: Authority) => void, onRevocations: (lists: string) => void) => Promise<AuthoritySource>
   readonly staging?: Pick<StagedAuthorityOptions, 'leastMs' | 'mostMs' | 'muteMs' | 'share'>
   /** `ip:port`; 0 chooses a port. */
   readonly listen: string
@@ -130,15 +131,18 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const trustDomain = (): string => config.current().trustDomain ?? 'cluster.local'
 
   const credentials = options.credentials?.(() => discovery.publishSecrets()) ?? fileCredentials(() => snapshot?.mesh.objects ?? [], log)
+  const revoked = revokedPeers(Date.now, log)
   const discovery = new Discovery({
-    credentials,
+    credentials, revoked: revoked.named,
     trustDomains: () => [trustDomain(), ...(config.current().trustDomainAliases ?? [])], trust: () => trustResource(authority.trust()), now: Date.now, log, count: metrics.push, converged: metrics.converged,
   })
   const offer = (next: Authority): void => authority.offer(next)
-  const source = await (options.authority?.(trustDomain(), offer) ?? authoritySource({ stateDir: needed(stateDir), keepRoot: options.keepRoot === true, trustDomain: trustDomain(), now: Date.now, log, onChange: offer }))
+  const revoke = (lists: string): void => authority.revoke(lists)
+  const source = await (options.authority?.(trustDomain(), offer, revoke) ?? authoritySource({ stateDir: needed(stateDir), keepRoot: options.keepRoot === true, trustDomain: trustDomain(), now: Date.now, log, onChange: offer, onRevocations: revoke }))
   const announce = (trust: Trust): void => {
     if (stateDir !== undefined) writeWhole(join(stateDir, 'root-cert.pem'), trust.roots)
     discovery.publishSecrets()
+    revoked.take(trust.revocations).catch((error: unknown) => log.error({ error: String(error) }, 'revocation lists can’t be read, the last ones go on'))
     options.onTrust?.(trust)
   }
   const authority: StagedAuthority = stagedAuthority({

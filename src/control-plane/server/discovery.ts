@@ -35,6 +35,8 @@ export interface DiscoveryOptions {
   readonly trustDomains: () => readonly string[]
   /** The roots that every proxy shall trust now. */
   readonly trust?: () => Resource
+  /** Which certificate counts no more, if this or one that it was signed under is it. */
+  readonly revoked?: (certificate: X509Certificate) => string | undefined
   /** Secrets that DestinationRules name. */
   readonly credentials?: Credentials
   readonly now: () => number
@@ -256,7 +258,9 @@ export class Discovery {
   #peerOf(stream: Pick<ServerDuplexStream<never, never>, 'getAuthContext'>): ReturnType<typeof verifyPeer> {
     const raw = stream.getAuthContext().sslPeerCertificate?.raw
     if (raw === undefined) return { refused: 'a certificate of the mesh is needed' }
-    return verifyPeer(new X509Certificate(raw), { trustDomains: this.#options.trustDomains(), nowMs: this.#options.now() })
+    const certificate = new X509Certificate(raw)
+    const revoked = this.#options.revoked?.(certificate)
+    return revoked === undefined ? verifyPeer(certificate, { trustDomains: this.#options.trustDomains(), nowMs: this.#options.now() }) : { refused: `${revoked} was revoked` }
   }
 
   #request(connection: Connection, request: AnyRequest, take: () => Feedback): void {

@@ -30,6 +30,8 @@ export interface Trust {
   /** Certificates from before shall be renewed; undefined: there is no need. */
   readonly renewBeforeMs?: number
   readonly step: Staging['step']
+  /** PEM of the lists of certificates that were taken back; '' where there are none. */
+  readonly revocations: string
 }
 
 export interface StagedAuthority {
@@ -39,6 +41,8 @@ export interface StagedAuthority {
   maySign(): boolean
   trust(): Trust
   offer(authority: Authority): void
+  /** The lists that came with the authority that is wanted. While it takes over, those of the former one count too. */
+  revoke(lists: string): void
   /** It leads now, or no longer. */
   wake(): void
   close(): Promise<void>
@@ -49,6 +53,7 @@ const lookEveryMs = 250
 export function stagedAuthority(options: StagedAuthorityOptions): StagedAuthority {
   const { now, log, share, everyoneSince, onChange, leastMs = 2000, mostMs = 300_000, muteMs = 150_000 } = options
   let wanted = options.first
+  let lists = { now: wanted.revocations ?? '', before: '' }
   const alone = share === undefined
   let turn: Turn = share?.begin(wanted, options.former) ?? { number: 0, staging: beginStaging(wanted, now(), options.held, options.former), open: alone, written: alone }
   let timer: NodeJS.Timeout | undefined
@@ -58,7 +63,7 @@ export function stagedAuthority(options: StagedAuthorityOptions): StagedAuthorit
   const done = (): boolean => turn.written && turn.open && turn.staging.step === 'steady' && turn.staging.known === turn.staging.roots && turn.staging.target === wanted
   const trust = (): Trust => {
     const { roots, step, mute, sinceMs } = turn.staging
-    return { roots, step, ...(step === 'steady' || mute || !turn.open ? {} : { renewBeforeMs: sinceMs }) }
+    return { roots, step, revocations: done() ? lists.now : lists.now + lists.before, ...(step === 'steady' || mute || !turn.open ? {} : { renewBeforeMs: sinceMs }) }
   }
   const take = (next: Turn, why: string): void => {
     const { staging: before, open } = turn
@@ -122,9 +127,14 @@ export function stagedAuthority(options: StagedAuthorityOptions): StagedAuthorit
     current: () => signer, maySign: () => !turn.staging.mute, trust,
     offer(authority) {
       wanted = authority
+      lists = { now: authority.revocations ?? '', before: lists.now }
       share?.offer(authority)
       if (share === undefined) look()
       plan()
+    },
+    revoke(text) {
+      lists = { ...lists, now: text }
+      onChange(trust())
     },
     wake: plan,
     async close() {

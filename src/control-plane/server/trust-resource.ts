@@ -12,6 +12,7 @@ const schema = message<Secret>('envoy.extensions.transport_sockets.tls.v3.Secret
 export function trustResource(trust: Trust): Resource {
   // A verifier reads certificates alone; the line above them is for the agent.
   const text = renewalMark(trust.renewBeforeMs) + trust.roots
-  const secret = create(schema, { name: trustName, type: { case: 'validationContext', value: { trustedCa: { specifier: { case: 'inlineString', value: text } } } } })
-  return { type: typeUrls.secret, name: trustName, version: canonicalHash(text), any: anyPack(schema, secret) }
+  const inline = (value: string) => ({ specifier: { case: 'inlineString' as const, value } })
+  const secret = create(schema, { name: trustName, type: { case: 'validationContext', value: { trustedCa: inline(text), ...(trust.revocations === '' ? {} : { crl: inline(trust.revocations) }) } } })
+  return { type: typeUrls.secret, name: trustName, version: canonicalHash([text, trust.revocations]), any: anyPack(schema, secret) }
 }

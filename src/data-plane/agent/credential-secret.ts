@@ -16,7 +16,7 @@ export function credentialSecret(resource: Resource): ProxySecret | undefined {
   return { kind: 'trust', roots: textOf(type.value.trustedCa), ...(crl === '' ? {} : { crl }) }
 }
 
-function textOf(source: DataSource | undefined): string {
+export function textOf(source: DataSource | undefined): string {
   const s = source?.specifier
   return s?.case === 'inlineString' ? s.value : s?.case === 'inlineBytes' ? Buffer.from(s.value).toString('utf8') : ''
 }

@@ -3,14 +3,14 @@ import { compile, type RuntimeConfig } from '#engine'
 import { credentialNames, type Proxy } from '#proxy'
 import { DeltaClientState, trustName, typeUrls, type DeltaRequest, type DeltaResponse, type Resource } from '#xds'
 import { AdsStream, type AdsStreamOptions } from './ads-stream.ts'
-import { rootsOf } from './trust-change.ts'
+import { announcedTrust, type AnnouncedTrust } from './trust-change.ts'
 
 export interface DiscoveryClientOptions extends Omit<AdsStreamOptions, 'opening' | 'onResponse'> {
   readonly proxy: Pick<Proxy, 'update'>
   /** The first whole configuration is in the proxy. */
   readonly onConfigured: () => void
-  /** The control plane says which roots hold, with its mark. */
-  readonly onTrust?: (announced: string) => void
+  /** The control plane says which roots hold, with its mark, and what was revoked. */
+  readonly onTrust?: (announced: AnnouncedTrust) => void
   /** A Secret that a cluster names (`kubernetes://…`), new or changed. */
   readonly onSecret?: (resource: Resource) => void
 }
@@ -78,7 +78,7 @@ export class DiscoveryClient {
   #secrets(response: DeltaResponse): void {
     this.#stream.write(this.#trust.response(response, () => []).reply)
     for (const resource of response.resources) {
-      if (resource.name === trustName) this.#options.onTrust?.(rootsOf(resource))
+      if (resource.name === trustName) this.#options.onTrust?.(announcedTrust(resource))
       else this.#options.onSecret?.(resource)
     }
   }

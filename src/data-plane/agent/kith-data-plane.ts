@@ -1,11 +1,13 @@
 // Our own proxy as a sidecar's data plane: configuration over delta ADS, secrets handed over in memory.
 import type { Logger } from '#lib/log.ts'
+import { readRevocations, type Revocations } from '#identity'
 import { startProxy } from '#proxy'
 import { announcements } from './announced.ts'
 import type { DataPlane } from './data-plane.ts'
 import { credentialSecret } from './credential-secret.ts'
 import { DiscoveryClient } from './discovery-client.ts'
 import { nodeId, xdsNode, type AgentSettings } from './environment.ts'
+import type { WorkloadCertificate } from './rotation.ts'
 import { trustedRoots } from './trust-change.ts'
 
 export async function startKithDataPlane(settings: AgentSettings, log: Logger, proxyLog: Logger, onQuit: () => void, onOutdated: () => void): Promise<DataPlane> {
@@ -16,10 +18,26 @@ export async function startKithDataPlane(settings: AgentSettings, log: Logger, p
     ...(portBase === undefined ? {} : { ports: { admin: portBase, prometheus: portBase + 3 } }), ...(mark === undefined ? {} : { mark }), ...(fileRoot === undefined ? {} : { fileRoot }), log: proxyLog, onQuit,
   })
   let configured = false
+  let current: WorkloadCertificate | undefined
+  let lists = ''
+  let revoked: Revocations | undefined
+  const trust = (c: WorkloadCertificate): void => proxy.setSecret('ROOTCA', { kind: 'trust', roots: trustedRoots(c), ...(revoked === undefined ? {} : { revoked }) })
+  const takeRevocations = async (text: string): Promise<void> => {
+    if (text === lists) return
+    lists = text
+    const next = text === '' ? undefined : await readRevocations(text)
+    if (text !== lists) return
+    revoked = next
+    log.info({ certificates: next?.count ?? 0 }, 'certificates that were revoked')
+    if (current !== undefined) trust(current)
+  }
   const announced = announcements(onOutdated, log)
   const discovery = new DiscoveryClient({
     address: settings.discoveryAddress, serverName: settings.discoveryName, node: xdsNode(settings), certificate: announced.shown, proxy, log, pick: Math.random,
-    onTrust: announced.heard,
+    onTrust({ roots, revocations }) {
+      announced.heard(roots)
+      takeRevocations(revocations).catch((error: unknown) => log.error({ reason: (error as Error).message }, 'revocation lists can’t be used, the last ones go on'))
+    },
     onSecret(resource) {
       try {
         const secret = credentialSecret(resource)
@@ -37,8 +55,9 @@ export async function startKithDataPlane(settings: AgentSettings, log: Logger, p
   })
   return {
     certificate(c) {
+      current = c
       announced.certificate(c)
-      proxy.setSecret('ROOTCA', { kind: 'trust', roots: trustedRoots(c) })
+      trust(c)
       proxy.setSecret('default', { kind: 'certificate', chain: c.chain, key: c.key })
       discovery.reconnect()
     },

@@ -4,13 +4,20 @@ import { parseCertificates } from '#identity'
 import { message } from '#proto'
 import { issuedMs, renewalMarkOf, type Resource } from '#xds'
 import type { Secret } from '../../../generated/types/envoy/extensions/transport_sockets/tls/v3/secret_pb.ts'
+import { textOf } from './credential-secret.ts'
 import type { WorkloadCertificate } from './rotation.ts'
 
-/** PEM, with the control plane's mark; '' where the resource is no trust bundle. */
-export function rootsOf(resource: Resource): string {
+export interface AnnouncedTrust {
+  /** PEM, with the control plane's mark; '' where the resource is no trust bundle. */
+  readonly roots: string
+  /** PEM of the lists of what was revoked; '' where there are none. */
+  readonly revocations: string
+}
+
+export function announcedTrust(resource: Resource): AnnouncedTrust {
   const { type } = fromBinary(message<Secret>('envoy.extensions.transport_sockets.tls.v3.Secret'), resource.any.value)
-  const trusted = type.case === 'validationContext' ? type.value.trustedCa?.specifier : undefined
-  return trusted?.case === 'inlineString' ? trusted.value : ''
+  const context = type.case === 'validationContext' ? type.value : undefined
+  return { roots: textOf(context?.trustedCa), revocations: textOf(context?.crl) }
 }
 
 /** Other roots hold than those that came with the certificate, or it comes from before its authority was replaced. */

@@ -4,7 +4,7 @@ import { DeltaClientState, trustName, typeUrls, type XdsNode } from '#xds'
 import { AdsStream } from './ads-stream.ts'
 import { announcements } from './announced.ts'
 import type { WorkloadCertificate } from './rotation.ts'
-import { rootsOf } from './trust-change.ts'
+import { announcedTrust } from './trust-change.ts'
 
 export interface TrustFollowerOptions {
   readonly address: string
@@ -30,7 +30,11 @@ export function trustFollower({ address, serverName, node, onOutdated, log }: Tr
     onResponse(response) {
       stream.write(state.response(response, () => []).reply)
       const resource = state.of(typeUrls.secret).get(trustName)
-      if (resource !== undefined) announced.heard(rootsOf(resource))
+      if (resource === undefined) return
+      const { roots, revocations } = announcedTrust(resource)
+      announced.heard(roots)
+      // Envoy refuses whatever an authority without a current list of its own has signed: while one takes over from another that is everybody.
+      if (revocations !== '') log.warn({}, 'there are revocation lists: Envoy is not given them, what they name counts until it ends')
     },
   })
   return {

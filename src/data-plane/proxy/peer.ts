@@ -2,7 +2,7 @@
 // Law: names are read from SANs alone, whole and unquoted; a certificate with two URI SANs, a NUL or an odd string is nobody.
 import type { X509Certificate } from 'node:crypto'
 import type { SanMatch, Validation } from '#engine'
-import { altNamesOf, verifyPeer } from '#identity'
+import { altNamesOf, verifyPeer, type Revocations } from '#identity'
 import { isMeshSecret } from './secret-names.ts'
 
 export interface PeerIdentity {
@@ -15,6 +15,7 @@ export interface PeerIdentity {
   readonly notAfterMs: number
   /** The SPIFFE id, or ''. */
   readonly principal: string
+  readonly certificate: X509Certificate
 }
 
 const seen = new WeakMap<X509Certificate, PeerIdentity>()
@@ -31,18 +32,21 @@ export function identify(certificate: X509Certificate): PeerIdentity {
     fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase(),
     notAfterMs: Date.parse(certificate.validTo),
     principal: uriSans.length === 1 && (uriSans[0] as string).startsWith('spiffe://') ? (uriSans[0] as string) : '',
+    certificate,
   }
   seen.set(certificate, identity)
   return identity
 }
 
-export type PeerProblem = { readonly code: 'expired' | 'unexpected-name' | 'no-identity'; readonly expected: string; readonly presented: string }
+export type PeerProblem = { readonly code: 'expired' | 'unexpected-name' | 'no-identity' | 'revoked'; readonly expected: string; readonly presented: string }
 
-/** undefined: the peer is one of those expected. The chain has been verified by TLS; here it's names and time, also for resumed sessions. */
-export function checkPeer(certificate: X509Certificate, validation: Validation, extraSans: readonly SanMatch[], nowMs: number): PeerProblem | undefined {
+/** undefined: the peer is one of those expected. The chain has been verified by TLS; here it's names, time and what was revoked, also for resumed sessions. */
+export function checkPeer(certificate: X509Certificate, validation: Validation, extraSans: readonly SanMatch[], nowMs: number, revoked?: Revocations): PeerProblem | undefined {
   const identity = identify(certificate)
   const presented = [...identity.uriSans, ...identity.dnsSans].join(', ') || '(no name)'
   if (!(identity.notAfterMs > nowMs)) return { code: 'expired', expected: `valid at ${new Date(nowMs).toISOString()}`, presented: `valid until ${certificate.validTo}` }
+  const named = revoked?.named(certificate)
+  if (named !== undefined) return { code: 'revoked', expected: 'what its authority has not taken back', presented: `${presented} (${named})` }
   const wanted = validation.sans.length > 0 ? validation.sans : extraSans
   const names = altNamesOf(certificate)
   if (names === undefined) return { code: 'no-identity', expected: 'names that can be read', presented }

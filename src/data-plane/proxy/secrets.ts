@@ -4,6 +4,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs'
 import { rootCertificates } from 'node:tls'
 import type { Material, TlsSettings } from '#engine'
 import { KithError } from '#lib/errors.ts'
+import type { Revocations } from '#identity'
 import { Secret } from '#lib/secret.ts'
 import { identify } from './peer.ts'
 
@@ -21,6 +22,8 @@ export interface TrustSecret {
   readonly roots: string
   /** PEM; then every certificate of a chain must stand in no list of its issuer. */
   readonly crl?: string
+  /** Of the mesh: what these roots have vouched for, and no longer do. */
+  readonly revoked?: Revocations
 }
 
 export type ProxySecret = CertificateSecret | TrustSecret
@@ -75,6 +78,14 @@ export class Secrets {
     const end = this.#ends.get(found) ?? identify(new X509Certificate(found.chain))
     this.#ends.set(found, end)
     return end
+  }
+
+  /** What the authorities that this validation goes by have taken back. */
+  revoked(validation: TlsSettings['validation']): Revocations | undefined {
+    const roots = validation?.roots
+    if (roots === undefined || roots === null || roots === 'none' || !('sds' in roots)) return undefined
+    const secret = this.#byName.get(roots.sds)?.secret
+    return secret?.kind === 'trust' ? secret.revoked : undefined
   }
 
   /** What /certs shows: names, serials, times; never a key. */

@@ -1,5 +1,6 @@
 // Assembles a proxy by hand, top to bottom: secrets, TLS, upstreams, listeners, admin. Law: whatever is made here is closed by stop().
 import { compile, emptyConfig, plainAddress, type CompileInput, type CompileProblem } from '#engine'
+import type { Revocations } from '#identity'
 import { markedSocket } from '#netlink'
 import { AccessLogs } from './access-log.ts'
 import type { Accepting } from './accept.ts'
@@ -55,6 +56,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   let held: readonly CompileInput[] = []
   let configured = false
   const said = new Set<string>()
+  let revoked: Revocations | undefined
 
   const update = (resources: Iterable<CompileInput>): ProxyUpdate => {
     const given = [...resources]
@@ -93,6 +95,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       secrets.set(name, secret)
       tlsClients.forget()
       tlsServers.forget()
+      if (secret.kind === 'trust' && secret.revoked !== undefined && secret.revoked !== revoked) endRevoked(core, (revoked = secret.revoked))
     },
     async drain(timeoutMs) {
       core.draining = true
@@ -162,6 +165,15 @@ function endGoneChains(core: Core): void {
     if (defaultChain !== undefined) standing.add(`${name}|${defaultChain.fingerprint}`)
   }
   for (const live of core.live) if (!standing.has(`${live.facts.listener.name}|${live.facts.chain.fingerprint}`)) live.chainGone()
+}
+
+/** Callers whose certificate counts no more are served no longer; towards servers every connection is made, and checked, anew. */
+function endRevoked(core: Core, revoked: Revocations): void {
+  for (const live of core.live) {
+    const peer = live.facts.tls?.peer
+    if (peer !== undefined && revoked.named(peer.certificate) !== undefined) live.chainGone()
+  }
+  core.upstreams.retire()
 }
 
 /** The new set, but for broken resources the version that stood before. */

@@ -98,7 +98,7 @@ export class TlsClients {
     if (certificate === undefined) return new KithError('TLS_NO_CERTIFICATE', 'the server showed no certificate')
     if (!verifies && (target.tls.validation?.sans.length ?? 0) === 0) return undefined
     const validation = target.tls.validation ?? { roots: null, sans: [] }
-    const problem = checkPeer(certificate, validation, target.dnsName === '' ? [] : [exactDns(target.dnsName)], Date.now())
+    const problem = checkPeer(certificate, validation, target.dnsName === '' ? [] : [exactDns(target.dnsName)], Date.now(), this.#secrets.revoked(validation))
     if (problem === undefined) return undefined
     return new KithError('TLS_PEER', `${problem.code}: expected ${problem.expected}; presented ${problem.presented}`)
   }

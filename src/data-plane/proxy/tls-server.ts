@@ -84,7 +84,7 @@ export class TlsServers {
           : undefined
         : tls.validation === undefined
           ? undefined
-          : describe(checkPeer(certificate, tls.validation, [], Date.now()))
+          : describe(checkPeer(certificate, tls.validation, [], Date.now(), this.#secrets.revoked(tls.validation)))
     if (problem !== undefined) {
       socket.destroy()
       answer(new Error(problem), undefined, undefined)

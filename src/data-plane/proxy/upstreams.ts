@@ -179,6 +179,11 @@ export class Upstreams {
     }
   }
 
+  /** Pooled connections end after what is under way on them. */
+  retire(): void {
+    for (const cluster of this.#clusters.values()) cluster.retire()
+  }
+
   sweep(): void {
     const now = performance.now()
     for (const cluster of this.#clusters.values()) cluster.sweep(now)

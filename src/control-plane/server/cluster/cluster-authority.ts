@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { KithError } from '#lib/errors.ts'
 import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
 import type { Logger } from '#lib/log.ts'
-import { isRecord } from '#api'
 import { newRootFiles, readAuthority, type Authority } from '#ca'
 import { followObject } from '#sources'
 import { isSameAuthority, pluggedInSource, type AuthoritySource } from '../authority-source.ts'
@@ -25,13 +24,15 @@ export interface ClusterAuthorityOptions {
   readonly now: () => number
   readonly log: Logger
   readonly onChange: (authority: Authority) => void
+  /** The same authority, other lists of what it has taken back. */
+  readonly onRevocations: (lists: string) => void
   /** PEM of roots that peers may still go by. */
   readonly held?: string
 }
 
 export async function clusterAuthority(options: ClusterAuthorityOptions): Promise<AuthoritySource> {
   const held = options.held === undefined ? {} : { held: options.held }
-  const { client, namespace, now, log, onChange } = options
+  const { client, namespace, now, log, onChange, onRevocations } = options
   let last: Authority | undefined
   let pluggedIn = false
   let taking: Promise<void> = Promise.resolve()
@@ -41,11 +42,11 @@ export async function clusterAuthority(options: ClusterAuthorityOptions): Promis
     if (name === ownSecret && pluggedIn) return
     const next = await authorityOfSecret(secret, `the secret ${namespace}/${name}`, now())
     if (name === pluggedInSecret) pluggedIn = true
-    if (isRecord(secret['data']) && secret['data']['ca-crl.pem'] !== undefined) log.warn({ secret: name, namespace }, 'ca-crl.pem is not served: a certificate that was revoked counts until it ends')
-    if (last !== undefined && isSameAuthority(last, next)) return
-    const isFirst = last === undefined
+    const before = last
     last = next
-    if (!isFirst) onChange(next)
+    if (before === undefined) return
+    if (!isSameAuthority(before, next)) onChange(next)
+    else if (before.revocations !== next.revocations) onRevocations(next.revocations ?? '')
   }
   const watch = (name: string) => followObject(client, { apiVersion: 'v1', kind: 'Secret', namespace, name }, log, (secret) => {
     // One after another: of two that come in haste the later one counts.
