@@ -1,5 +1,7 @@
 // The cluster as its users see it: kubectl and kith, run as they would run them. Law: what a story asserts, it has read from one of the two.
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 export interface Run {
@@ -14,9 +16,12 @@ export interface RunOptions {
 }
 
 const home = join(import.meta.dirname, '../..')
+/** kith looks for meshes of this machine first: whatever else runs here is none of the lane's. */
+const runtime = mkdtempSync(join(tmpdir(), 'kith-lane-run-'))
+process.once('exit', () => rmSync(runtime, { recursive: true, force: true }))
 
 function run(program: string, args: readonly string[], options: RunOptions = {}): Run {
-  const done = spawnSync(program, args, { cwd: home, encoding: 'utf8', input: options.input ?? '', timeout: options.timeoutMs ?? 120_000, maxBuffer: 1 << 27 })
+  const done = spawnSync(program, args, { cwd: home, encoding: 'utf8', env: { ...process.env, XDG_RUNTIME_DIR: runtime }, input: options.input ?? '', timeout: options.timeoutMs ?? 120_000, maxBuffer: 1 << 27 })
   return { code: done.status ?? 124, stdout: done.stdout ?? '', stderr: done.error === undefined ? (done.stderr ?? '') : `${done.stderr ?? ''}${done.error.message}` }
 }
 

@@ -132,6 +132,11 @@ async function tokenOf(account: string, podName: string, audience = 'istio-ca'):
   return (answer as { status: { token: string } }).status.token
 }
 
+/** A plane that has been asked and has given client-1 its certificate. */
+async function knows(at: Where): Promise<void> {
+  await eventually('client-1 is known there', () => tokenOf('client', 'client-1').then((token) => askCertificate(at, token)).then(() => '', (e: Error) => e.message), (m) => m === '', 20_000)
+}
+
 before(async () => {
   if (skip !== false) return
   if (!there) ours = labUp().ours
@@ -162,6 +167,8 @@ before(async () => {
   await eventually('the root', () => api.get({ apiVersion: 'v1', kind: 'Secret', namespace: own, name: 'istio-ca-secret' }), (s) => s !== undefined)
   const secret = await api.get({ apiVersion: 'v1', kind: 'Secret', namespace: own, name: 'istio-ca-secret' })
   where = { address: plane.listen, serverName: `istiod-${own}.${own}.svc`, roots: rootOf(secret) }
+  // It answers before it has read the pods: an agent then asks again.
+  await knows(where)
 })
 
 after(async () => {
@@ -251,7 +258,7 @@ test('a second control plane takes over where the first ends; both have one root
   const second = await startPlane('two')
   t.after(() => void second.process.kill('SIGKILL'))
   const at = { ...where, address: second.listen }
-  await eventually('known there', () => tokenOf('client', 'client-1').then((token) => askCertificate(at, token)).then(() => '', (e: Error) => e.message), (m) => m === '')
+  await knows(at)
   const sidecar = new SidecarClient(where, await askCertificate(where, await tokenOf('client', 'client-1')), `sidecar~10.99.0.9~client-1.${apps}~${apps}.svc.cluster.local`)
   t.after(() => sidecar.close())
   await eventually('connected', () => sidecar.names(typeUrls.listener).length, (n) => n > 0)
