@@ -37,6 +37,9 @@ export class LiveView {
         return this.#pod(event.pod, event.detail)
       case 'ready':
         return [paint('green', `ready: ${event.pods} pods`)]
+      case 'mended':
+        this.#said.clear()
+        return [paint('green', `${relative(process.cwd(), event.file)}: read again, nothing is refused any more`)]
       case 'applied':
         return event.changes.map((c) => `${c.ref.kind} ${c.ref.namespace === '' ? '' : `${c.ref.namespace}/`}${c.ref.name} ${c.action}${c.note === undefined ? '' : ` (${c.note})`}`)
       case 'stopping':
@@ -71,7 +74,7 @@ export class LiveView {
 /** Of the control plane's log: what changed for whom, what was refused. */
 function logLines(level: string, message: string, fields: Readonly<Record<string, unknown>>): string[] {
   if (message === 'change pushed') {
-    const changed = (Array.isArray(fields['changed']) ? (fields['changed'] as string[]) : []).filter((c) => !c.startsWith('Pod '))
+    const changed = (Array.isArray(fields['changed']) ? (fields['changed'] as string[]) : []).filter((c) => !/^(?:Pod|LocalMesh) /.test(c))
     const sent = Object.keys((fields['sent'] ?? {}) as object)
     if (changed.length === 0) return []
     return [`${changed.join(', ')}: ${sent.length === 0 ? 'changes nothing for any sidecar' : `new configuration for ${sent.join(', ')}`}`]

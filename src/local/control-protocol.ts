@@ -13,7 +13,7 @@ export type Request =
   | { readonly op: 'logs'; readonly pod: string; readonly follow?: boolean; readonly options: LogOptions }
   | { readonly op: 'handshakes'; readonly pod: string }
   | { readonly op: 'events' }
-  | { readonly op: 'down' }
+  | { readonly op: 'down'; readonly why?: string }
 
 /** What stands between: `signal` goes to the program of `exec`, `eof` ends its input. */
 export type ClientNote = { readonly signal: string } | { readonly eof: true }

@@ -31,5 +31,5 @@ export interface MeshHandle {
   /** Resolves when the mesh has gone, whoever ended it. */
   readonly ended: Promise<void>
   /** Takes everything down and resolves when nothing is left. An attached mesh is left running: see `stopMesh`. */
-  down(): Promise<void>
+  down(why?: string): Promise<void>
 }

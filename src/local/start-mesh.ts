@@ -27,9 +27,9 @@ export async function startMesh(options: StartMeshOptions): Promise<MeshHandle> 
     const ended = new Promise<void>((resolve) => supervisor.once('exit', () => resolve()))
     return {
       ...attached, mode, ended, ...(reason === undefined ? {} : { modeReason: reason }),
-      async down() {
+      async down(why) {
         if (supervisor.exitCode === null && supervisor.signalCode === null) {
-          await ask(paths.socket, { op: 'down' }).catch(() => supervisor.stdin?.end())
+          await ask(paths.socket, { op: 'down', ...(why === undefined ? {} : { why }) }).catch(() => supervisor.stdin?.end())
           const late = setTimeout(() => supervisor.kill('SIGKILL'), 10_000)
           await ended
           clearTimeout(late)

@@ -23,6 +23,8 @@ export type MeshEvent = { readonly at: string } & (
   | { readonly event: 'control-plane-log'; readonly level: string; readonly message: string; readonly fields: Readonly<Record<string, unknown>> }
   | { readonly event: 'pod'; readonly pod: PodView; readonly detail?: string }
   | { readonly event: 'ready'; readonly pods: number; readonly afterMs: number }
+  /** A file that was refused can be read again. */
+  | { readonly event: 'mended'; readonly file: string }
   | { readonly event: 'applied'; readonly changes: readonly AppliedChange[] }
   | { readonly event: 'stopping'; readonly why: string }
 )

@@ -1,7 +1,7 @@
 // However a mesh ends, nothing of it is left: no process, namespace, mount, link or file.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { hasNamespaces } from './fixtures/lane.ts'
@@ -70,6 +70,29 @@ test('SIGKILL of everything at once: kith down clears up', async (t) => {
   const down = await lane.kith(['down'])
   assert.match(down.stdout, /cleared up after a crash/)
   assert.deepEqual(lane.leftovers(), [])
+})
+
+test('what is saved while it runs: an image of kith.yaml holds at once, the rest is said, a refused file is told when it is well again', async (t) => {
+  if (!hasNamespaces(t)) return
+  const lane = openLane(t)
+  const file = (name: string): string => join(lane.dir, name)
+  const edit = (name: string, from: string, to: string): void => writeFileSync(file(name), readFileSync(file(name), 'utf8').replace(from, to))
+  edit('mesh.yaml', 'apiVersion', '{apiVersion: v1, kind: Pod, metadata: {name: late, namespace: legacy}, spec: {containers: [{name: late, image: example/late}]}}\n---\napiVersion')
+  const up = lane.start(['up', lane.dir])
+  await until(() => /late 0\/1 ErrImagePull: kith\.yaml maps no command/.test(up.output()))
+  const logs = await lane.kith(['logs', 'late.legacy'])
+  assert.deepEqual([logs.code, /has not run yet: ErrImagePull, kith\.yaml maps/.test(logs.stderr)], [1, true], logs.stderr)
+  edit('kith.yaml', '  images:', '  proxy: kith\n  images:\n    example/late: {command: [sleep, infinity]}')
+  await until(() => /late 1\/1 Running/.test(up.output()) && /kith\.yaml: spec\.proxy: this has changed, and is read when the mesh starts/.test(up.output()))
+  edit('mesh.yaml', 'kind: Service\n', 'kind: [Service\n')
+  await until(() => /refused, the last good one stays/.test(up.output()))
+  edit('mesh.yaml', 'kind: [Service\n', 'kind: Service\n')
+  await until(() => /mesh\.yaml: read again, nothing is refused any more/.test(up.output()))
+  edit('mesh.yaml', 'name: late, namespace', 'name: later, namespace')
+  await until(() => /legacy\/late 1\/1 Terminating/.test(up.output()))
+  up.child.kill('SIGINT')
+  await up.ended
+  assert.match(up.output(), /going down: Ctrl-C\n$/)
 })
 
 test('two meshes at once; a second one of the same folder says where the first is', async (t) => {

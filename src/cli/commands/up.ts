@@ -54,12 +54,14 @@ async function run(dir: string, rest: readonly string[], options: Options): Prom
     dir, mode: options.mode, ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
     onEvent,
   })
+  let why: string | undefined = command.length > 0 ? 'the command has ended' : undefined
+  void interrupted.then((signal) => (why = signal === 'SIGINT' ? 'Ctrl-C' : signal))
   try {
     const code = command.length > 0 ? await runCommand(mesh, command, options.timeout * 1000, interrupted) : await Promise.race([interrupted.then(() => 0), mesh.ended.then(() => (told ? 0 : 1))])
     if (code === 1 && command.length === 0) throw new ExitError(1, 'kith: the mesh has ended by itself')
     if (code !== 0) throw new ExitError(code)
   } finally {
-    await mesh.down()
+    await mesh.down(why)
   }
 }
 

@@ -8,6 +8,7 @@ import { decideInjection } from '#inject'
 import { buildMesh, type Mesh } from '#mesh'
 import { interceptionOf } from '#redirect'
 import { overlayAnnotation } from '#sources'
+import { containerCommand } from '../container-command.ts'
 import { desiredPods, type DesiredPod } from '../desired-pods.ts'
 import type { LocalImage } from '../mesh-file.ts'
 import { serviceAccountOf } from '../pod-object.ts'
@@ -44,6 +45,7 @@ export class Cluster {
   readonly #said = new Set<string>()
   readonly #shown = new Map<string, string>()
   #objects: readonly ApiObject[] = []
+  #images: ClusterOptions['images']
   #written = ''
   #addresses = 10
   #timer: NodeJS.Timeout | undefined
@@ -52,6 +54,7 @@ export class Cluster {
 
   constructor(options: ClusterOptions) {
     this.#options = options
+    this.#images = options.images
     mkdirSync(options.objectsDir, { recursive: true })
     this.#renewal = setInterval(() => this.#renewTokens(), tokenLifetimeSeconds * 800)
     this.#renewal.unref()
@@ -74,7 +77,7 @@ export class Cluster {
     const created: PodRunner[] = []
     for (const pod of wanted.values()) {
       const running = this.#pods.get(pod.slot)
-      if (running?.desired.templateHash === pod.templateHash) continue
+      if (running?.desired.templateHash === pod.templateHash && commandsOf(pod, running.images) === commandsOf(pod, this.#images)) continue
       if (running !== undefined) this.#remove(running)
       created.push(this.#create(pod))
     }
@@ -94,11 +97,17 @@ export class Cluster {
     this.start(this.plan(objects))
   }
 
+  /** kith.yaml has changed: pods whose commands are others now are made anew. */
+  useImages(images: ClusterOptions['images']): void {
+    this.#images = images
+    this.update(this.#objects)
+  }
+
   #create(pod: DesiredPod): PodRunner {
     const injected = this.#decide(pod)
     const n = this.#addresses++
-    const { images, dir, sidecar, controlPlaneReady } = this.#options
-    const runner = new PodRunner({ pod, uid: newPodUid(), injected, address: `10.244.${n >> 8}.${n & 255}`, images, dir, sidecar, controlPlaneReady, onChange: () => this.#soon() })
+    const { dir, sidecar, controlPlaneReady } = this.#options
+    const runner = new PodRunner({ pod, uid: newPodUid(), injected, address: `10.244.${n >> 8}.${n & 255}`, images: this.#images, dir, sidecar, controlPlaneReady, onChange: () => this.#soon() })
     this.#pods.set(pod.slot, runner)
     for (const fault of injected ? interceptionOf(pod.annotations).faults : []) this.#problem({ code: 'KITH0203', severity: 'error', ref: refTo(pod.object, `${pod.metadataPath}.annotations.${fault.annotation}`), message: fault.message })
     return runner
@@ -128,6 +137,8 @@ export class Cluster {
       this.#soon()
     })
     this.#leaving.add(left)
+    this.#shown.delete(`${runner.desired.namespace}/${runner.desired.name}`)
+    this.#options.emit({ event: 'pod', pod: runner.view() })
   }
 
   #soon(): void {
@@ -219,6 +230,10 @@ export class Cluster {
     clearInterval(this.#renewal)
     await Promise.all([...[...this.#pods.values()].map((p) => p.stop(graceMs)), ...this.#leaving])
   }
+}
+
+function commandsOf({ spec }: DesiredPod, images: ClusterOptions['images']): string {
+  return JSON.stringify([...(spec.initContainers ?? []), ...(spec.containers ?? [])].map((c) => containerCommand(c, images)))
 }
 
 function hasAddress(spec: ServiceSpec): boolean {

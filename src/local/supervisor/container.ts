@@ -1,6 +1,7 @@
 // One container: a process, started again with growing pauses as its pod's restart policy says; its last lines and its end are kept.
 import type { ChildProcess } from 'node:child_process'
 import { StringDecoder } from 'node:string_decoder'
+import { lastWords } from './last-words.ts'
 import { LogRing } from './log-ring.ts'
 
 export type RestartPolicy = 'Always' | 'OnFailure' | 'Never'
@@ -120,8 +121,8 @@ export class ContainerRunner {
 
   /** `exit code 1: Error: listen EADDRINUSE` */
   #lastWords(code: number): string {
-    const last = this.logs.lines('stderr').map((l) => l.text.trim()).filter((l) => l !== '').findLast((l) => /error|cannot|can't|failed|not found/i.test(l))
-    return `exit code ${code}${last === undefined ? '' : `: ${last.slice(0, 200)}`}`
+    const last = lastWords(this.logs.lines('stderr').map((l) => l.text))
+    return `exit code ${code}${last === undefined ? '' : `: ${last}`}`
   }
 
   /** Ends the process and starts it again, as a failed liveness probe does. */

@@ -18,7 +18,7 @@ export interface ControlServerOptions {
   /** Resolves when all is ready, rejects with MESH_NOT_READY. */
   waitReady(timeoutMs: number): Promise<void>
   onEvent(listener: (event: MeshEvent) => void): () => void
-  down(): void
+  down(why: string | undefined): void
 }
 
 export function serveControl(options: ControlServerOptions): Promise<Server> {
@@ -105,7 +105,7 @@ class Connection {
         return
       case 'down':
         this.#reply({ done: true })
-        return this.#options.down()
+        return this.#options.down(request.why)
       case 'exec':
         return this.#exec(request)
       case 'logs':
@@ -145,6 +145,7 @@ class Connection {
 
   #logs(request: Extract<Request, { op: 'logs' }>): void {
     const container = named(() => this.#runner(request.pod).container(request.options.container))
+    if (container.startedAtMs === 0 && container.detail !== undefined) throw new KithError('CONTAINER_NOT_RUNNING', `container ${container.name} of ${request.pod} has not run yet: ${container.status}, ${container.detail}`)
     const stream = request.options.stream ?? 'both'
     const send = (line: { stream: string; text: string }): void => void this.#socket.write(encodeFrame(line.stream === 'stdout' ? channels.stdout : channels.stderr, Buffer.from(line.text + '\n')))
     for (const line of container.logs.lines(stream, request.options.tail)) send(line)

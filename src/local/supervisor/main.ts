@@ -18,7 +18,7 @@ try {
       process.exit(0)
     })
   }
-  mesh.onDown(() => end('kith down'))
+  mesh.onDown((why) => end(why ?? 'kith down'))
   process.stdin.on('data', () => undefined).on('end', () => end('the command that started the mesh has ended')).on('error', () => end('the command that started the mesh has ended'))
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => end(signal))
   process.stdout.write('{"event":"listening"}\n')

@@ -10,6 +10,7 @@ import { sidecarMark, type Exemption } from '#redirect'
 import { readFiles, watchFiles } from '#sources'
 import { searchPath } from '../container-command.ts'
 import { readMeshFile } from '../mesh-file.ts'
+import { brokenFiles, watchMeshFile } from './saved-files.ts'
 import { statePaths, type MeshRecord } from '../state-dir.ts'
 import type { MeshEvent } from '../types.ts'
 import { AppliedFiles } from './applied-files.ts'
@@ -28,7 +29,7 @@ import { createTokenIssuer } from './tokens.ts'
 
 export interface MeshInside {
   stop(why: string): Promise<void>
-  onDown(action: () => void): void
+  onDown(action: (why: string | undefined) => void): void
 }
 
 /** Where Envoy is, or at once why it can't be had: no pod would come up. */
@@ -93,7 +94,13 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
     dir: options.dir, objectsDir: paths.objects, images: file.images, meshConfig, external: external.names, sandbox, tokens, controlPlaneReady, emit,
     sidecar: sidecarProgram({ program: options.programs.agent, proxy, ...(envoyPath === undefined ? {} : { envoyPath }), controlPlane: sandbox.controlPlaneAddress, trustDomain, inherited: { ...inheritedEnv(), ...(cacheShared ? { NODE_COMPILE_CACHE: sidecarCacheDir } : {}) } }),
   })
-  const watch = watchFiles([...userPaths, paths.applied], (now) => cluster.update(now.objects))
+  const broken = brokenFiles()
+  const watch = watchFiles([...userPaths, paths.applied], (now) => {
+    cluster.update(now.objects)
+    for (const mended of broken(now.problems)) emit({ event: 'mended', file: mended })
+  })
+  broken(watch.current().problems)
+  const meshFileWatch = file.path === undefined ? undefined : watchMeshFile(options.dir, file, (images) => cluster.useImages(images), emit)
   // The pods' objects are written before the control plane reads for the first time, and it starts up while the pods get their places.
   reportUnusual(watch.current().objects, options.dir, emit)
   const first = cluster.plan(watch.current().objects)
@@ -122,7 +129,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   }
   void waitReady(600_000).then(() => emit({ event: 'ready', pods: cluster.views().length, afterMs: Date.now() - startMs }), () => undefined)
 
-  let down: () => void = () => undefined
+  let down: (why: string | undefined) => void = () => undefined
   const record: MeshRecord = { dir: options.dir, mode: options.mode, startedAt, pid: process.pid, configPaths, ...(meshConfigFile === undefined ? {} : { meshConfigFile }) }
   const server = await serveControl({
     socketPath: paths.socket, cluster, waitReady,
@@ -142,7 +149,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
       listeners.add(listener)
       return () => void listeners.delete(listener)
     },
-    down: () => down(),
+    down: (why) => down(why),
   })
   writeFileSync(paths.record, JSON.stringify(record))
   emit({ event: 'started', mode: options.mode, stateDir: options.stateDir, ...(options.modeReason === undefined ? {} : { reason: options.modeReason }) })
@@ -152,6 +159,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
     async stop(why) {
       emit({ event: 'stopping', why })
       watch.close()
+      meshFileWatch?.close()
       await Promise.all([cluster.stop(), external.stop()])
       await plane.stop()
       sandbox.close()

@@ -33,6 +33,7 @@ export class PodRunner {
   readonly injected: boolean
   readonly uid: string
   readonly address: string
+  readonly images: PodOptions['images']
   readonly createdAt = new Date().toISOString()
   readonly #options: PodOptions
   #place: PodPlace | undefined
@@ -54,6 +55,7 @@ export class PodRunner {
     this.injected = injected
     this.uid = options.uid
     this.address = options.address
+    this.images = options.images
     const policy = (pod.spec.restartPolicy ?? (pod.finishes ? 'OnFailure' : 'Always')) as RestartPolicy
     const make = (container: Container, restartPolicy: RestartPolicy): ContainerRunner => {
       const made = new ContainerRunner({
