@@ -7,6 +7,7 @@ import { walk } from '../demo/walkthrough.ts'
 import { paint } from '../demo/screen.ts'
 import { ExitError } from '../failure.ts'
 import { formatProblem } from '../problems.ts'
+import { Progress } from '../progress.ts'
 
 interface Options {
   readonly yes?: boolean
@@ -41,11 +42,13 @@ async function run(options: Options): Promise<void> {
   interrupted.catch(() => undefined)
   try {
     process.stdout.write(`${paint('bold', 'Kith, the first hour of a mesh')}\nReal processes, certificates and interception. Each call is explained first, then made, then read off the server’s side.\n`)
-    const starting = startMesh({ dir: folder.dir, mode: options.mode, onEvent: showTrouble })
+    const progress = new Progress()
+    const starting = startMesh({ dir: folder.dir, mode: options.mode, onEvent: tell(progress) })
     mesh = await Promise.race([starting, interrupted.catch(async (error: unknown) => { await (await starting).down(); throw error })])
     if (required && mesh.mode !== 'namespaced') throw new KithError('NAMESPACES_REQUIRED', `REQUIRE=namespaces, but this machine allows only explicit mode: ${mesh.modeReason ?? ''}`)
     process.stdout.write(paint('dim', `mode: ${mesh.mode}${mesh.modeReason === undefined ? '' : `, because ${mesh.modeReason}`}\n`))
     await Promise.race([mesh.waitReady(), interrupted])
+    progress.done('the control plane serves, all pods are ready')
     const wrong = await Promise.race([walk(mesh, { yes: !interactive, print: (t) => void process.stdout.write(t), startedMs }), interrupted])
     if (wrong.length > 0) throw new ExitError(3, `\n${wrong.length} of the calls did not do what kith explain had said:\n${wrong.map((w) => `  ${w}`).join('\n')}`)
     process.stdout.write(paint('green', `\nEvery call did what kith explain had said. ${(performance.now() / 1000).toFixed(1)} s.\n`))
@@ -63,6 +66,19 @@ async function stay(mesh: MeshHandle, interrupted: Promise<never>): Promise<void
     if (!(error instanceof ExitError) || error.exitCode !== 130) throw error
     process.stdout.write('\n')
   })
+}
+
+/** Trouble at once; while the mesh comes up, how far it is. */
+function tell(progress: Progress): (event: MeshEvent) => void {
+  const pods = new Map<string, boolean>()
+  let up = false
+  return (event) => {
+    showTrouble(event)
+    up ||= event.event === 'ready'
+    if (event.event !== 'pod' || up) return
+    pods.set(`${event.pod.namespace}/${event.pod.name}`, event.pod.ready)
+    progress.at(`${[...pods.values()].filter((r) => r).length} of ${pods.size} pods are ready`)
+  }
 }
 
 function showTrouble(event: MeshEvent): void {

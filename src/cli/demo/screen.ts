@@ -1,6 +1,7 @@
 // What the walkthrough prints: steps, the YAML that is applied, the tables that were measured.
 import { styleText } from 'node:util'
 import type { PodView } from '#local'
+import { textOptions } from '../terminal.ts'
 import type { Row } from './expected.ts'
 import type { DemoStep } from './steps.ts'
 import { formatTable, type Cell } from './table.ts'
@@ -46,7 +47,7 @@ export function tryNext(commands: readonly string[]): string {
   return commands.length === 0 ? '' : `${paint('dim', '  try:')} ${commands.map((c) => paint('cyan', c)).join(paint('dim', '\n       '))}\n`
 }
 
-function wrap(text: string, width = 100): string {
+function wrap(text: string, width = Math.min(100, textOptions().width ?? 100)): string {
   const lines: string[] = ['']
   for (const word of text.split(' ')) {
     const last = lines.at(-1) as string

@@ -2,7 +2,6 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline/promises'
 import { formatExplanation } from '#insight'
 import { buildMesh, type Mesh } from '#mesh'
 import type { MeshHandle } from '#local'
@@ -10,6 +9,7 @@ import { formatProblem } from '../problems.ts'
 import { showsColours } from '../terminal.ts'
 import { compareCall, expectCall, type Row } from './expected.ts'
 import { ending, walkthroughDir } from './folder.ts'
+import { enter } from './key.ts'
 import { clientArguments, measure } from './measure.ts'
 import { callTable, paint, podTable, readyText, stepTitle, tryNext, yamlBlock } from './screen.ts'
 import { meshFile, steps, type DemoCall, type DemoStep } from './steps.ts'
@@ -49,7 +49,7 @@ export async function walk(mesh: MeshHandle, options: WalkthroughOptions): Promi
     for (const call of step.explain) print(`${paint('cyan', `  kith explain ${call.from} ${call.to}`)}\n${formatExplanation(expectCall(await currentMesh(mesh), call), { colour: showsColours() }).split('\n').map((l) => (l === '' ? '' : `  ${l}`)).join('\n')}`)
     if (step.pods === true) wrong.push(...(await showPods(mesh, print)))
     print(tryNext(step.tryNext))
-    if (!options.yes && i < steps.length - 1) await key(step)
+    if (!options.yes && i < steps.length - 1) await enter(paint('dim', `  ${step.title}: done. Enter goes on, Ctrl-C ends. `))
   }
   return wrong
 }
@@ -102,13 +102,4 @@ function text(file: string): string {
 
 function hasCurl(): boolean {
   return spawnSync('curl', ['--version'], { stdio: 'ignore' }).status === 0
-}
-
-async function key(step: DemoStep): Promise<void> {
-  const reader = createInterface({ input: process.stdin, output: process.stdout })
-  try {
-    await reader.question(paint('dim', `  ${step.title}: done. Enter goes on, Ctrl-C ends. `))
-  } finally {
-    reader.close()
-  }
 }
