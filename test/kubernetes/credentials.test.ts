@@ -50,3 +50,28 @@ test('a key for whoever may list Secrets there, roots for every proxy of the nam
   assert.doesNotMatch(JSON.stringify(lines), /KEY-|CERT|ROOTS/)
   credentials.gone(stream)
 })
+
+test('a right that was refused is asked for again by itself, as long as somebody wants it', async (t) => {
+  const api = await ApiServer.start()
+  t.after(() => api.down())
+  api.put('/api/v1/namespaces/foo/secrets', { kind: 'Secret', metadata: { name: 'files' }, data: { 'tls.crt': base64('CERT'), 'tls.key': base64('KEY') } })
+  api.allowed = false
+  const lines: Line[] = []
+  const stream = {}
+  let held = 0
+  const reviews = (): number => api.requests.filter((r) => r.includes('subjectaccessreviews')).length
+  const take = (): void => void (held = credentials.of(stream, { namespace: 'foo', serviceAccount: 'sleep' }, ['kubernetes://files']).size)
+  // As the control plane does: whoever is connected is looked at again when something changes, and only then.
+  const credentials = clusterCredentials({ client: clientOf(api), log: remember(lines), now: Date.now, refusedMs: 150, onChange: take })
+  t.after(() => credentials.close())
+  take()
+  await eventually('refused twice', reviews, (n) => n >= 2)
+  assert.equal(lines.filter((l) => /may not list secrets/.test(l.message)).length, 1, 'said once')
+  api.allowed = true
+  await eventually('the key', () => held, (n) => n === 1)
+  api.allowed = false
+  credentials.gone(stream)
+  const asked = reviews()
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  assert.equal(reviews(), asked, 'nobody wants it any more')
+})

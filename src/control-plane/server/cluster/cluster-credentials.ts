@@ -9,6 +9,8 @@ export interface ClusterCredentialsOptions {
   readonly client: Pick<KubernetesClient, 'create' | 'pages' | 'watch'>
   readonly log: Logger
   readonly now: () => number
+  /** After so long a right that was refused is asked for again. Default: a minute, as in Istio. */
+  readonly refusedMs?: number
   /** Somebody may get something else now. */
   readonly onChange: () => void
 }
@@ -20,16 +22,16 @@ interface Right {
 
 /** As Istio keeps it: a right that was given holds longer than one that was not. */
 const allowedMs = 5 * 60_000
-const refusedMs = 60_000
 /** A proxy names a handful; one that names thousands shall not have them watched. */
 const mostNames = 64
 
-export function clusterCredentials({ client, log, now, onChange }: ClusterCredentialsOptions): Credentials {
+export function clusterCredentials({ client, log, now, onChange, refusedMs = 60_000 }: ClusterCredentialsOptions): Credentials {
   const followed = new Map<string, FollowedObject>()
   const wantedBy = new Map<object, ReadonlySet<string>>()
   const rights = new Map<string, Right>()
   const asking = new Set<string>()
   const warned = new Map<string, string>()
+  const again = new Set<NodeJS.Timeout>()
   let closed = false
 
   const follow = (namespace: string, name: string): FollowedObject => {
@@ -53,6 +55,15 @@ export function clusterCredentials({ client, log, now, onChange }: ClusterCreden
     warned.set(key, reason)
     log.warn({ secret: key, reason }, 'secret of a credentialName can’t be used')
   }
+  /** Nothing else would tell of a role that was bound meanwhile. Timers may run a moment early. */
+  const askAgain = (): void => {
+    const timer = setTimeout(() => {
+      again.delete(timer)
+      if (wantedBy.size > 0) onChange()
+    }, refusedMs + 20)
+    timer.unref()
+    again.add(timer)
+  }
   /** false while nobody has answered; whoever hears later hears by onChange. */
   const mayRead = ({ namespace, serviceAccount }: Asker): boolean => {
     const user = `system:serviceaccount:${namespace}:${serviceAccount}`
@@ -61,13 +72,16 @@ export function clusterCredentials({ client, log, now, onChange }: ClusterCreden
       asking.add(user)
       void review(client, user, namespace)
         .then((allowed) => {
-          if (!allowed) log.warn({ account: `${namespace}/${serviceAccount}` }, 'a credentialName is not served: the service account of the proxy may not list secrets in its namespace')
+          if (!allowed && right?.allowed !== false) log.warn({ account: `${namespace}/${serviceAccount}` }, 'a credentialName is not served: the service account of the proxy may not list secrets in its namespace')
           rights.set(user, { allowed, untilMs: now() + (allowed ? allowedMs : refusedMs) })
-          if (!closed && allowed !== (right?.allowed ?? false)) onChange()
+          if (closed) return
+          if (!allowed) askAgain()
+          if (allowed !== (right?.allowed ?? false)) onChange()
         })
         .catch((error: unknown) => {
           log.warn({ account: `${namespace}/${serviceAccount}`, reason: (error as Error).message }, 'whether a service account may read secrets could not be asked')
           rights.set(user, { allowed: right?.allowed ?? false, untilMs: now() + refusedMs })
+          if (!closed) askAgain()
         })
         .finally(() => asking.delete(user))
     }
@@ -98,6 +112,7 @@ export function clusterCredentials({ client, log, now, onChange }: ClusterCreden
     },
     close() {
       closed = true
+      for (const timer of again) clearTimeout(timer)
       wantedBy.clear()
       release()
     },
