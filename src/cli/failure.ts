@@ -10,6 +10,9 @@ export class ExitError extends Error {
   }
 }
 
+/** What was written can't be asked, whatever the mesh holds. */
+const asksWrongly: ReadonlySet<string> = new Set(['WRONG_TARGET', 'WRONG_WORKLOAD'])
+
 /** Prints the failure and returns the exit code. A stack is shown only for our own bugs. */
 export function reportFailure(error: unknown): number {
   if (error instanceof ExitError) {
@@ -18,7 +21,7 @@ export function reportFailure(error: unknown): number {
   }
   if (error instanceof KithError) {
     process.stderr.write(`kith: ${error.message} [${error.code}]\n`)
-    return 1
+    return asksWrongly.has(error.code) ? 2 : 1
   }
   const refused = systemRefusal(error)
   if (refused !== undefined) {

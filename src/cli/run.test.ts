@@ -12,7 +12,7 @@ const kith = (...args: string[]): { code: number | null; out: string; err: strin
 test('wrong usage ends with 2 and names the help, below a command of commands too', () => {
   for (const [args, message] of [
     [['describe', 'pod'], /missing required argument 'pod'\n\(kith describe pod --help/], [['describe', 'pod', 'x', '--nope'], /unknown option '--nope'\n\(kith describe pod --help/],
-    [['--nope'], /unknown option '--nope'\n\(kith --help/], [['exlpain'], /Did you mean explain/], [['up', '.', '--timeout', 'x'], /argument 'x' is invalid\. It takes a number of seconds\./],
+    [['--nope'], /unknown option '--nope'\n\(kith --help/], [['exlpain'], /Did you mean explain/], [['explain', 'sleep.foo', 'ftp://x', '-f', 'examples/walkthrough/mesh.yaml'], /the scheme ftp is not known.*\[WRONG_TARGET\]/], [['up', '.', '--timeout', 'x'], /argument 'x' is invalid\. It takes a number of seconds\./],
   ] as const) {
     const { code, err } = kith(...args)
     assert.deepEqual([code, message.test(err)], [2, true], err)

@@ -12,7 +12,7 @@ import { ending, walkthroughDir } from './folder.ts'
 import { enter } from './key.ts'
 import { clientArguments, measure } from './measure.ts'
 import { callTable, paint, podTable, readyText, stepTitle, tryNext, yamlBlock } from './screen.ts'
-import { meshFile, steps, type DemoCall, type DemoStep } from './steps.ts'
+import { meshFile, steps, type DemoCall } from './steps.ts'
 
 export interface WalkthroughOptions {
   /** Never wait for a key. */
