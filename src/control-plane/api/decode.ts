@@ -64,7 +64,7 @@ function readIstio(head: Omit<ApiObject, 'spec'>, known: IstioKind): Reading {
   if (!known.versions.includes(version)) {
     decoding.faults.push({ path: 'apiVersion', kind: 'type', message: `Istio serves no ${head.apiVersion} of ${head.kind}`, help: `it serves ${known.versions.map((v) => `${known.group}/${v}`).join(', ')}` })
   }
-  decoding.faults.push(...metadataFaults(head.raw['metadata']))
+  decoding.faults.push(...metadataFaults(head.raw['metadata']), ...strangeMetadata(head.raw['metadata']))
   if (head.metadata.name === '') decoding.faults.push(missingName(head.raw))
   dropEmptyLists(decoding.root, whole)
   const draft: ApiObject = { ...head, spec: whole?.spec ?? {} }
@@ -81,7 +81,7 @@ function readIstio(head: Omit<ApiObject, 'spec'>, known: IstioKind): Reading {
 function missingName(raw: Readonly<Record<string, unknown>>): Fault {
   const name = isRecord(raw['metadata']) ? raw['metadata']['name'] : undefined
   if (name === undefined || name === null || name === '') return { path: 'metadata.name', kind: 'limit', message: 'this field is required' }
-  return { path: 'metadata.name', kind: 'limit', message: `expected a string, found ${typeof name} ${typeof name === 'object' ? JSON.stringify(name) : String(name)}`, help: 'put it in quotes: on, off, yes, no and numbers are no text in YAML' }
+  return { path: 'metadata.name', kind: 'type', message: `expected a string, found ${typeof name} ${typeof name === 'object' ? JSON.stringify(name) : String(name)}`, help: 'put it in quotes: on, off, yes, no and numbers are no text in YAML' }
 }
 
 /** What an API server can't read: it refuses the whole object. The name is looked at where it is needed. */
@@ -89,7 +89,7 @@ function metadataFaults(raw: unknown): Fault[] {
   if (!isRecord(raw)) return []
   const found: Fault[] = []
   const say = (path: string, expected: string, value: unknown, help?: string): void =>
-    void found.push({ path: `metadata.${path}`, kind: 'limit', message: `expected ${expected}, found ${Array.isArray(value) ? 'a list' : `${typeof value} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`}`, ...(help === undefined ? {} : { help }) })
+    void found.push({ path: `metadata.${path}`, kind: 'type', message: `expected ${expected}, found ${Array.isArray(value) ? 'a list' : `${typeof value} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`}`, ...(help === undefined ? {} : { help }) })
   const quotes = 'put it in quotes: on, off, yes, no and numbers are no text in YAML'
   if (raw['namespace'] !== undefined && raw['namespace'] !== null && typeof raw['namespace'] !== 'string') say('namespace', 'a string', raw['namespace'], quotes)
   for (const key of ['labels', 'annotations']) {
@@ -99,6 +99,18 @@ function metadataFaults(raw: unknown): Fault[] {
     else for (const [name, value] of Object.entries(of)) if (typeof value !== 'string' && value !== null) say(`${key}.${name}`, 'a string', value, quotes)
   }
   return found
+}
+
+const metadataFields = [
+  'name', 'generateName', 'namespace', 'labels', 'annotations', 'uid', 'resourceVersion', 'generation', 'selfLink', 'creationTimestamp', 'deletionTimestamp', 'deletionGracePeriodSeconds', 'ownerReferences', 'finalizers', 'managedFields',
+]
+
+/** Fields that no object's metadata has. */
+function strangeMetadata(raw: unknown): Fault[] {
+  return Object.keys(isRecord(raw) ? raw : {}).filter((key) => !metadataFields.includes(key)).map((key) => {
+    const near = nearest(key, metadataFields)
+    return { path: `metadata.${key}`, kind: 'unknown-field', message: `unknown field "metadata.${key}"`, ...(near === undefined ? {} : { help: `did you mean "${near}"?` }) }
+  })
 }
 
 /** Kinds of Istio's groups that Kith takes unread. */

@@ -1,6 +1,6 @@
 // Durations as users write them: Go's "1h30m", protobuf's "1.500s".
 
-const unitMs: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+const unitNs: Readonly<Record<string, bigint>> = { ns: 1n, us: 1000n, µs: 1000n, ms: 1_000_000n, s: 1_000_000_000n, m: 60_000_000_000n, h: 3_600_000_000_000n }
 
 /** Milliseconds, or undefined where the text is no duration. A leading minus is accepted; "0" too. */
 export function parseDuration(text: string): number | undefined {
@@ -8,15 +8,17 @@ export function parseDuration(text: string): number | undefined {
   const rest = text.replace(/^[-+]/, '')
   if (rest === '0') return 0
   if (rest === '') return undefined
-  let totalMs = 0
+  let total = 0n
   let end = 0
-  for (const m of rest.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)/g)) {
-    if (m.index !== end) return undefined
-    end += m[0].length
-    totalMs += Number(m[1]) * (unitMs[m[2] as string] as number)
+  for (const [piece, whole = '', fraction = '', unit = ''] of rest.matchAll(/(?=\.?\d)(\d*)(?:\.(\d*))?(ns|us|µs|ms|s|m|h)/g)) {
+    if (!rest.startsWith(piece, end)) return undefined
+    end += piece.length
+    const scale = unitNs[unit] as bigint
+    // As Go: what is less than a nanosecond is cut off.
+    total += BigInt(whole === '' ? 0 : whole) * scale + (BigInt(fraction === '' ? 0 : fraction) * scale) / 10n ** BigInt(fraction.length)
   }
   // As many nanoseconds as 64 bits hold.
-  return end === rest.length && totalMs <= 2 ** 63 / 1e6 ? sign * totalMs : undefined
+  return end === rest.length && total < 2n ** 63n ? (sign * Number(total)) / 1e6 : undefined
 }
 
 /** protobuf's form: "1.5s". */

@@ -66,6 +66,8 @@ test('values that can’t be read are apart, and their object has no say', () =>
   const { messages, unreadable } = analyze(documents([...mesh, peer('a', 'bar', '{mtls: {mode: DISABLED}}')]))
   assert.deepEqual(unreadable.map((p) => [p.code, p.ref.path, p.help]), [['KITH0004', 'spec.mtls.mode', 'did you mean DISABLE?']])
   assert.deepEqual(ours(messages), [])
+  const label = analyze(documents(['{apiVersion: v1, kind: Namespace, metadata: {name: a, labels: {team: 7}}}']))
+  assert.deepEqual([label.messages, label.unreadable.map((p) => [p.code, p.ref.path])], [[], [['KITH0004', 'metadata.labels.team']]])
 })
 
 test('an object can ask for silence, a run for one analyzer', () => {

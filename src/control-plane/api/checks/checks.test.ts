@@ -77,6 +77,9 @@ const cases: Readonly<Record<string, readonly (readonly [string, ...string[]])[]
     [`{hosts: [a], gateways: [mesh, "a b"], http: [{${route}}]}`],
     [`{hosts: [a], http: [{headers: {request: {set: {x: "100%"}}}, ${route}}]}`, 'spec.http[0].headers.request.set.x'],
     [`{hosts: [a], http: [{headers: {request: {set: {x: "%START_TIME(%s)%"}}}, ${route}}]}`],
+    [`{hosts: [a], http: [{headers: {request: {set: {x: '%A%%% %A(b\\)c)% %A(["b", "c"] ) %'}}}, ${route}}]}`],
+    ...['%A(b):5%', '%A("b")%', '%A([b])%', '%A(b', '%A(b)'].map((value): [string, string] => [`{hosts: [a], http: [{headers: {request: {set: {x: '${value}'}}}, ${route}}]}`, 'spec.http[0].headers.request.set.x']),
+    [`{hosts: [a], http: [{timeout: 1.0000000001s, ${route}}]}`],
     [`{hosts: [a], http: [{headers: {response: {set: {host: b}}}, ${route}}]}`, 'spec.http[0].headers.response.set.host'],
     [`{hosts: [a], http: [{match: [{uri: {regex: "a(?=b)"}}], ${route}}]}`, 'spec.http[0].match[0].uri.regex'],
     [`{hosts: [a], http: [{match: [{headers: {"x y": {exact: a}}}], ${route}}]}`, 'spec.http[0].match[0].headers.x y'],
@@ -124,10 +127,11 @@ const cases: Readonly<Record<string, readonly (readonly [string, ...string[]])[]
     ['{}', 'spec.servers'],
     ['{servers: [{port: {number: 443, name: https, protocol: HTTPS}, hosts: [a.com]}]}', 'spec.servers[0].tls'],
     ['{servers: [{port: {number: 443, name: https, protocol: HTTPS}, tls: {mode: SIMPLE}, hosts: [a.com]}]}', 'spec.servers[0].tls.serverCertificate', 'spec.servers[0].tls.privateKey'],
+    ['{servers: [{port: {number: 443, name: tls, protocol: TLS}, tls: {mode: PASSTHROUGH, serverCertificate: /c, privateKey: /k, tlsCertificates: [{privateKey: /k}]}, hosts: [a.com]}]}', 'spec.servers[0].tls.tlsCertificates'],
     ['{servers: [{port: {number: 80, name: http, protocol: HTTP}, tls: {mode: SIMPLE, credentialName: c}, hosts: [a.com]}]}', 'spec.servers[0].tls'],
   ],
   WorkloadGroup: [['{template: {}, probe: {httpGet: {port: 80}}}'], ['{}', 'spec.template'], ['{template: {}, probe: {}}', 'spec.probe'], ['{template: {}, probe: {grpc: {port: 1}}}', 'spec.probe.grpc'], ['{template: {}, probe: {httpGet: {port: 1, httpHeaders: [{name: a_b}]}}}', 'spec.probe.httpGet.httpHeaders[0].name']],
-  Telemetry: [['{accessLogging: [{providers: [{name: envoy}]}]}'], ['{tracing: [{randomSamplingPercentage: 101}]}', 'spec.tracing[0].randomSamplingPercentage']],
+  Telemetry: [['{accessLogging: [{providers: [{name: envoy}]}]}'], ['{tracing: [{randomSamplingPercentage: 101}]}', 'spec.tracing[0].randomSamplingPercentage'], ['{metrics: [{overrides: [{tagOverrides: {a: {operation: REMOVE, value: ""}}}]}]}', 'spec.metrics[0].overrides[0].tagOverrides.a']],
 }
 
 for (const [kind, rows] of Object.entries(cases)) {

@@ -91,12 +91,14 @@ export function checkServerTls(found: Findings, path: string, tls: ServerTls | u
     for (const name of files) if (has(name)) found.error(`${path}.${name}`, `ISTIO_MUTUAL uses the workload’s own certificate: ${name} can’t stand beside it`)
     return
   }
-  if (mode === 'PASSTHROUGH' || mode === 'AUTO_PASSTHROUGH') {
-    if (files.some((name) => has(name)) || has('caCrl')) found.warn(path, `${mode} uses no certificates: they are ignored`)
-    return
-  }
+  const passes = mode === 'PASSTHROUGH' || mode === 'AUTO_PASSTHROUGH'
+  if (passes && (files.some((name) => has(name)) || has('caCrl'))) found.warn(path, `${mode} uses no certificates: they are ignored`)
   const ways = (['credentialName', 'credentialNames', 'serverCertificate', 'tlsCertificates'] as const).filter((name) => has(name) && (name !== 'serverCertificate' || has('privateKey')))
   if (ways.length > 1) found.error(`${path}.${ways[1]}`, `${ways[1]} can’t stand beside ${ways[0]}`)
+  if (passes) {
+    if (has('caCrl') && has('credentialName')) found.error(`${path}.caCrl`, 'caCrl can’t stand beside credentialName: the credential brings it along')
+    return
+  }
   // What a credential brings along is looked up where the gateway runs.
   if (has('credentialName') || has('credentialNames')) return
   if (has('tlsCertificates')) {

@@ -121,9 +121,15 @@ function headerFault(name: string): string | undefined {
 function headerValueFault(value: string): string | undefined {
   // eslint-disable-next-line no-control-regex
   if (/[\u0000-\u0008\u000a-\u001f\u007f]/.test(value)) return 'the value has a control character'
-  const rest = value.replace(/%%|%[^%(]+(?:\((?:[^)"]|"[^"]*")*\))?(?::\d+)?%/g, '')
-  return rest.includes('%') ? `${JSON.stringify(value)} has a % that is not closed` : undefined
+  return headerValue.test(value) ? undefined : `${JSON.stringify(value)} has a %VARIABLE% that is not well formed; a percent sign itself is %%`
 }
+
+/** Text, `%%`, `%NAME%`, `%NAME(text)%` and `%NAME(["text", …])%`; in a text of brackets, \ takes the next character along. */
+const headerValue = ((): RegExp => {
+  const text = '(?:\\\\.|[^\\\\)"])*'
+  const list = `${text}(?:" *, *"${text})*`
+  return new RegExp(`^(?:[^%]|%[^%(]*(?:\\( *(?:\\[ *"|[^ \\[])(?:${list}\\)|${list}" *\\] *\\)) *)?%)*$`, 's')
+})()
 
 /** What HTTP allows as a header's name. */
 export function tokenFault(name: string): string | undefined {

@@ -12,7 +12,7 @@ const customTag = object({
 }, ['literal', 'environment', 'header', 'formatter'])
 const metric = oneOf('ALL_METRICS', 'REQUEST_COUNT', 'REQUEST_DURATION', 'REQUEST_SIZE', 'RESPONSE_SIZE', 'TCP_OPENED_CONNECTIONS', 'TCP_CLOSED_CONNECTIONS', 'TCP_SENT_BYTES', 'TCP_RECEIVED_BYTES', 'GRPC_REQUEST_MESSAGES', 'GRPC_RESPONSE_MESSAGES')
 const tagOverride = rule(
-  rule(object({ operation: oneOf('UPSERT', 'REMOVE'), value: string() }), 'value may only be set where operation is UPSERT', "!(has(self.operation) && self.operation == 'REMOVE' && has(self.value) && self.value != '')", (t) => t.operation !== 'REMOVE' || (t.value ?? '') === ''),
+  rule(object({ operation: oneOf('UPSERT', 'REMOVE'), value: string() }), 'value may only be set where operation is UPSERT', "!(has(self.operation) && self.operation == 'REMOVE' && has(self.value))", (t) => t.operation !== 'REMOVE' || t.value === undefined),
   'value must be set where operation is UPSERT', "((has(self.operation) ? self.operation : '') == 'UPSERT') ? (self.value != '') : true", (t) => t.operation === 'REMOVE' || (t.value ?? '') !== '')
 
 export const telemetry = oneTarget(object({
