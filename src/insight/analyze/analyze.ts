@@ -2,7 +2,7 @@
 import { isRecord, read, type ApiObject, type MeshConfigSpec, type Origin } from '#api'
 import type { Problem } from '#lib/problem.ts'
 import { analyzers, type Analyzer } from './analyzers.ts'
-import { AnalysisContext } from './context.ts'
+import { AnalysisContext, isSystemNamespace } from './context.ts'
 import { say } from './problem.ts'
 
 export interface Document {
@@ -58,12 +58,15 @@ export function analyze(documents: readonly Document[], options: AnalyzeOptions 
   const context = new AnalysisContext([...objects.values()], options.meshConfig, options.now)
   const found = wanted('schema') ? messages : []
   for (const analyzer of analyzers) if (wanted(analyzer.name)) found.push(...analyzer.analyze(context))
-  return { messages: found.filter((p) => !isSuppressed(p, objects)).sort(byLevelAndPlace), unreadable }
+  return { messages: found.filter((p) => !isSystem(p) && !isSuppressed(p, objects)).sort(byLevelAndPlace), unreadable }
 }
 
 const place = ({ origin }: ApiObject): string => `${origin.file ?? 'another place'}${origin.line === undefined ? '' : `:${origin.line}`}`
 
 export type { Analyzer }
+
+/** Kubernetes' own namespaces are nobody's mesh: what stands in them can be found, and nothing is said of it. */
+const isSystem = ({ ref }: Problem): boolean => isSystemNamespace(ref.kind === 'Namespace' ? ref.name : ref.namespace)
 
 const suppression = 'galley.istio.io/analyze-suppress'
 

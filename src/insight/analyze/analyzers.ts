@@ -57,7 +57,7 @@ export const analyzers: readonly Analyzer[] = [
   { name: 'virtualservice.ConflictingMeshGatewayHostsAnalyzer', description: 'VirtualServices that claim the same host', codes: ['IST0109'], analyze: meshGatewayHosts },
   { name: 'virtualservice.DestinationHostAnalyzer', description: 'routes to unknown hosts and ports', codes: ['IST0101', 'IST0112'], analyze: virtualServiceDestinations },
   { name: 'virtualservice.DestinationRuleAnalyzer', description: 'routes to unknown subsets', codes: ['IST0101'], analyze: virtualServiceSubsets },
-  { name: 'virtualservice.GatewayAnalyzer', description: 'VirtualServices on unknown gateways', codes: ['IST0101', 'IST0132'], analyze: virtualServiceGateways },
+  { name: 'virtualservice.GatewayAnalyzer', description: 'VirtualServices on unknown gateways', codes: ['IST0101', 'IST0132', 'IST0165'], analyze: virtualServiceGateways },
   { name: 'virtualservice.JWTClaimRouteAnalyzer', description: 'routes by a token’s claims where no token is verified', codes: ['IST0149'], analyze: claimRoutes },
   { name: 'webhook.Analyzer', description: 'injector webhooks that overlap or lead nowhere', codes: ['IST0139'], analyze: webhookConfigurations },
   { name: 'kith.PeerAuthenticationAnalyzer', description: 'PeerAuthentications that count nowhere', codes: ['KITH0101', 'KITH0102'], analyze: peerAuthentications },

@@ -50,6 +50,7 @@ export const messageKinds: Readonly<Record<string, MessageKind>> = {
   IST0160: { name: 'MultipleTelemetriesWithoutWorkloadSelectors', summary: 'several Telemetries of a namespace select nothing in particular' },
   IST0161: { name: 'InvalidGatewayCredential', summary: 'the credential of the Gateway is none' },
   IST0162: { name: 'GatewayPortNotDefinedOnService', summary: 'no Service leads to the port of the Gateway' },
+  IST0165: { name: 'ReferencedInternalGateway', summary: 'a VirtualService names a gateway that Istio makes of a Kubernetes Gateway' },
   IST0166: { name: 'IneffectiveSelector', summary: 'a selector has no effect on a Kubernetes Gateway' },
   IST0167: { name: 'IneffectivePolicy', summary: 'the object has no effect on workloads without sidecars' },
   IST0171: { name: 'NegativeConditionStatus', summary: 'the status says that something was not taken up' },

@@ -14,6 +14,8 @@ export interface Selecting<O extends ApiObject> {
   selectorOf(object: O): Labels | undefined
   readonly conflict: string
   readonly several: string
+  /** A selector without labels is none; else nothing is said of it. */
+  readonly emptyIsNone?: true
   /** Of workloads that have no sidecar by intention, where that matters: IST0167. */
   readonly needsSidecars?: true
 }
@@ -26,9 +28,9 @@ export function selectorConflicts<O extends ApiObject>(context: AnalysisContext,
   for (const object of kind.objects) {
     const { namespace } = object.metadata
     const selector = kind.selectorOf(object)
-    // A selector without labels is none.
-    if (selector === undefined || Object.keys(selector).length === 0) add(general, namespace, object)
-    if (selector === undefined || Object.keys(selector).length === 0) continue
+    const empty = selector === undefined || Object.keys(selector).length === 0
+    if (selector === undefined || (empty && kind.emptyIsNone === true)) add(general, namespace, object)
+    if (empty) continue
     const pods = context.all('Pod').filter((p) => p.metadata.namespace === namespace && covers(selector, p.metadata.labels))
     if (pods.length === 0) problems.push(notFound(object, kind.path, 'selector', selectorText(selector)))
     const ambient = kind.needsSidecars === true ? pods.find((p) => p.metadata.annotations['ambient.istio.io/redirection'] === 'enabled') : undefined

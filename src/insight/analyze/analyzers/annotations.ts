@@ -13,28 +13,28 @@ interface Known { readonly on: readonly Place[]; readonly deprecated?: true }
 const podNames = [
   'prometheus.istio.io/merge-metrics', 'sidecar.istio.io/rewriteAppHTTPProbers', 'sidecar.istio.io/proxyImage', 'sidecar.istio.io/proxyImageType', 'sidecar.istio.io/proxyCPU',
   'sidecar.istio.io/proxyCPULimit', 'sidecar.istio.io/proxyMemory', 'sidecar.istio.io/proxyMemoryLimit', 'sidecar.istio.io/interceptionMode', 'sidecar.istio.io/bootstrapOverride', 'sidecar.istio.io/userVolume',
-  'sidecar.istio.io/userVolumeMount', 'sidecar.istio.io/enableCoreDump', 'sidecar.istio.io/logLevel', 'sidecar.istio.io/componentLogLevel', 'sidecar.istio.io/agentLogLevel', 'sidecar.istio.io/capNetBindService',
-  'sidecar.istio.io/extraStatTags', 'sidecar.istio.io/nativeSidecar', 'sidecar.istio.io/statsHistogramBuckets', 'sidecar.istio.io/statsCompression', 'sidecar.istio.io/statsEvictionInterval', 'sidecar.istio.io/statsFlushInterval',
+  'sidecar.istio.io/userVolumeMount', 'sidecar.istio.io/logLevel', 'sidecar.istio.io/componentLogLevel', 'sidecar.istio.io/agentLogLevel',
+  'sidecar.istio.io/nativeSidecar', 'sidecar.istio.io/statsHistogramBuckets', 'sidecar.istio.io/statsHistogramBins', 'sidecar.istio.io/statsEvictionInterval', 'sidecar.istio.io/statsFlushInterval',
   'status.sidecar.istio.io/port', 'readiness.status.sidecar.istio.io/initialDelaySeconds', 'readiness.status.sidecar.istio.io/periodSeconds', 'readiness.status.sidecar.istio.io/failureThreshold',
   'readiness.status.sidecar.istio.io/applicationPorts', 'traffic.sidecar.istio.io/includeOutboundIPRanges', 'traffic.sidecar.istio.io/excludeOutboundIPRanges', 'traffic.sidecar.istio.io/includeInboundPorts',
   'traffic.sidecar.istio.io/excludeInboundPorts', 'traffic.sidecar.istio.io/includeOutboundPorts', 'traffic.sidecar.istio.io/excludeOutboundPorts', 'traffic.sidecar.istio.io/excludeInterfaces',
   'istio.io/reroute-virtual-interfaces', 'proxy.istio.io/config', 'proxy.istio.io/overrides', 'inject.istio.io/templates', 'ambient.istio.io/redirection', 'ambient.istio.io/dns-capture', 'ambient.istio.io/bypass-inbound-capture',
 ]
 const oldPodNames = [
-  injectKey, 'alpha.istio.io/identity', 'sidecar.istio.io/controlPlaneAuthPolicy', 'sidecar.istio.io/discoveryAddress', 'sidecar.istio.io/statsInclusionPrefixes', 'sidecar.istio.io/statsInclusionSuffixes',
+  injectKey, 'sidecar.istio.io/extraStatTags', 'sidecar.istio.io/statsCompression', 'sidecar.istio.io/discoveryAddress', 'sidecar.istio.io/statsInclusionPrefixes', 'sidecar.istio.io/statsInclusionSuffixes',
   'sidecar.istio.io/statsInclusionRegexps', 'traffic.sidecar.istio.io/kubevirtInterfaces',
 ]
 const known = new Map<string, Known>([
   ...podNames.map((name): [string, Known] => [name, { on: ['Pod'] }]),
   ...oldPodNames.map((name): [string, Known] => [name, { on: ['Pod'], deprecated: true }]),
   ...['alpha.istio.io/kubernetes-serviceaccounts', 'alpha.istio.io/canonical-serviceaccounts'].map((name): [string, Known] => [name, { on: ['Service'], deprecated: true }]),
-  ...['install.operator.istio.io/chart-owner', 'install.operator.istio.io/owner-generation', 'install.operator.istio.io/version', 'galley.istio.io/analyze-suppress'].map((name): [string, Known] => [name, { on: ['Any'] }]),
   ...['istio.io/autoRegistrationGroup', 'istio.io/workloadController', 'istio.io/connectedAt', 'istio.io/disconnectedAt'].map((name): [string, Known] => [name, { on: ['WorkloadEntry'] }]),
-  ...['gateway.istio.io/name-override', 'gateway.istio.io/service-account', 'networking.istio.io/service-type', 'networking.istio.io/address-type', 'ambient.istio.io/waypoint-inbound-binding']
+  ...['gateway.istio.io/name-override', 'gateway.istio.io/service-account', 'networking.istio.io/service-type', 'ambient.istio.io/waypoint-inbound-binding']
     .map((name): [string, Known] => [name, { on: ['Gateway', 'GatewayClass'] }]),
+  ['galley.istio.io/analyze-suppress', { on: ['Any'] }],
   ['kubernetes.io/ingress.class', { on: ['Ingress'] }],
-  ['networking.istio.io/exportTo', { on: ['Service'] }],
-  ['networking.istio.io/traffic-distribution', { on: ['Service', 'ServiceEntry', 'Namespace'] }],
+  ...['networking.istio.io/exportTo', 'traffic.istio.io/nodeSelector'].map((name): [string, Known] => [name, { on: ['Service'] }]),
+  ...['networking.istio.io/traffic-distribution', 'istio.io/use-waypoint-canary-weight'].map((name): [string, Known] => [name, { on: ['Service', 'ServiceEntry', 'Namespace'] }]),
   ['topology.istio.io/controlPlaneClusters', { on: ['Namespace'] }],
   ['istio.io/dry-run', { on: ['AuthorizationPolicy'] }],
 ])

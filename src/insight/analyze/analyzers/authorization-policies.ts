@@ -20,8 +20,7 @@ export function authorizationPolicies(context: AnalysisContext): Problem[] {
     const isRoot = policy.metadata.namespace === context.rootNamespace
     const pods = isRoot ? [...inMesh.values()].flat() : (inMesh.get(policy.metadata.namespace) ?? [])
     const selector = spec.selector?.matchLabels
-    const attached = spec.targetRef !== undefined || (spec.targetRefs ?? []).length > 0
-    if (spec.selector === undefined ? !isRoot && !attached && pods.length === 0 : !pods.some((labels) => covers(selector ?? {}, labels))) {
+    if (spec.selector === undefined ? !isRoot && pods.length === 0 : !pods.some((labels) => covers(selector ?? {}, labels))) {
       problems.push(say('IST0127', 'warning', policy, spec.selector === undefined ? '' : 'spec.selector', `No matching workloads for this resource with the following labels: ${selectorText(selector ?? {})}`))
     }
     spec.rules?.forEach((rule, i) => rule.from?.forEach(({ source }, j) => {

@@ -10,7 +10,7 @@ export function destinationRuleCertificates(context: AnalysisContext): Problem[]
     const { spec } = rule
     // A credential counts where the rule selects workloads, and may bring the CA.
     const trusted = (tls: ClientTls | undefined): boolean =>
-      (tls?.mode !== 'SIMPLE' && tls?.mode !== 'MUTUAL') || (tls.caCertificates ?? '') !== '' || (tls.credentialName !== undefined && spec.workloadSelector !== undefined)
+      (tls?.mode !== 'SIMPLE' && tls?.mode !== 'MUTUAL') || (tls.caCertificates ?? '') !== '' || ((tls.credentialName ?? '') !== '' && spec.workloadSelector !== undefined)
     const message = (tls: ClientTls | undefined): string => `TLS mode ${tls?.mode} to ${spec.host ?? ''} without caCertificates: only the system’s roots are trusted`
     const help = 'set caCertificates to the file of the CA that signs the server’s certificate'
     const policy = spec.trafficPolicy

@@ -1,7 +1,7 @@
 // IST0158: sidecars of another version than the injector's. Istio: pkg/config/analysis/analyzers/injection, ImageAnalyzer; util/proxyconfig.go.
 import { isRecord, type ApiObject } from '#api'
 import type { Problem } from '#lib/problem.ts'
-import { covers, proxyContainer, type AnalysisContext, type Labels } from '../context.ts'
+import { covers, type AnalysisContext, type Labels } from '../context.ts'
 import { say } from '../problem.ts'
 
 const injectionLabel = 'istio-injection'
@@ -34,7 +34,8 @@ export function injectionImage(context: AnalysisContext): Problem[] {
     const wanted = revision === undefined ? undefined : injectorValues(context, revision)?.image
     if (wanted === undefined) return []
     const odd = context.all('Pod').filter((pod) => {
-      const image = proxyContainer(pod.spec)?.image
+      const proxy = [...(pod.spec.containers ?? []), ...(pod.spec.initContainers ?? [])].find((c) => c.name === 'istio-proxy')
+      const image = proxy === undefined ? undefined : (proxy.image ?? '')
       return pod.metadata.namespace === name && (pod.metadata.annotations['sidecar.istio.io/proxyImage'] ?? '') === '' && image !== undefined && image !== wanted && image !== `${wanted}-${imageType(context, pod)}`
     })
     return odd.length === 0 ? [] : [say('IST0158', 'warning', namespace, '', `The Istio proxy images of the pods running in the namespace do not match the image defined in the injection configuration (${wanted}): ${odd.map((p) => p.metadata.name).join(', ')}`)]

@@ -1,5 +1,5 @@
 // IST0177: ServiceEntries that give one port of a host different protocols. IST0134: TCP ports without an address.
-import type { ServiceEntry } from '#api'
+import { isRecord, type ServiceEntry } from '#api'
 import type { Problem } from '#lib/problem.ts'
 import { fullName, type AnalysisContext } from '../context.ts'
 import { say } from '../problem.ts'
@@ -37,9 +37,15 @@ function protocolConflicts(context: AnalysisContext): Problem[] {
   return [...said.values()]
 }
 
+/** Addresses that a controller gave it stand in its status. */
+function hasAllocated({ raw }: ServiceEntry): boolean {
+  const addresses = isRecord(raw['status']) ? raw['status']['addresses'] : undefined
+  return Array.isArray(addresses) && addresses.length > 0
+}
+
 function missingAddresses(context: AnalysisContext): Problem[] {
   return context.all('ServiceEntry').flatMap((entry): Problem[] => {
-    if ((entry.spec.addresses ?? []).length > 0) return []
+    if ((entry.spec.addresses ?? []).length > 0 || hasAllocated(entry)) return []
     return (entry.spec.ports ?? []).flatMap((port, i) => (['', 'TCP'].includes((port.protocol ?? '').toUpperCase()) ? [say('IST0134', 'warning', entry, `spec.ports[${i}]`, 'ServiceEntry addresses are required for this protocol', 'without them the port takes all TCP traffic of its number')] : []))
   })
 }

@@ -5,7 +5,7 @@ import { selectorConflicts } from '../selector-conflicts.ts'
 
 export function sidecars(context: AnalysisContext): Problem[] {
   return selectorConflicts(context, {
-    objects: context.all('Sidecar'), plural: 'Sidecars', path: 'spec.workloadSelector.labels', conflict: 'IST0110', several: 'IST0111', needsSidecars: true,
+    objects: context.all('Sidecar'), plural: 'Sidecars', path: 'spec.workloadSelector.labels', conflict: 'IST0110', several: 'IST0111', emptyIsNone: true, needsSidecars: true,
     selectorOf: ({ spec }) => (spec.workloadSelector === undefined ? undefined : (spec.workloadSelector.labels ?? {})),
   })
 }

@@ -16,5 +16,5 @@ export function telemetryProviders(context: AnalysisContext): Problem[] {
   const defaults: unknown = context.meshConfig.defaultProviders
   if (isRecord(defaults) && Array.isArray(defaults['accessLogging']) && defaults['accessLogging'].length > 0) return []
   return context.all('Telemetry').flatMap((telemetry) =>
-    (telemetry.spec.accessLogging ?? []).flatMap((log, i) => ((log.providers ?? []).length > 0 ? [] : [say('IST0157', 'warning', telemetry, `spec.accessLogging[${i}]`, 'accessLogging names no provider, and meshConfig.defaultProviders.accessLogging none either: it has no effect', 'name one: providers: [{name: envoy}]')])))
+    (telemetry.spec.accessLogging ?? []).flatMap((log, i) => (log.disabled === true || (log.providers ?? []).length > 0 ? [] : [say('IST0157', 'warning', telemetry, `spec.accessLogging[${i}]`, 'accessLogging names no provider, and meshConfig.defaultProviders.accessLogging none either: it has no effect', 'name one: providers: [{name: envoy}]')])))
 }
