@@ -9,6 +9,8 @@ export class LiveView {
   readonly #shown = new Map<string, string>()
   readonly #said = new Set<string>()
   readonly #print: (line: string) => void
+  /** Programs of explicit mode, and nobody has been told yet what to do when they meet on a port. */
+  #sharedPorts = false
 
   constructor(print: (line: string) => void = (line) => process.stdout.write(line + '\n')) {
     this.#print = print
@@ -26,6 +28,7 @@ export class LiveView {
   #lines(event: MeshEvent): string[] {
     switch (event.event) {
       case 'started':
+        this.#sharedPorts = event.mode === 'explicit'
         return [event.mode === 'namespaced' ? 'mode namespaced: each pod is a network namespace of its own' : `mode explicit: pods share the loopback, sidecars are reached by HTTP_PROXY${event.reason === undefined ? '' : `; ${event.reason}`}`]
       case 'problem':
         return [paint(event.problem.severity === 'error' ? 'red' : 'yellow', formatProblem(event.problem))]
@@ -67,7 +70,14 @@ export class LiveView {
     const key = `${pod.namespace}/${pod.name}`
     if (this.#shown.get(key) === state) return []
     this.#shown.set(key, state)
-    return [`pod ${pod.namespace}/${pod.name} ${paint(pod.ready ? 'green' : bad ? 'red' : 'yellow', state)}${pod.ready || detail === undefined ? '' : `: ${detail}`}`]
+    return [`pod ${pod.namespace}/${pod.name} ${paint(pod.ready ? 'green' : bad ? 'red' : 'yellow', state)}${pod.ready || detail === undefined ? '' : `: ${detail}`}`, ...this.#portAdvice(detail)]
+  }
+
+  /** Once. */
+  #portAdvice(detail = ''): string[] {
+    if (!this.#sharedPorts || !/EADDRINUSE|address already in use/i.test(detail)) return []
+    this.#sharedPorts = false
+    return [paint('yellow', 'in explicit mode all pods share this machine’s ports: let programs listen on $(PORT_8080) in place of 8080, or on $PORT (docs/local.md)')]
   }
 }
 
