@@ -6,6 +6,9 @@ const values = (text: string) => parseYaml(text, 'f.yaml').documents.map((d) => 
 
 test('scalars read as kubectl reads them', () => {
   assert.deepEqual(values('a: yes\nb: 012\nc: "yes"\nd: 22:22\ne: 2024-01-01T00:00:00Z\nf: 0x10\ng: ~\nh: off'), [{ a: true, b: 10, c: 'yes', d: '22:22', e: '2024-01-01T00:00:00Z', f: 16, g: null, h: false }])
+  // What looks like a revision may be a number: kubectl reads it so, and refuses it as a label.
+  assert.deepEqual(values('[080, 1e3, -2E+05, 0o7, 0B11, 1_000, -0x1f, .5, 5., -.inf, 08e]'), [[80, 1000, -200000, 7, 3, 1000, -31, 0.5, 5, -Infinity, '08e']])
+  assert.deepEqual(values('[0o8, _1, 1e, 0xg, e2, ., 1e400, .5_0, "1"]'), [['0o8', '_1', '1e', '0xg', 'e2', '.', '1e400', '.5_0', '1']])
   assert.deepEqual(values('p: &x {a: 1}\nq: {<<: *x, b: 2}'), [{ p: { a: 1 }, q: { a: 1, b: 2 } }])
 })
 

@@ -1,11 +1,12 @@
 // YAML text → documents whose fields know their line. YAML 1.1 scalars, as kubectl reads them (yes, 012, <<).
 // Law: whatever the text, the answer is documents and problems; a broken document takes only itself along.
 import {
-  YAMLException, FAILSAFE_SCHEMA, NOT_RESOLVED, boolYaml11Tag, constructFromEvents, floatYaml11Tag, intYaml11Tag, mergeTag, nullYaml11Tag, parseEvents, type Event, type ScalarTagDefinition,
+  YAMLException, FAILSAFE_SCHEMA, boolYaml11Tag, constructFromEvents, mergeTag, nullYaml11Tag, parseEvents, type Event,
 } from 'js-yaml'
 import type { Problem } from '#lib/problem.ts'
 import type { Origin } from '#api'
 import { LineIndex } from './line-index.ts'
+import { decimalTag, wholeTag } from './plain-numbers.ts'
 import { fieldPositions } from './positions.ts'
 
 export interface RawDocument {
@@ -23,11 +24,7 @@ const aliasEvent = 5
 /** More nodes than this, once aliases are followed, is an attack and no configuration. */
 const mostNodes = 1_000_000
 
-/** "22:22" is text: kubectl's parser knows no base-60 numbers. */
-function withoutBase60(tag: ScalarTagDefinition): ScalarTagDefinition {
-  return { ...tag, resolve: (source, explicit, name) => (source.includes(':') ? NOT_RESOLVED : tag.resolve(source, explicit, name)) }
-}
-const schema = FAILSAFE_SCHEMA.withTags(nullYaml11Tag, boolYaml11Tag, withoutBase60(intYaml11Tag as ScalarTagDefinition), withoutBase60(floatYaml11Tag as ScalarTagDefinition), mergeTag)
+const schema = FAILSAFE_SCHEMA.withTags(nullYaml11Tag, boolYaml11Tag, wholeTag, decimalTag, mergeTag)
 
 export function parseYaml(text: string, file: string): ParsedText {
   const source = text.startsWith('\uFEFF') ? text.slice(1) : text
