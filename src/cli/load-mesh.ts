@@ -13,6 +13,8 @@ export interface MeshSource extends ClusterOptions {
   /** `--local`: the mesh that runs here; with a folder where several do. */
   readonly local?: boolean | string
   readonly meshConfigFile?: string
+  /** Of the local mesh the templates, not the pods that came of them. */
+  readonly written?: boolean
 }
 
 export interface LoadedMesh {
@@ -52,7 +54,7 @@ async function loadRunning(source: MeshSource): Promise<LoadedMesh> {
 
 async function loadLocal(source: MeshSource, running: MeshHandle): Promise<LoadedMesh> {
   const { readMeshFile } = await import('#local')
-  const objects = await running.objects()
+  const objects = await (source.written === true ? running.written() : running.objects())
   const own = readMeshFile(running.dir).meshConfig
   const config = source.meshConfigFile === undefined && own !== undefined ? decodeMeshConfig(own, {}) : meshConfigOf(objects, source.meshConfigFile)
   return { mesh: buildMesh(objects, { meshConfig: config.config }), objects, problems: config.problems, localDir: running.dir }

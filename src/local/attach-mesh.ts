@@ -40,6 +40,7 @@ export async function attachState(stateDir: string, dir = stateDir): Promise<Mes
     },
     handshakes: async (pod) => part<'handshakes', readonly Handshake[] | null>(await ask(socket, { op: 'handshakes', pod: formatReference(pod) }), 'handshakes'),
     objects: async () => localObjects(stateDir),
+    written: async () => localObjects(stateDir, 'written'),
     onEvent(listener) {
       const session = openSession(socket, { op: 'events' })
       void session.then((s) => s.onReply((r) => 'event' in r && listener(r.event)), () => undefined)
@@ -52,13 +53,14 @@ export async function attachState(stateDir: string, dir = stateDir): Promise<Mes
   }
 }
 
-/** Every object as the control plane of a running mesh sees it: the user's files, what was applied, the pods that run. Origins are the user's. */
-export function localObjects(stateDir: string): readonly ApiObject[] {
+/** Every object as the control plane of a running mesh sees it: the user's files, what was applied, the pods that run; `written`: without these. Origins are the user's, and a pod that runs has none. */
+export function localObjects(stateDir: string, which: 'all' | 'written' = 'all'): readonly ApiObject[] {
   const paths = statePaths(stateDir)
   const record = readRecord(paths)
   if (record === undefined) throw new KithError('MESH_NOT_RUNNING', `no mesh has its state in ${stateDir}`)
   const origins = readOrigins(paths.applied)
-  return decodeObjects(readFiles(record.configPaths).documents).objects.map((o) => withUsersOrigin(o, paths.applied, origins))
+  const files = which === 'all' ? record.configPaths : record.configPaths.filter((p) => p !== paths.objects)
+  return decodeObjects(readFiles(files).documents).objects.map((o) => withUsersOrigin(o, paths, origins))
 }
 
 function part<K extends string, T>(reply: Reply, key: K): T {

@@ -26,6 +26,8 @@ export interface MeshHandle {
   handshakes(pod: PodReference): Promise<readonly Handshake[] | null>
   /** Every object as the control plane sees it, with the file and line where the user wrote it. */
   objects(): Promise<readonly ApiObject[]>
+  /** Of these what users wrote: templates in place of the pods that run. */
+  written(): Promise<readonly ApiObject[]>
   /** Events from now on; returns the way to stop. */
   onEvent(listener: (event: MeshEvent) => void): () => void
   /** Resolves when the mesh has gone, whoever ended it. */

@@ -72,7 +72,7 @@ test('SIGKILL of everything at once: kith down clears up', async (t) => {
   assert.deepEqual(lane.leftovers(), [])
 })
 
-test('what is saved while it runs: an image of kith.yaml holds at once, the rest is said, a refused file is told when it is well again', async (t) => {
+test('what is saved while it runs, and who asks meanwhile: an image of kith.yaml holds at once, the rest is said, a refused file is told when it is well again', async (t) => {
   if (!hasNamespaces(t)) return
   const lane = openLane(t)
   const file = (name: string): string => join(lane.dir, name)
@@ -82,8 +82,14 @@ test('what is saved while it runs: an image of kith.yaml holds at once, the rest
   await until(() => /late 0\/1 ErrImagePull: kith\.yaml maps no command/.test(up.output()))
   const logs = await lane.kith(['logs', 'late.legacy'])
   assert.deepEqual([logs.code, /has not run yet: ErrImagePull, kith\.yaml maps/.test(logs.stderr)], [1, true], logs.stderr)
+  // Why, as users wrote it: of a pod that runs one sees only that there is none.
+  assert.match((await lane.kith(['check-inject', 'late', '-n', 'legacy'])).stdout, /^legacy\/late +✘ +neither the namespace nor the pod asks for a sidecar$/m)
   edit('kith.yaml', '  images:', '  proxy: kith\n  images:\n    example/late: {command: [sleep, infinity]}')
   await until(() => /late 1\/1 Running/.test(up.output()) && /kith\.yaml: spec\.proxy: this has changed, and is read when the mesh starts/.test(up.output()))
+  const yes = lane.start(['exec', 'late.legacy', '--', 'yes'])
+  yes.child.stdout?.once('data', () => yes.child.stdout?.destroy())
+  const { code, stderr } = await yes.ended
+  assert.deepEqual([code, stderr], [141, ''])
   edit('mesh.yaml', 'kind: Service\n', 'kind: [Service\n')
   await until(() => /refused, the last good one stays/.test(up.output()))
   edit('mesh.yaml', 'kind: [Service\n', 'kind: Service\n')

@@ -8,6 +8,6 @@ export function build(): Command {
     .description('As kubectl apply -f. With a fault in a file nothing of it is applied; file, line and field are named.')
     .requiredOption('-f, --filename <path>', 'file, folder or - (standard input); repeatable', (path: string, all: readonly string[] = []) => [...all, path])
     .option('--dir <folder>', 'the mesh of this folder, where several run')
-    .addHelpText('after', '\nExamples:\n  kith apply -f examples/walkthrough/peer-authentication.yaml\n  kith apply -f - < policy.yaml')
+    .addHelpText('after', '\nExamples:\n  kith apply -f examples/walkthrough/peer-authentication.yaml\n  kith apply -f - < examples/walkthrough/disable-bar.yaml')
     .action((options: ChangeOptions) => changeMesh('apply', options))
 }

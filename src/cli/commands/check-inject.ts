@@ -29,14 +29,14 @@ export function build(): Command {
     .option('-l, --labels <labels>', 'of a cluster: labels of a pod, key=value,…')
     .addHelpText('after', `
 Examples:
-  kith check-inject -f mesh.yaml
+  kith check-inject -f examples/walkthrough/mesh.yaml
   kith check-inject -n foo deployment/httpbin
   kith check-inject -n foo -l app=httpbin`)
     .action(async (name: string | undefined, options: Options) => {
       const ofCluster = options.filename.length === 0 && options.local === undefined && process.env['KITH_DIR'] === undefined && namesCluster(options)
       if (ofCluster && (name !== undefined || options.labels !== undefined)) return checkInCluster(name, options)
       if (options.labels !== undefined) throw new ExitError(2, 'kith check-inject: -l asks a cluster, and there is none')
-      const { mesh, problems } = await loadMesh(options)
+      const { mesh, problems } = await loadMesh({ ...options, written: true })
       for (const p of problems) process.stderr.write(formatProblem(p) + '\n')
       const asked = name?.includes('/') === true ? name.slice(name.indexOf('/') + 1) : name
       const found = mesh.workloads.filter((w) => (options.namespace === undefined || w.namespace === options.namespace) && (asked === undefined || w.name === asked || w.pod === asked || `${w.name}.${w.namespace}` === asked))

@@ -35,7 +35,7 @@ export function build(): Command {
   return new Command('describe').alias('des').description('What bears on a pod or a Service, and why.').addCommand(pod).addCommand(service).addHelpText('after', `
 Examples:
   kith describe pod httpbin-6c4f9 -n foo
-  kith x describe pod httpbin.foo -f mesh/
+  kith x describe pod httpbin.foo -f examples/walkthrough/mesh.yaml
   kith describe service httpbin.foo`)
 }
 

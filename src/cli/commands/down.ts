@@ -8,6 +8,7 @@ export function build(): Command {
     .description('Ends the mesh of DIR (default: the one that runs from here, or the only one), and clears up behind one that crashed.')
     .argument('[dir]', 'the folder that was given to kith up')
     .option('--all', 'all meshes of this user, crashed ones too')
+    .addHelpText('after', '\nExamples:\n  kith down examples/walkthrough\n  kith down --all')
     .action(async (dir: string | undefined, options: { all?: true }) => {
       for (const mesh of options.all === true ? foundMeshes() : [findDown(dir)]) {
         const what = await stopMesh(mesh)

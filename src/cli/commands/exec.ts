@@ -43,7 +43,11 @@ async function run(pod: string, command: readonly string[], options: Options): P
     to.once('drain', () => session.socket.resume())
   })
   // A reader that has seen enough (`| head`) ends the program, as a pipe would.
-  process.stdout.on('error', () => session.socket.destroy())
+  let unread = false
+  process.stdout.on('error', () => {
+    unread = true
+    session.socket.destroy()
+  })
   if (options.stdin === true) {
     process.stdin.on('data', (chunk: Buffer) => {
       if (session.write(chunk)) return
@@ -55,6 +59,7 @@ async function run(pod: string, command: readonly string[], options: Options): P
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => session.note({ signal }))
   await session.closed
   process.stdin.destroy()
+  if (unread) throw new ExitError(141)
   if (reply === undefined) throw new ExitError(1, 'kith: the mesh ended while the command ran')
   if ('failure' in reply) throw new ExitError(1, `kith: ${reply.failure.message} [${reply.failure.code}]`)
   if ('exit' in reply && reply.exit !== 0) throw new ExitError(reply.exit, reply.error)

@@ -37,9 +37,10 @@ export function build(): Command {
     .addOption(new Option('-o, --output <form>', 'text, json or yaml').choices(['text', 'json', 'yaml']).default('text'))
     .addHelpText('after', `
 Examples:
-  kith explain sleep.foo http://httpbin.bar:8000/get -f mesh/
+  kith explain sleep.foo http://httpbin.bar:8000/get -f examples/walkthrough/mesh.yaml
+  kith explain sleep.foo http://httpbin.bar:8000/get --local
   kith explain sleep.foo http://httpbin.bar:8000/get --context production
-  kith explain sleep.legacy tcp://httpbin.bar:9000 -f mesh.yaml -f policies.yaml -o json
+  kith explain sleep.legacy http://httpbin.bar:8000/ -f examples/walkthrough/mesh.yaml -f examples/walkthrough/peer-authentication.yaml -o json
 Exit codes: 0 the call goes through, 1 something can't be read, 2 wrong usage, 3 the call is blocked.`)
     .action(async (from: string, to: string, options: Options) => {
       const loaded = await loadMesh(options)

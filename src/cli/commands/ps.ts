@@ -17,6 +17,7 @@ export function build(): Command {
     .option('-A, --all-namespaces', 'pods of all namespaces (the default)')
     .addOption(new Option('-o, --output <format>', 'wide or json').choices(['wide', 'json']))
     .option('--dir <folder>', 'the mesh of this folder, where several run')
+    .addHelpText('after', '\nExamples:\n  kith ps -n foo -o wide\n  kith ps -o json')
     .action(async (options: Options) => {
       const pods = (await (await attachFound(options.dir)).ps()).filter((p) => options.namespace === undefined || options.allNamespaces === true || p.namespace === options.namespace)
       process.stdout.write(options.output === 'json' ? JSON.stringify(pods, null, 2) + '\n' : formatPods(pods, options))

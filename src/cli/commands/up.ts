@@ -26,7 +26,8 @@ export function build(): Command {
 Examples:
   kith up examples/walkthrough
   kith up . --mode explicit
-  kith up examples/walkthrough -- kith exec -n foo deploy/sleep -- curl -s http://httpbin.bar:8000/headers`)
+  kith up examples/walkthrough -- kith exec -n foo deploy/sleep -- curl -s http://httpbin.bar:8000/headers
+Exit codes: that of COMMAND; without one 0 after Ctrl-C or kith down, 1 where the mesh can’t start or ends by itself.`)
     .action(run)
 }
 

@@ -6,6 +6,7 @@ import type { Problem } from '#lib/problem.ts'
 import { decode, refTo, unserved, type ApiObject } from '#api'
 import { objectKey, parseYaml, type RawDocument } from '#sources'
 import type { AppliedChange } from '../types.ts'
+import type { StatePaths } from '../state-dir.ts'
 
 export const originsFile = '.origins.json'
 
@@ -77,9 +78,10 @@ export class AppliedFiles {
   }
 }
 
-/** Applied objects say the file that the user named, not ours. */
-export function withUsersOrigin(object: ApiObject, appliedDir: string, origins: Readonly<Record<string, string>>): ApiObject {
+/** Applied objects say the file that the user named, not ours; a pod that runs stands in none. */
+export function withUsersOrigin(object: ApiObject, { applied: appliedDir, objects }: Pick<StatePaths, 'applied' | 'objects'>, origins: Readonly<Record<string, string>>): ApiObject {
   const { file } = object.origin
+  if (file?.startsWith(objects + '/') === true) return { ...object, origin: {} }
   if (file === undefined || !file.startsWith(appliedDir + '/')) return object
   const named = origins[file.slice(appliedDir.length + 1)]
   return named === undefined ? object : { ...object, origin: { ...object.origin, file: named } }
