@@ -58,7 +58,8 @@ export function injectPod(pod: PodInput, context: InjectContext): InjectedPod {
 
   const overrides = addContainers(spec, rendered)
   const added = addRest(spec, rendered)
-  metadata['labels'] = { ...strings(pod.metadata['labels']), ...strings(rendered.metadata?.['labels']) }
+  const place = placeOf(input)
+  metadata['labels'] = { ...strings(pod.metadata['labels']), ...strings(rendered.metadata?.['labels']), ...(place.network === '' ? {} : { 'topology.istio.io/network': place.network }) }
   const allAnnotations: Record<string, string> = { ...annotations, ...strings(rendered.metadata?.['annotations']), ...settings.injectedAnnotations }
   const warnings = warningsOf(input, spec)
   const proxy = fields.flatMap((f) => containersOf(spec, f)).find((c) => c['name'] === 'istio-proxy' && namesIn(rendered).has('istio-proxy'))
@@ -68,9 +69,11 @@ export function injectPod(pod: PodInput, context: InjectContext): InjectedPod {
     const done = completeProxy(proxy, spec, allAnnotations, input, earlier)
     if (done.faults.length > 0) return { faults: done.faults }
     announceSecurePort(allAnnotations, proxy)
+    proxy['env'] = withPlace(objectsIn(proxy['env']), place)
     warnings.push(...done.warnings)
     keepOthers(proxy, earlier, settings.revision, spec)
   }
+  if (input.ownUid) followUid(spec, input.proxyUid)
   reorder(spec, annotations, input)
   const names = (field: string): unknown[] | null => namesOrNull(rendered.spec?.[field])
   const status = { initContainers: names('initContainers'), containers: names('containers'), volumes: added, imagePullSecrets: names('imagePullSecrets'), revision: settings.revision }
@@ -184,6 +187,17 @@ function addRest(spec: Obj, rendered: PartialPod): unknown[] {
   return fitting.map((v) => v['name']).filter((name) => !there.has(name))
 }
 
+/** A pod may say by its label in which network it is. */
+function placeOf({ settings, labels }: TemplateInput): { readonly network: string; readonly cluster: string } {
+  return { network: labels['topology.istio.io/network'] ?? settings.network, cluster: settings.namedCluster }
+}
+
+/** Cluster and network are the injector's to say, whatever template rendered the sidecar. */
+function withPlace(env: readonly Obj[], { network, cluster }: ReturnType<typeof placeOf>): Obj[] {
+  const said = [['ISTIO_META_CLUSTER_ID', cluster], ['ISTIO_META_NETWORK', network]].filter(([, value]) => value !== '').map(([name, value]) => ({ name, value }))
+  return [...env.map((e) => said.find((s) => s.name === e['name']) ?? e), ...said.filter((s) => !env.some((e) => e['name'] === s.name))]
+}
+
 /** Probes and metrics of the application go by way of the sidecar. */
 function completeProxy(proxy: Obj, spec: Obj, annotations: Record<string, string>, input: TemplateInput, earlier: Earlier): { readonly warnings: readonly string[]; readonly faults: readonly string[] } {
   const { settings } = input
@@ -194,6 +208,13 @@ function completeProxy(proxy: Obj, spec: Obj, annotations: Record<string, string
   const { env: metrics, faults, warnings } = mergePrometheus(annotations, settings, agentPortOf(input), earlier)
   proxy['env'] = [...env, ...(Object.keys(probed.probers).length > 0 ? [{ name: 'ISTIO_KUBE_APP_PROBERS', value: JSON.stringify(probed.probers) }] : []), ...(metrics === undefined ? [] : [metrics])]
   return { warnings: [...probed.warnings, ...warnings], faults }
+}
+
+/** The rules let pass what runs as the sidecar's uid, whatever template wrote them. */
+function followUid(spec: Obj, uid: number): void {
+  const args = containersOf(spec, 'initContainers').find((c) => c['name'] === 'istio-init' || c['name'] === 'istio-validation')?.['args']
+  const at = Array.isArray(args) ? args.indexOf('-u') : -1
+  if (at !== -1) (args as unknown[])[at + 1] = String(uid)
 }
 
 /** Classic: the check first, the redirect last, so that init containers can still reach the network. Native: both before the sidecar, the sidecar before all others. What sets up core dumps keeps by them. */

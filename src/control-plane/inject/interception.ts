@@ -6,13 +6,14 @@ export function statusPortOf(input: Pick<TemplateInput, 'annotations' | 'setting
   return own === undefined ? input.settings.statusPort : Number(own)
 }
 
-/** Where the agent listens: what the kubelet asks and Prometheus scrapes. */
+/** What the kubelet asks. */
 export function probePortOf(input: Pick<TemplateInput, 'annotations' | 'settings' | 'proxyConfig'>): number {
   const own = input.annotations['status.sidecar.istio.io/port']
   return own === undefined ? agentPortOf(input) : Number(own)
 }
 
-export const agentPortOf = (input: Pick<TemplateInput, 'settings' | 'proxyConfig'>): number => Number(input.proxyConfig['statusPort'] ?? input.settings.statusPort)
+/** Where the agent listens, and Prometheus scrapes: by the ProxyConfig that it is given, whatever the values say. */
+export const agentPortOf = (input: Pick<TemplateInput, 'proxyConfig'>): number => Number(input.proxyConfig['statusPort'] ?? 15020)
 
 export const modeOf = (i: TemplateInput): string => i.annotations['sidecar.istio.io/interceptionMode'] ?? String(i.proxyConfig['interceptionMode'] ?? i.settings.interceptionMode)
 

@@ -10,6 +10,9 @@ export interface InjectSettings {
   readonly logLevel: string
   readonly resources: unknown
   readonly privileged: boolean
+  readonly seccompProfile: unknown
+  /** Takes the place of the sidecar's own hooks. */
+  readonly lifecycle: unknown
   readonly statusPort: number
   readonly includeIpRanges: string
   readonly excludeIpRanges: string
@@ -17,6 +20,7 @@ export interface InjectSettings {
   readonly excludeInboundPorts: string
   readonly includeOutboundPorts: string
   readonly excludeOutboundPorts: string
+  /** By the values: a pod can't take it back. By meshConfig.defaultConfig it can. */
   readonly holdApplicationUntilProxyStarts: boolean
   readonly rewriteAppHttpProbers: boolean
   readonly enablePrometheusMerge: boolean
@@ -25,6 +29,8 @@ export interface InjectSettings {
   /** A CNI plugin redirects: an init container only checks that it did. */
   readonly cni: boolean
   readonly cluster: string
+  /** Empty: the values name none. */
+  readonly namedCluster: string
   readonly network: string
   readonly meshId: string
   readonly trustDomain: string
@@ -70,17 +76,22 @@ export function injectSettings(values: unknown = {}, meshConfig: unknown = {}, r
   return {
     revision, proxyImage: named('global.proxy.image'), initImage: named('global.proxy_init.image'), imagePullPolicy: text('global.imagePullPolicy', '') || undefined, logLevel: text('global.proxy.logLevel', 'warning'),
     resources: read('global.proxy.resources') ?? { requests: { cpu: '100m', memory: '128Mi' }, limits: { cpu: '2000m', memory: '1024Mi' } },
-    privileged: flag('global.proxy.privileged', false), statusPort: Number(text('global.proxy.statusPort', '15020')), includeIpRanges: text('global.proxy.includeIPRanges', '*'), excludeIpRanges: text('global.proxy.excludeIPRanges', ''),
+    privileged: flag('global.proxy.privileged', false), seccompProfile: filled(read('global.proxy.seccompProfile')), lifecycle: filled(read('global.proxy.lifecycle')), statusPort: Number(text('global.proxy.statusPort', '15020')), includeIpRanges: text('global.proxy.includeIPRanges', '*'), excludeIpRanges: text('global.proxy.excludeIPRanges', ''),
     includeInboundPorts: text('global.proxy.includeInboundPorts', '*'), excludeInboundPorts: text('global.proxy.excludeInboundPorts', ''), includeOutboundPorts: text('global.proxy.includeOutboundPorts', ''), excludeOutboundPorts: text('global.proxy.excludeOutboundPorts', ''),
-    holdApplicationUntilProxyStarts: flag('global.proxy.holdApplicationUntilProxyStarts', false) || proxyConfig['holdApplicationUntilProxyStarts'] === true,
+    holdApplicationUntilProxyStarts: flag('global.proxy.holdApplicationUntilProxyStarts', false),
     rewriteAppHttpProbers: flag('sidecarInjectorWebhook.rewriteAppHTTPProbe', true), enablePrometheusMerge: mesh['enablePrometheusMerge'] !== false, nativeSidecars: flag('sidecarInjectorWebhook.nativeSidecars', false),
-    cni: flag('pilot.cni.enabled', false) || flag('istio_cni.enabled', false), cluster: text('global.multiCluster.clusterName', '') || 'Kubernetes', network: text('global.network', ''), meshId: text('global.meshID', '') || 'cluster.local',
+    cni: flag('pilot.cni.enabled', false) || flag('istio_cni.enabled', false), cluster: text('global.multiCluster.clusterName', '') || 'Kubernetes', namedCluster: text('global.multiCluster.clusterName', ''), network: text('global.network', ''), meshId: text('global.meshID', '') || 'cluster.local',
     clusterDomain: text('global.proxy.clusterDomain', '') || 'cluster.local', trustDomain: typeof mesh['trustDomain'] === 'string' ? mesh['trustDomain'] : 'cluster.local', caAddress: text('global.caAddress', '') || 'istiod.istio-system.svc:15012',
     interceptionMode: typeof proxyConfig['interceptionMode'] === 'string' ? proxyConfig['interceptionMode'] : 'REDIRECT', capNetBindService: String(read('global.proxy.capNetBindService')) === 'true', proxyConfig,
     readiness: { initialDelaySeconds: Number(text('global.proxy.readinessInitialDelaySeconds', '0')), periodSeconds: Number(text('global.proxy.readinessPeriodSeconds', '15')), failureThreshold: Number(text('global.proxy.readinessFailureThreshold', '4')) },
     startupFailureThreshold: flag('global.proxy.startupProbe.enabled', true) ? Number(text('global.proxy.startupProbe.failureThreshold', '600')) : undefined, cniProvider: text('pilot.cni.provider', 'default'), crlConfigMap: text('pilot.crlConfigMapName', '') || 'istio-ca-crl',
     imagePullSecrets: names(read('global.imagePullSecrets')), injectedAnnotations: {}, values: isRecord(values) ? values : {}, meshConfig: mesh,
   }
+}
+
+/** An empty map says nothing. */
+function filled(raw: unknown): unknown {
+  return isRecord(raw) && Object.keys(raw).length > 0 ? raw : undefined
 }
 
 /** `['a']` or `[{name: a}]` */

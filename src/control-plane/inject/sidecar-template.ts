@@ -26,14 +26,14 @@ function proxyContainer(i: TemplateInput): Obj {
   const statusPort = statusPortOf(i)
   const asRoot = modeOf(i) === 'TPROXY' || bindsLowPorts(i)
   const add = [...(modeOf(i) === 'TPROXY' ? ['NET_ADMIN'] : []), ...(bindsLowPorts(i) ? ['NET_BIND_SERVICE'] : [])]
-  const lifecycle = i.native ? { preStop: { exec: { command: ['kith-agent', 'drain'] } } } : i.hold ? { postStart: { exec: { command: ['kith-agent', 'wait'] } } } : undefined
+  const lifecycle = s.lifecycle !== undefined ? s.lifecycle : i.native ? { preStop: { exec: { command: ['kith-agent', 'drain'] } } } : i.hold ? { postStart: { exec: { command: ['kith-agent', 'wait'] } } } : undefined
   return clean({
     name: 'istio-proxy', image: imageOf(i), imagePullPolicy: s.imagePullPolicy, args: proxyArgs(i, 'sidecar'),
     ports: [{ containerPort: 15090, protocol: 'TCP', name: 'http-envoy-prom' }],
     lifecycle, restartPolicy: i.native ? 'Always' : undefined, env: environment(i), resources: resources(i),
     securityContext: {
       allowPrivilegeEscalation: s.privileged, privileged: s.privileged, readOnlyRootFilesystem: true, capabilities: { ...(add.length === 0 ? {} : { add }), drop: ['ALL'] },
-      runAsNonRoot: !asRoot, runAsUser: asRoot ? 0 : i.proxyUid, runAsGroup: i.proxyGid,
+      runAsNonRoot: !asRoot, runAsUser: asRoot ? 0 : i.proxyUid, runAsGroup: i.proxyGid, ...(s.seccompProfile === undefined ? {} : { seccompProfile: s.seccompProfile }),
     },
     ...(statusPort === 0 ? {} : probes(s, a)),
     volumeMounts: [...proxyMounts, ...(bootstrapOf(i) === undefined ? [] : [{ name: 'custom-bootstrap-volume', mountPath: '/etc/istio/custom-bootstrap' }]), ...userVolumes(a['sidecar.istio.io/userVolumeMount'])],
@@ -104,10 +104,10 @@ function initContainer(i: TemplateInput): Obj | undefined {
   const { settings: s } = i
   if (modeOf(i) === 'NONE') return undefined
   const context = s.cni
-    ? { allowPrivilegeEscalation: s.privileged, privileged: s.privileged, capabilities: { drop: ['ALL'] }, readOnlyRootFilesystem: true, runAsGroup: i.proxyGid, runAsUser: i.proxyUid, runAsNonRoot: true }
+    ? { allowPrivilegeEscalation: s.privileged, privileged: s.privileged, capabilities: { drop: ['ALL'] }, readOnlyRootFilesystem: true, ...(modeOf(i) === 'TPROXY' ? { runAsGroup: 1337, runAsUser: 1337 } : { runAsGroup: i.proxyGid, runAsUser: i.proxyUid }), runAsNonRoot: true }
     : { allowPrivilegeEscalation: s.privileged, privileged: s.privileged, capabilities: { add: ['NET_ADMIN', 'NET_RAW'], drop: ['ALL'] }, readOnlyRootFilesystem: false, runAsGroup: 0, runAsNonRoot: false, runAsUser: 0 }
   return clean({
-    name: s.cni ? 'istio-validation' : 'istio-init', image: imageOf(i), imagePullPolicy: s.imagePullPolicy, args: ['redirect', ...interceptionArgs(i), ...(s.cni ? ['--run-validation', '--skip-rule-apply'] : [])], resources: resources(i), securityContext: context,
+    name: s.cni ? 'istio-validation' : 'istio-init', image: imageOf(i), imagePullPolicy: s.imagePullPolicy, args: ['redirect', ...interceptionArgs(i), ...(s.cni ? ['--run-validation', '--skip-rule-apply'] : [])], resources: resources(i), securityContext: clean({ ...context, seccompProfile: s.seccompProfile }),
   })
 }
 
@@ -121,7 +121,7 @@ export function proxyVolumes(i: TemplateInput): Obj[] {
   ]
 }
 
-export function labelsFor({ labels, owner, settings, proxyConfig }: TemplateInput): Record<string, string> {
+export function labelsFor({ labels, owner, proxyConfig }: TemplateInput): Record<string, string> {
   const name = labels['service.istio.io/canonical-name'] || labels['app.kubernetes.io/name'] || labels['app'] || owner.name
   const revision = labels['service.istio.io/canonical-revision'] || labels['app.kubernetes.io/version'] || labels['version'] || 'latest'
   const metadata = (proxyConfig['proxyMetadata'] ?? {}) as Readonly<Record<string, unknown>>
@@ -129,7 +129,6 @@ export function labelsFor({ labels, owner, settings, proxyConfig }: TemplateInpu
   const cut = (text: string): string => text.slice(0, 63).replace(/^[-_.]+|[-_.]+$/g, '')
   return {
     'security.istio.io/tlsMode': labels['security.istio.io/tlsMode'] || 'istio', ...tunnel, ...(name === '' ? {} : { 'service.istio.io/canonical-name': cut(name) }), 'service.istio.io/canonical-revision': revision,
-    ...(settings.network === '' || labels['topology.istio.io/network'] !== undefined ? {} : { 'topology.istio.io/network': settings.network }),
   }
 }
 

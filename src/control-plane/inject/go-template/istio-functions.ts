@@ -50,8 +50,10 @@ function appendMultusNetwork(existing: unknown, network: unknown): string {
   if (before === '') return name
   const end = before.lastIndexOf(']')
   if (end === -1) return before.split(',').some((n) => n.trim() === name) ? before : `${before}, ${name}`
-  const networks = JSON.parse(before) as { name?: unknown }[]
-  return networks.some((n) => n.name === name) ? before : `${before.slice(0, end)}, {"name": ${JSON.stringify(name)}}${before.slice(end)}`
+  const networks = JSON.parse(before) as { name?: unknown; namespace?: unknown }[]
+  const [short, namespace] = name.includes('/') ? [name.slice(name.indexOf('/') + 1), name.slice(0, name.indexOf('/'))] : [name, '']
+  const ours = `{"name": ${JSON.stringify(short)}${namespace === '' ? '' : `, "namespace": ${JSON.stringify(namespace)}`}}`
+  return networks.some((n) => n.name === short && (n.namespace ?? '') === namespace) ? before : `${before.slice(0, end)}, ${ours}${before.slice(end)}`
 }
 
 function withoutNil(value: unknown): unknown {
