@@ -159,3 +159,10 @@ test('warnings: where Istio has them, and not where it drops them', () => {
   assert.deepEqual(warned('VirtualService', '{hosts: [a], http: [{fault: {abort: {}}, route: [{destination: {host: a}}]}]}'), [])
   assert.deepEqual(warned('AuthorizationPolicy', '{action: DENY, rules: [{to: [{operation: {ports: [], methods: [GET]}}]}]}'), ['spec.rules[0]'])
 })
+
+test('matches that ask the same: what says nothing makes no difference', () => {
+  const said = (...matches: string[]): string[] => read(load(`{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: x}, spec: {hosts: [a], http: [${matches.map((m) => `{match: [${m}], ${route}}`).join(', ')}]}}`), {}).findings.map((f) => f.code)
+  const first = '{uri: {exact: /a}, ignoreUriCase: true}'
+  assert.deepEqual(said(first, '{name: n, uri: {exact: /a}, ignoreUriCase: true, port: 0, headers: {}, gateways: [], statPrefix: ""}'), ['IST0131', 'IST0130'])
+  assert.deepEqual(said(first, '{uri: {exact: /a}}', '{uri: {exact: /a}, method: {}}'), [])
+})

@@ -40,7 +40,8 @@ function checkTypes(found: Findings, at: string, value: unknown): void {
   for (const [key, item] of Object.entries(value)) {
     if (key === 'typed_config' || key === 'typedConfig') {
       const type = isRecord(item) ? item['@type'] : undefined
-      if (item !== null && (typeof type !== 'string' || !/^[^/]*\/[\w.]+$/.test(type))) found.error(`${at}.${key}`, `${key} must be an object whose "@type" names its type: type.googleapis.com/envoy…`)
+      // protobuf takes {} for no type at all.
+      if (item !== null && !(isRecord(item) && Object.keys(item).length === 0) && (typeof type !== 'string' || !/^[^/]*\/[\w.]+$/.test(type))) found.error(`${at}.${key}`, `${key} must be an object whose "@type" names its type: type.googleapis.com/envoy…`)
     }
     checkTypes(found, `${at}.${key}`, item)
   }

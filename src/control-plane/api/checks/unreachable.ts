@@ -15,6 +15,18 @@ export function checkUnreachable(found: Findings, spec: VirtualServiceSpec): voi
 
 const label = (of: { readonly name?: string } | undefined, index: number): string => ((of?.name ?? '') === '' ? `#${index}` : JSON.stringify(of?.name))
 
+/** What a match asks of a request: without its name, and without what says nothing (`ignoreUriCase: false`, `gateways: []`, `headers: {}`). */
+function routingKey(match: object): string {
+  return canonicalJson(Object.fromEntries(Object.entries(match).filter(([name, value]) => name !== 'name' && !saysNothing(name, value))))
+}
+
+/** An empty string match is there, though it names nothing. */
+const stringMatches: ReadonlySet<string> = new Set(['uri', 'scheme', 'method', 'authority'])
+function saysNothing(name: string, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return value === false || value === 0 || value === ''
+  return !stringMatches.has(name) && Object.keys(value).length === 0
+}
+
 function checkRepeated(found: Findings, path: string, routes: readonly Route[]): void {
   const seen = new Map<string, number>()
   let catchAll = false
@@ -27,8 +39,7 @@ function checkRepeated(found: Findings, path: string, routes: readonly Route[]):
     }
     let repeated = 0
     matches.forEach((match, m) => {
-      const { name: _name, ...rest } = match
-      const key = canonicalJson(rest)
+      const key = routingKey(match)
       const before = seen.get(key)
       if (before === undefined) return void seen.set(key, i)
       repeated++
@@ -46,8 +57,7 @@ function checkCovered(found: Findings, routes: readonly Route[]): void {
   const seen = new Set<string>()
   const end = routes.findIndex((route) => (route.match ?? []).length === 0)
   routes.slice(0, end === -1 ? routes.length : end).forEach((route, i) => ((route.match ?? []) as readonly HttpMatchSpec[]).forEach((match, m) => {
-    const { name: _name, ...rest } = match
-    const key = canonicalJson(rest)
+    const key = routingKey(match)
     const prefix = match.uri?.prefix ?? ''
     if (seen.has(key) || prefix === '') return void seen.add(key)
     seen.add(key)
