@@ -21,7 +21,7 @@ test('programs that meet on a port: in explicit mode what to do is said, once', 
 })
 
 test('what is wrong is said once, and again when it has been mended in between', () => {
-  const refused: MeshEvent = { at, event: 'control-plane-log', level: 'error', message: 'refused, the last good one stays', fields: { file: `${process.cwd()}/a.yaml`, line: 3, problem: 'x' } }
-  const line = 'a.yaml:3: refused, the last good one stays: x'
+  const refused: MeshEvent = { at, event: 'control-plane-log', level: 'error', message: 'refused, the last good one stays', fields: { file: `${process.cwd()}/a.yaml`, line: 3, field: 'spec.mtls.mode', problem: 'x' } }
+  const line = 'a.yaml:3: refused, the last good one stays: spec.mtls.mode: x'
   assert.deepEqual(shown([refused, refused, { at, event: 'mended', file: `${process.cwd()}/a.yaml` }, refused]), [line, 'a.yaml: read again, nothing is refused any more', line])
 })

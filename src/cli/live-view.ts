@@ -90,9 +90,10 @@ function logLines(level: string, message: string, fields: Readonly<Record<string
     return [`${changed.join(', ')}: ${sent.length === 0 ? 'changes nothing for any sidecar' : `new configuration for ${sent.join(', ')}`}`]
   }
   if (level !== 'error' && level !== 'warn') return []
-  const { file, line, problem, help, reason, code } = fields
+  const { file, line, field, problem, help, reason, code } = fields
   const place = typeof file === 'string' ? `${relative(process.cwd(), file)}${line === undefined ? '' : `:${String(line)}`}: ` : ''
-  const what = [problem ?? reason, help].filter((t) => t !== undefined).join('; ')
+  const where = typeof field === 'string' && field !== '' && !String(problem).includes(field) ? `${field}: ` : ''
+  const what = [problem === undefined ? reason : `${where}${String(problem)}`, help].filter((t) => t !== undefined).join('; ')
   return [paint(level === 'error' ? 'red' : 'yellow', `${place}${message}${what === '' ? '' : `: ${what}`}${code === undefined ? '' : ` [${String(code)}]`}`)]
 }
 

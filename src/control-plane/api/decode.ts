@@ -5,6 +5,7 @@ import { check } from './checks/index.ts'
 import { decodeValue, dropEmptyLists, isRecord, type Decoding, type Fault } from './decode-fields.ts'
 import { clusterScoped, istioGroups, istioKindOf, istioKinds, type IstioKind } from './kinds.ts'
 import { refTo, type ApiObject, type Metadata, type Origin } from './object.ts'
+import { templateFaults } from './pod-template.ts'
 
 export interface Decoded {
   /** Absent where the document is no object of any API, or an Istio kind with an error: a half-read policy is no policy. */
@@ -46,7 +47,7 @@ export function read(raw: unknown, origin: Origin): Reading {
   if (known === undefined) {
     const group = apiVersion.slice(0, Math.max(0, apiVersion.indexOf('/')))
     if (!istioGroups.has(group) || unmodelled.has(kind)) {
-      const faults = metadataFaults(raw['metadata']).map((f) => ({ ...f, problem: problemAt(head, f.path, 'IST0106', 'error', f.message, f.help) }))
+      const faults = [...metadataFaults(raw['metadata']), ...templateFaults(apiVersion, kind, raw)].map((f) => ({ ...f, problem: problemAt(head, f.path, 'IST0106', 'error', f.message, f.help) }))
       return { draft: { ...head, spec: isRecord(raw['spec']) ? raw['spec'] : {} }, faults, findings: [] }
     }
     const elsewhere = Object.hasOwn(istioKinds, kind) ? istioKinds[kind] : undefined

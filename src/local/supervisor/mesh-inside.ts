@@ -5,9 +5,9 @@ import { join, resolve } from 'node:path'
 import { dump } from 'js-yaml'
 import { KithError } from '#lib/errors.ts'
 import type { Problem } from '#lib/problem.ts'
-import { decodeMeshConfig, refTo, usualClusterDomain, type ApiObject } from '#api'
+import { decodeMeshConfig, refTo, usualClusterDomain } from '#api'
 import { sidecarMark, type Exemption } from '#redirect'
-import { readFiles, watchFiles } from '#sources'
+import { readFiles, watchFiles, type Objects } from '#sources'
 import { searchPath } from '../container-command.ts'
 import { readMeshFile } from '../mesh-file.ts'
 import { brokenFiles, watchMeshFile } from './saved-files.ts'
@@ -102,7 +102,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   broken(watch.current().problems)
   const meshFileWatch = file.path === undefined ? undefined : watchMeshFile(options.dir, file, (images) => cluster.useImages(images), emit)
   // The pods' objects are written before the control plane reads for the first time, and it starts up while the pods get their places.
-  reportUnusual(watch.current().objects, options.dir, emit)
+  reportUnusual(watch.current(), options.dir, emit)
   const first = cluster.plan(watch.current().objects)
   const plane = startControlPlane({
     sandbox, program: options.programs.controlPlane, stateDir: options.stateDir, configPaths, tokenKeys: tokens.keys, inherited: inheritedEnv(), ...(meshConfigFile === undefined ? {} : { meshConfigFile }),
@@ -169,9 +169,10 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
 }
 
 /** What the user may wonder about: nothing to run, or something that does not run here. */
-function reportUnusual(objects: readonly ApiObject[], dir: string, emit: (event: EventBody) => void): void {
+function reportUnusual({ objects, problems }: Objects, dir: string, emit: (event: EventBody) => void): void {
   const warn = (problem: Omit<Problem, 'severity'>): void => emit({ event: 'problem', problem: { ...problem, severity: 'warning' } })
-  if (objects.length === 0) warn({ code: 'KITH0204', ref: { kind: '', namespace: '', name: '', path: '', file: dir }, message: 'no object was found: nothing runs', help: 'kith up takes a folder with Kubernetes YAML; kith.yaml maps images to commands' })
+  // What was refused is said by the control plane.
+  if (objects.length === 0 && problems.length === 0) warn({ code: 'KITH0204', ref: { kind: '', namespace: '', name: '', path: '', file: dir }, message: 'no object was found: nothing runs', help: 'kith up takes a folder with Kubernetes YAML; kith.yaml maps images to commands' })
   for (const o of objects) if (o.kind === 'CronJob') warn({ code: 'KITH0205', ref: refTo(o, 'spec.schedule'), message: 'schedules of CronJobs are not kept here; the CronJob starts nothing', help: 'apply a Job to run it once' })
 }
 
