@@ -17,3 +17,11 @@ test('what is written back is read alike by those who know dates and base 60', (
   document.set('c', '.')
   assert.deepEqual(parse(document.toString(), { version: '1.1' }), { a: { x: '2020-01-01' }, b: '1:30', c: '.' })
 })
+
+test('the style of Istio’s own templates is no warning on stderr', async () => {
+  const warnings: unknown[] = []
+  process.on('warning', (w) => warnings.push(w))
+  assert.deepEqual(parse('annotations: {\n  a: "b",\n}\n', kubectlScalars), { annotations: { a: 'b' } })
+  await new Promise((done) => setImmediate(done))
+  assert.deepEqual(warnings, [])
+})

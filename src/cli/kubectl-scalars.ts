@@ -4,8 +4,8 @@ import type { ScalarTag, Tags } from 'yaml'
 const anywhere = /^tag:yaml\.org,2002:(int|float|timestamp)$/
 const integers: readonly (readonly [RegExp, number])[] = [[/^[-+]?0b[01_]*[01][01_]*$/, 2], [/^[-+]?0o?[0-7_]*[0-7][0-7_]*$/, 8], [/^[-+]?[0-9][0-9_]*$/, 10], [/^[-+]?0x[0-9a-fA-F_]*[0-9a-fA-F][0-9a-fA-F_]*$/, 16]]
 
-/** For parse and parseDocument of yaml; what is written is in quotes wherever YAML 1.1 reads it otherwise (compat). */
-export const kubectlScalars = { version: '1.1', compat: 'yaml-1.1', customTags: (tags: Tags): Tags => [...tags.filter((t) => typeof t === 'string' || !anywhere.test(t.tag)), ...integers.map(integer), float, notFinite] } as const
+/** For parse and parseDocument of yaml; what is written is in quotes wherever YAML 1.1 reads it otherwise (compat). Style is nobody's error: Istio's own templates have one that yaml would warn of. */
+export const kubectlScalars = { version: '1.1', compat: 'yaml-1.1', logLevel: 'error', customTags: (tags: Tags): Tags => [...tags.filter((t) => typeof t === 'string' || !anywhere.test(t.tag)), ...integers.map(integer), float, notFinite] } as const
 
 function integer([test, base]: readonly [RegExp, number]): ScalarTag {
   return { ...number('int'), test, resolve: (text) => exact(text, parseInt(text.replaceAll('_', '').replace(/^([-+]?)0[box]/, '$1'), base)) }

@@ -28,6 +28,8 @@ test('what YAML took for a number, a truth value or nothing is text where text b
   const { pod: made } = injected(pod({ 'example.com/n': null, 'example.com/t': true }, { containers: [{ name: 'web', image: 5, args: ['-p', 80], env: [{ name: 'A', value: 1 }] }] }))
   assert.deepEqual([made.metadata.annotations['example.com/n'], made.metadata.annotations['example.com/t']], ['', 'true'])
   assert.deepEqual(made.spec.containers[0], { name: 'web', image: '5', args: ['-p', '80'], env: [{ name: 'A', value: '1' }] })
+  const probe = { httpGet: { port: 80, httpHeaders: [{ name: 'X', value: true }] } }
+  assert.match(JSON.stringify(injected(pod({}, { containers: [{ name: 'web', readinessProbe: probe }] })).proxy['env']), /value\\":\\"true/)
   assert.equal(injectObject(pod({}, { containers: [{ name: 'web', ports: [{ containerPort: '80' }] }] }), context).kind, 'faulty')
 })
 
@@ -80,4 +82,10 @@ test('a template that names a system namespace is left alone; a remembered overr
   const template = (namespace: string): Obj => ({ apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web', namespace: 'kube-system' }, spec: { template: { metadata: { namespace }, spec: { containers: [{ name: 'web', image: 'x' }] } } } })
   assert.deepEqual(['kube-system', 'shop'].map((n) => injectObject(template(n), context).kind), ['untouched', 'injected'])
   assert.equal(injectObject(pod({ 'proxy.istio.io/overrides': 'x' }), context).kind, 'faulty')
+})
+
+test('a probe that points at the agent already is made no prober of: the agent would ask itself', () => {
+  const probe = { httpGet: { path: '/app-health/web/readyz', port: 15020 } }
+  const { pod: made, proxy } = injected(pod({}, { containers: [{ name: 'web', image: 'x', readinessProbe: probe }] }))
+  assert.deepEqual([made.spec.containers[0]?.['readinessProbe'], JSON.stringify(proxy['env']).includes('ISTIO_KUBE_APP_PROBERS')], [probe, false])
 })

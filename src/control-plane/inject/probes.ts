@@ -30,6 +30,8 @@ export function rewriteProbes(containers: readonly Obj[], statusPort: number, be
         holder[field] = { ...handler, httpGet: { ...http, port: statusPort } }
         return
       }
+      // Rewritten already, and nobody knows what it was: the agent would ask itself for ever.
+      if (isRecord(http) && http['path'] === url && http['port'] === statusPort) return
       const prober = proberOf(handler, container)
       if (prober === undefined) return
       if (typeof prober === 'string') {
