@@ -4,8 +4,8 @@ import type { Problem, Severity } from '#lib/problem.ts'
 import { check } from './checks/index.ts'
 import { decodeValue, dropEmptyLists, isRecord, type Decoding, type Fault } from './decode-fields.ts'
 import { clusterScoped, istioGroups, istioKindOf, istioKinds, type IstioKind } from './kinds.ts'
+import { shapeFaults } from './kubernetes-shape.ts'
 import { refTo, type ApiObject, type Metadata, type Origin } from './object.ts'
-import { templateFaults } from './pod-template.ts'
 
 export interface Decoded {
   /** Absent where the document is no object of any API, or an Istio kind with an error: a half-read policy is no policy. */
@@ -47,7 +47,7 @@ export function read(raw: unknown, origin: Origin): Reading {
   if (known === undefined) {
     const group = apiVersion.slice(0, Math.max(0, apiVersion.indexOf('/')))
     if (!istioGroups.has(group) || unmodelled.has(kind)) {
-      const faults = [...metadataFaults(raw['metadata']), ...templateFaults(apiVersion, kind, raw)].map((f) => ({ ...f, problem: problemAt(head, f.path, 'IST0106', 'error', f.message, f.help) }))
+      const faults = [...metadataFaults(raw['metadata']), ...shapeFaults(apiVersion, kind, raw)].map((f) => ({ ...f, problem: problemAt(head, f.path, 'IST0106', 'error', f.message, f.help) }))
       return { draft: { ...head, spec: isRecord(raw['spec']) ? raw['spec'] : {} }, faults, findings: [] }
     }
     const elsewhere = Object.hasOwn(istioKinds, kind) ? istioKinds[kind] : undefined
@@ -70,8 +70,8 @@ function readIstio(head: Omit<ApiObject, 'spec'>, known: IstioKind): Reading {
   dropEmptyLists(decoding.root, whole)
   const draft: ApiObject = { ...head, spec: whole?.spec ?? {} }
   const near = (a: string, b: string): boolean => a === b || a.startsWith(`${b}.`) || a.startsWith(`${b}[`) || b.startsWith(`${a}.`) || b.startsWith(`${a}[`)
-  // One mistake is said once: what can't be read has no meaning to check; where the meaning is wrong, that says more than the limit.
-  const unread = decoding.faults.filter((f) => f.kind !== 'limit')
+  // One mistake is said once: what can't be read has no meaning to check; where the meaning is wrong, that says more than the limit. Beside a field that does not exist, all has its meaning.
+  const unread = decoding.faults.filter((f) => f.kind !== 'limit' && f.kind !== 'unknown-field')
   const findings = check(draft).filter((p) => p.severity !== 'error' || !unread.some((f) => near(p.ref.path, f.path)))
   const faults = decoding.faults
     .filter((f) => f.kind !== 'limit' || !findings.some((p) => p.severity === 'error' && p.ref.path !== 'spec' && near(p.ref.path, f.path)))

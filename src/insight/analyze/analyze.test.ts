@@ -70,6 +70,11 @@ test('values that can’t be read are apart, and their object has no say', () =>
   assert.deepEqual([label.messages, label.unreadable.map((p) => [p.code, p.ref.path])], [[], [['KITH0004', 'metadata.labels.team']]])
 })
 
+test('a field that does not exist hides no error beside it', () => {
+  const rule = '{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: d, namespace: foo}, spec: {host: a, trafficPolicy: {tls: {mode: MUTUAL, clientCert: /c, privateKey: /k}}}}'
+  assert.deepEqual(analyze(documents([rule])).messages.filter((m) => /IST0106|KITH0003/.test(m.code)).map((m) => [m.code, m.ref.path]), [['IST0106', 'spec.trafficPolicy.tls.clientCertificate'], ['KITH0003', 'spec.trafficPolicy.tls.clientCert']])
+})
+
 test('an object can ask for silence, a run for one analyzer', () => {
   const rivals = [...mesh, peer('a', 'bar', '{}'), peer('b', 'bar', '{}')]
   assert.ok(run(rivals).some((m) => m.code === 'KITH0101'))
