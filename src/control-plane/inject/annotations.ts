@@ -20,7 +20,11 @@ const cidrList: Check = (value) => {
 const oneOf = (...values: string[]): Check => (value) => (values.includes(value) ? undefined : `"${value}" is none of ${values.join(', ')}`)
 const unsigned: Check = (value) => (/^\d{1,10}$/.test(value) && Number(value) < 2 ** 31 ? undefined : `"${value}" is no whole number from 0 on`)
 const flag: Check = (value) => (/^(1|t|T|TRUE|true|True|0|f|F|FALSE|false|False)$/.test(value) ? undefined : `"${value}" is neither true nor false`)
-const quantity: Check = (value) => (/^[+-]?(\d+(\.\d*)?|\.\d+)(m|k|M|G|T|P|E|n|u|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d+)?$/.test(value) ? undefined : `"${value}" is no quantity such as 100m or 128Mi`)
+const quantity: Check = (value) => (isQuantity(value) ? undefined : `"${value}" is no quantity such as 100m or 128Mi`)
+
+export function isQuantity(value: string): boolean {
+  return /^[+-]?(\d+(\.\d*)?|\.\d+)(m|k|M|G|T|P|E|n|u|Ki|Mi|Gi|Ti|Pi|Ei|[eE][+-]?\d+)?$/.test(value)
+}
 
 export const checkedAnnotations: Readonly<Record<string, Check>> = {
   'sidecar.istio.io/interceptionMode': oneOf('REDIRECT', 'TPROXY', 'NONE'),

@@ -89,3 +89,16 @@ test('a probe that points at the agent already is made no prober of: the agent w
   const { pod: made, proxy } = injected(pod({}, { containers: [{ name: 'web', image: 'x', readinessProbe: probe }] }))
   assert.deepEqual([made.spec.containers[0]?.['readinessProbe'], JSON.stringify(proxy['env']).includes('ISTIO_KUBE_APP_PROBERS')], [probe, false])
 })
+
+test('a field of the wrong type is refused and named, wherever in the pod it stands', () => {
+  const wrong: readonly (readonly [Obj, string])[] = [
+    [{ affinity: [] }, 'affinity'], [{ tolerations: 'a' }, 'tolerations'], [{ hostAliases: [{ ip: '1.2.3.4', hostnames: 'x' }] }, 'hostnames'], [{ securityContext: { runAsUser: 'root' } }, 'runAsUser'], [{ volumes: [{ name: 'v', emptyDir: [] }] }, 'emptyDir'],
+    [{ containers: [{ name: 'web', envFrom: {} }] }, 'envFrom'], [{ containers: [{ name: 'web', resources: { limits: { cpu: 'lots' } } }] }, 'limits'],
+  ]
+  for (const [spec, field] of wrong) {
+    const result = injectObject(pod({}, spec), context)
+    assert.ok(result.kind === 'faulty' && result.faults.join().includes(field), `${field}: ${JSON.stringify(result)}`)
+  }
+  for (const object of [{ ...pod(), apiVersion: 1 }, { apiVersion: 'v1', kind: 'List', items: { a: pod() } }, { apiVersion: 'v1', kind: 'List', items: ['a'] }]) assert.equal(injectObject(object, context).kind, 'faulty')
+  assert.equal(injectObject(pod({}, { containers: [{ name: 'web', resources: { limits: { cpu: 1.5, memory: '64Mi' } } }] }), context).kind, 'injected')
+})

@@ -21,7 +21,10 @@ const podPaths: Readonly<Record<string, readonly string[]>> = {
 }
 
 export function injectObject(given: Obj, context: Injector): ObjectResult {
+  const untyped = ['apiVersion', 'kind'].find((field) => given[field] !== undefined && given[field] !== null && typeof given[field] !== 'string')
+  if (untyped !== undefined && Object.hasOwn(podPaths, String(given['kind']))) return { kind: 'faulty', faults: [`${untyped} must be of type string, not ${JSON.stringify(given[untyped])}`] }
   if (given['kind'] === 'List' && Array.isArray(given['items'])) return injectList(given, given['items'], context)
+  if (given['kind'] === 'List' && isRecord(given['items'])) return { kind: 'faulty', faults: ['List: items must be a list'] }
   // Its kind alone tells where a pod is, whatever the group and version: as Istio does it.
   const kind = String(given['kind'])
   const path = Object.hasOwn(podPaths, kind) ? podPaths[kind] : undefined
@@ -59,6 +62,8 @@ export function injectObject(given: Obj, context: Injector): ObjectResult {
 }
 
 function injectList(object: Obj, items: readonly unknown[], context: Injector): ObjectResult {
+  const odd = items.findIndex((item) => item !== null && !isRecord(item))
+  if (odd !== -1) return { kind: 'faulty', faults: [`List: items[${odd}] must be an object`] }
   const results = items.map((item) => (isRecord(item) ? injectObject(item, context) : ({ kind: 'untouched', warnings: [] } as const)))
   const faults = results.flatMap((r) => (r.kind === 'faulty' ? r.faults : []))
   if (faults.length > 0) return { kind: 'faulty', faults }

@@ -1,15 +1,26 @@
 // The types that the API server would refuse, for the fields that injection and its readers touch: field and what it must be.
 import { isRecord } from '#api'
+import { isQuantity } from './annotations.ts'
 
-type Shape = { readonly [field: string]: 'string' | 'integer' | 'boolean' | 'strings' | 'port' | Shape | readonly [Shape | 'string'] }
+type Shape = { readonly [field: string]: 'string' | 'integer' | 'boolean' | 'strings' | 'port' | 'quantities' | Shape | readonly [Shape | 'string'] }
 
 const handler: Shape = { httpGet: { path: 'string', port: 'port', host: 'string', scheme: 'string', httpHeaders: [{ name: 'string', value: 'string' }] }, tcpSocket: { port: 'port', host: 'string' }, exec: { command: ['string'] } }
 const probe: Shape = { ...handler, grpc: { port: 'integer', service: 'string' }, initialDelaySeconds: 'integer', periodSeconds: 'integer', timeoutSeconds: 'integer', failureThreshold: 'integer', successThreshold: 'integer' }
 const container: Shape = {
   name: 'string', image: 'string', imagePullPolicy: 'string', command: ['string'], args: ['string'], workingDir: 'string', restartPolicy: 'string', ports: [{ name: 'string', containerPort: 'integer', hostPort: 'integer', protocol: 'string' }], env: [{ name: 'string', value: 'string' }],
-  readinessProbe: probe, livenessProbe: probe, startupProbe: probe, lifecycle: { preStop: handler, postStart: handler }, volumeMounts: [{ name: 'string', mountPath: 'string', readOnly: 'boolean' }], tty: 'boolean', stdin: 'boolean', securityContext: { runAsUser: 'integer', runAsGroup: 'integer', privileged: 'boolean', runAsNonRoot: 'boolean' },
+  envFrom: [{ prefix: 'string', configMapRef: { name: 'string' }, secretRef: { name: 'string' } }], resources: { limits: 'quantities', requests: 'quantities' }, volumeDevices: [{ name: 'string', devicePath: 'string' }], terminationMessagePath: 'string', terminationMessagePolicy: 'string',
+  readinessProbe: probe, livenessProbe: probe, startupProbe: probe, lifecycle: { preStop: handler, postStart: handler }, volumeMounts: [{ name: 'string', mountPath: 'string', readOnly: 'boolean', subPath: 'string' }], tty: 'boolean', stdin: 'boolean', securityContext: { runAsUser: 'integer', runAsGroup: 'integer', privileged: 'boolean', runAsNonRoot: 'boolean', readOnlyRootFilesystem: 'boolean', allowPrivilegeEscalation: 'boolean', capabilities: { add: ['string'], drop: ['string'] }, seccompProfile: { type: 'string' } },
 }
-const podSpec: Shape = { containers: [container], initContainers: [container], hostNetwork: 'boolean', serviceAccountName: 'string', restartPolicy: 'string', nodeName: 'string', hostname: 'string', terminationGracePeriodSeconds: 'integer', volumes: [{ name: 'string' }], imagePullSecrets: [{ name: 'string' }], os: { name: 'string' }, dnsPolicy: 'string', nodeSelector: 'strings' }
+const volume: Shape = {
+  name: 'string', emptyDir: { medium: 'string' }, configMap: { name: 'string', optional: 'boolean', defaultMode: 'integer', items: [{ key: 'string', path: 'string' }] }, secret: { secretName: 'string', optional: 'boolean', defaultMode: 'integer', items: [{ key: 'string', path: 'string' }] },
+  hostPath: { path: 'string', type: 'string' }, persistentVolumeClaim: { claimName: 'string', readOnly: 'boolean' }, projected: { sources: [{}] }, downwardAPI: { items: [{}] }, csi: { driver: 'string' },
+}
+const podSpec: Shape = {
+  containers: [container], initContainers: [container], ephemeralContainers: [{ ...container, targetContainerName: 'string' }], hostNetwork: 'boolean', serviceAccountName: 'string', restartPolicy: 'string', nodeName: 'string', hostname: 'string', terminationGracePeriodSeconds: 'integer', volumes: [volume], imagePullSecrets: [{ name: 'string' }], os: { name: 'string' }, dnsPolicy: 'string', nodeSelector: 'strings',
+  hostPID: 'boolean', hostIPC: 'boolean', shareProcessNamespace: 'boolean', automountServiceAccountToken: 'boolean', enableServiceLinks: 'boolean', activeDeadlineSeconds: 'integer', priority: 'integer', priorityClassName: 'string', runtimeClassName: 'string', schedulerName: 'string', subdomain: 'string',
+  affinity: { nodeAffinity: {}, podAffinity: {}, podAntiAffinity: {} }, tolerations: [{ key: 'string', operator: 'string', value: 'string', effect: 'string', tolerationSeconds: 'integer' }], hostAliases: [{ ip: 'string', hostnames: ['string'] }], topologySpreadConstraints: [{ maxSkew: 'integer', topologyKey: 'string' }],
+  dnsConfig: { nameservers: ['string'], searches: ['string'] }, securityContext: { runAsUser: 'integer', runAsGroup: 'integer', fsGroup: 'integer', runAsNonRoot: 'boolean', seccompProfile: { type: 'string' } },
+}
 const workload: Shape = { replicas: 'integer', selector: { matchLabels: 'strings' }, minReadySeconds: 'integer', backoffLimit: 'integer', completions: 'integer', parallelism: 'integer', suspend: 'boolean', schedule: 'string', paused: 'boolean', revisionHistoryLimit: 'integer', serviceName: 'string' }
 const owner: Shape = { apiVersion: 'string', kind: 'string', name: 'string', uid: 'string', controller: 'boolean' }
 const metadata: Shape = { name: 'string', generateName: 'string', namespace: 'string', labels: 'strings', annotations: 'strings', ownerReferences: [owner] }
@@ -54,7 +65,7 @@ function check(value: unknown, shape: Shape, path: string, faults: string[]): vo
     const at = `${path}.${field}`
     if (item === undefined || item === null) continue
     if (typeof want === 'string') {
-      if (!fits(item, want)) faults.push(`${at} must be ${want === 'port' ? 'a number or a name' : want === 'strings' ? 'a map of strings' : `of type ${want}`}, not ${JSON.stringify(item)}`)
+      if (!fits(item, want)) faults.push(`${at} must be ${want === 'port' ? 'a number or a name' : want === 'strings' ? 'a map of strings' : want === 'quantities' ? 'a map of quantities such as 100m or 128Mi' : `of type ${want}`}, not ${JSON.stringify(item)}`)
     } else if (isShape(want)) check(item, want, at, faults)
     else if (!Array.isArray(item)) faults.push(`${at} must be a list`)
     else item.forEach((x, i) => (want[0] === 'string' ? typeof x === 'string' || faults.push(`${at}[${i}] must be of type string, not ${JSON.stringify(x)}`) : isRecord(x) ? check(x, want[0], `${at}[${i}]`, faults) : faults.push(`${at}[${i}] must be an object`)))
@@ -68,5 +79,6 @@ function isShape(want: Shape | readonly [Shape | 'string']): want is Shape {
 function fits(value: unknown, want: string): boolean {
   if (want === 'integer') return Number.isInteger(value)
   if (want === 'strings') return isRecord(value) && Object.values(value).every((v) => v === null || typeof v === 'string')
+  if (want === 'quantities') return isRecord(value) && Object.values(value).every((v) => v === null || isQuantity(String(v)))
   return want === 'port' ? Number.isInteger(value) || typeof value === 'string' : typeof value === want
 }
