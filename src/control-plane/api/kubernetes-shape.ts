@@ -1,7 +1,7 @@
-// The shape of what runs: pods and their templates, as far as a mesh reads them. An API server refuses an object with such a fault whole, and so do we.
+// The shape of Kubernetes' own kinds: pods, their templates and Services, as far as a mesh reads them. An API server refuses an object with such a fault whole, and so do we.
 // Law: shape alone; fields that are not named here are the API server's business.
 import { decodeValue, isRecord, type Decoding, type Fault } from './decode-fields.ts'
-import { any, boolean, int32, list, object, string } from './schema.ts'
+import { any, boolean, int32, list, map, object, string } from './schema.ts'
 
 const text = string()
 const texts = list(text)
@@ -18,16 +18,20 @@ const podSpec = object({
 })
 const template = object({ metadata: object({}), spec: podSpec })
 
+const service = object({
+  type: text, selector: map(text), ports: list(object({ name: text, port: int32(), protocol: text, appProtocol: text, targetPort: any(), nodePort: int32() })),
+  clusterIP: text, clusterIPs: texts, externalName: text, externalIPs: texts, publishNotReadyAddresses: boolean(),
+})
 const workload = object({ replicas: int32(), template, serviceName: text })
 const shapes: Readonly<Record<string, ReturnType<typeof object>>> = {
-  'v1 Pod': podSpec, 'apps/v1 Deployment': workload, 'apps/v1 StatefulSet': workload, 'apps/v1 DaemonSet': workload, 'apps/v1 ReplicaSet': workload, 'batch/v1 Job': workload, 'batch/v1 CronJob': object({ jobTemplate: object({ spec: workload }) }),
+  'v1 Service': service, 'v1 Pod': podSpec, 'apps/v1 Deployment': workload, 'apps/v1 StatefulSet': workload, 'apps/v1 DaemonSet': workload, 'apps/v1 ReplicaSet': workload, 'batch/v1 Job': workload, 'batch/v1 CronJob': object({ jobTemplate: object({ spec: workload }) }),
 }
 
 /** Of an object that a server has admitted (it has a uid) there is nothing to say. */
-export function templateFaults(apiVersion: string, kind: string, raw: Readonly<Record<string, unknown>>): Fault[] {
+export function shapeFaults(apiVersion: string, kind: string, raw: Readonly<Record<string, unknown>>): Fault[] {
   const shape = shapes[`${apiVersion} ${kind}`]
   if (shape === undefined || (isRecord(raw['metadata']) && raw['metadata']['uid'] !== undefined)) return []
   const decoding: Decoding = { faults: [], root: shape }
   decodeValue(shape, raw['spec'], 'spec', decoding)
-  return decoding.faults.filter((f) => f.kind === 'type' || (f.kind === 'limit' && f.path.endsWith(']')))
+  return decoding.faults.filter((f) => f.kind === 'type' || (f.kind === 'limit' && !f.message.endsWith('found null')))
 }
