@@ -61,7 +61,7 @@ function sync(document: Document, node: Node | null, value: unknown): Node {
     const old = [...node.items] as Node[]
     const taken = new Set<Node>()
     node.items = value.map((item: unknown, i) => {
-      const same = isRecord(item) && 'name' in item ? namesake(document, old.filter((o) => !taken.has(o)), item) : old[i]
+      const same = isRecord(item) && 'name' in item ? namesake(document, old.filter((o) => !taken.has(o)), item) : old.slice(i, i + 1).find((o) => !taken.has(o))
       if (same !== undefined) taken.add(same)
       return sync(document, same ?? null, item)
     })
