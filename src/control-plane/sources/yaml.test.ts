@@ -67,3 +67,12 @@ test('an empty item of a List takes only itself along', () => {
   assert.deepEqual(parsed.documents.map((d) => [d.value, d.origin.line]), [[null, 3], [{ kind: 'B' }, 4]])
   assert.deepEqual(parsed.problems, [])
 })
+
+test('within […] and {…} indentation means nothing, as for kubectl', () => {
+  assert.deepEqual(values('a:\n  b: [\n    1, # one ]\n    "x # y", # \n  ]\n  c: {\n  d: 2,\n\n  e: [3\n]}\nf: [\n]\n'), [{ a: { b: [1, 'x # y'], c: { d: 2, e: [3] } }, f: [] }])
+  const { documents, problems } = parseYaml('a: [\n1,\n2\n]\nb: 3\n', 'f.yaml')
+  assert.deepEqual([problems, documents[0]?.origin.locate?.('a[1]')?.line, documents[0]?.origin.locate?.('b')?.line], [[], 3, 5])
+  // Text is no list: its lines must not be joined unseen.
+  assert.equal(parseYaml('a:\n  b: "x,\n  y"\n', 'f.yaml').problems.length, 1)
+  assert.equal(parseYaml('a:\n  b: [x\n  y]\n', 'f.yaml').problems.length, 1)
+})

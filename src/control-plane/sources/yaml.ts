@@ -1,12 +1,13 @@
 // YAML text → documents whose fields know their line. YAML 1.1 scalars, as kubectl reads them (yes, 012, <<).
 // Law: whatever the text, the answer is documents and problems; a broken document takes only itself along.
 import {
-  YAMLException, FAILSAFE_SCHEMA, boolYaml11Tag, constructFromEvents, mergeTag, nullYaml11Tag, parseEvents, type Event,
+  YAMLException, FAILSAFE_SCHEMA, boolYaml11Tag, constructFromEvents, mergeTag, nullYaml11Tag, type Event,
 } from 'js-yaml'
 import type { Problem } from '#lib/problem.ts'
 import type { Origin } from '#api'
 import { LineIndex } from './line-index.ts'
 import { decimalTag, wholeTag } from './plain-numbers.ts'
+import { readEvents } from './yaml-events.ts'
 import { fieldPositions } from './positions.ts'
 
 export interface RawDocument {
@@ -34,7 +35,7 @@ export function parseYaml(text: string, file: string): ParsedText {
   for (const { start, text: part } of splitDocuments(source)) {
     const place: Place = { part, file, lines, start }
     try {
-      constructDocuments(parseEvents(masked(part), {}), place, documents, problems)
+      constructDocuments(readEvents(part), place, documents, problems)
     } catch (error) {
       problems.push(failed(error, place))
     }
@@ -44,14 +45,6 @@ export function parseYaml(text: string, file: string): ParsedText {
 
 /** A part of a file's text, and where it begins. */
 interface Place { readonly part: string; readonly file: string; readonly lines: LineIndex; readonly start: number }
-
-/**
- * In `[2001:db8::]` the last colon is text for kubectl's parser and the sign of a key for YAML 1.2. Masked for the eyes of the event parser alone: the events
- * hold offsets, and values are taken from the text as it is.
- */
-function masked(source: string): string {
-  return source.replace(/(?<=[^\s'"[\]{},]):(?=[,\]}])/g, '_')
-}
 
 /** Documents are read one by one: `---` at the start of a line parts them, as for kubectl. Directives (`%YAML`) stay with the document behind them. */
 function splitDocuments(source: string): { start: number; text: string }[] {
@@ -97,7 +90,7 @@ function originOf(place: Place, index: number, first: number): Origin {
     file,
     line: lines.at(start + first).line,
     locate(path) {
-      positions ??= fieldPositions(documentsOf(parseEvents(masked(part), {}))[index] ?? [], part)
+      positions ??= fieldPositions(documentsOf(readEvents(part))[index] ?? [], part)
       for (let p = path; ; p = parentPath(p)) {
         const found = positions.get(p)
         if (found !== undefined) return lines.at(start + found)
