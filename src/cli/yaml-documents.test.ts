@@ -17,3 +17,11 @@ test('what stands twice under one name in a list stays two: a volume mounted at 
   const { document, value } = parseParts(part)
   assert.equal(writeBack(part, document, structuredClone(value)), text)
 })
+
+test('brackets that close below their key are read as kubectl reads them; faults stay faults', () => {
+  const read = (text: string): ReturnType<typeof parseParts> => parseParts({ text, line: 1 })
+  const { value, errors, document } = read('spec:\n  args: [\n  a,\n  b\n]\n')
+  assert.deepEqual([value, errors], [{ spec: { args: ['a', 'b'] } }, []])
+  assert.equal(writeBack({ text: '', line: 1 }, document, { spec: { args: ['a', 'c'] } }), 'spec:\n  args:\n    - a\n    - c\n')
+  for (const text of ['a: [', 'a: b\n c: d\n', 'a: 1\na: 2\n', 'a:\n\tb: 1\n']) assert.ok(read(text).errors.length > 0, text)
+})

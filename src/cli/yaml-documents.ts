@@ -1,6 +1,7 @@
 // A file of several documents, cut so that what is not changed keeps its bytes, and what is keeps its comments.
-import { isAlias, isMap, isScalar, isSeq, parseDocument, type Document, type Node, type Pair, type YAMLMap } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq, parseDocument, Document, type Node, type Pair, type YAMLMap } from 'yaml'
 import { isRecord } from '#api'
+import { parseYaml } from '#sources'
 import { kubectlScalars } from './kubectl-scalars.ts'
 import { newNode } from './yaml-text.ts'
 
@@ -34,12 +35,19 @@ export function joinDocuments(parts: readonly string[]): string {
 export function parseParts(part: DocumentPart): ParsedPart {
   const document = parseDocument(part.text, { ...kubectlScalars, strict: true })
   const errors = document.errors.map((e) => ({ line: e.linePos?.[0].line ?? 1, message: e.message.replace(/ at line \d+, column \d+:[^]*$/, '') }))
-  if (errors.length > 0) return { document, value: undefined, errors }
+  if (errors.length > 0) return asKubectlReadsIt(part) ?? { document, value: undefined, errors }
   try {
     return { document, value: document.toJS({ maxAliasCount: 10_000 }) as unknown, errors }
   } catch (error) {
     return { document, value: undefined, errors: [{ line: 1, message: (error as Error).message }] }
   }
+}
+
+/** Within `[…]` and `{…}` indentation means nothing to kubectl, and much to yaml: such a document is read, and written anew where it changes. */
+function asKubectlReadsIt(part: DocumentPart): ParsedPart | undefined {
+  const { documents, problems } = parseYaml(part.text, '')
+  const value = documents[0]?.value
+  return documents.length === 1 && problems.length === 0 ? { document: new Document(value, kubectlScalars), value, errors: [] } : undefined
 }
 
 /** The document's text with `value` in place of what it held; nodes that say the same already stay, comments with them. */
