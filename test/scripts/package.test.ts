@@ -20,7 +20,7 @@ test('below node_modules, where Node strips no types, the package answers and ru
   symlinkSync(process.execPath, join(modules, '.bin/node'))
   symlinkSync(join(own, bin.kith), join(modules, '.bin/kith'))
 
-  const kith = (...args: string[]) => spawnSync(join(modules, '.bin/kith'), args, { cwd: dir, encoding: 'utf8', env: { ...process.env, XDG_RUNTIME_DIR: dir, HOME: dir }, timeout: 90_000 })
+  const kith = (...args: string[]) => spawnSync(join(modules, '.bin/kith'), args, { cwd: dir, encoding: 'utf8', env: { ...process.env, XDG_RUNTIME_DIR: dir, HOME: dir, REQUIRE: '' }, timeout: 90_000 })
   const explained = kith('explain', 'sleep.foo', 'http://httpbin.bar:8000/get', '-f', join(own, 'examples/walkthrough/mesh.yaml'))
   assert.match(explained.stdout, /^sleep\.foo → http:\/\/httpbin\.bar:8000\/get: mutual TLS\n/, explained.stderr)
   const demo = kith('demo', '--yes', '--mode', 'explicit')
