@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readRevocations } from '#identity'
 import { createAuthority } from './authority.ts'
-import { startPair, type Pair } from './pair.ts'
+import { clientId, serverId, startPair, type Pair } from './pair.ts'
 import { exchange, httpApp, intercepted, until, whole } from './talk.ts'
 
 const get = 'GET / HTTP/1.1\r\nhost: httpbin.bar:8000\r\n\r\n'
@@ -15,11 +15,11 @@ const call = async (pair: Pair): Promise<string> => {
 }
 
 async function withPair(t: import('node:test').TestContext): Promise<{ readonly pair: Pair; revoke(side: 'client' | 'server', lists: string): Promise<void>; readonly serials: { readonly client: string; readonly server: string } }> {
-  const issued: string[] = []
+  const issued = new Map<string, string>()
   const own = await createAuthority()
   const authority = { ...own, issue: async (...args: Parameters<typeof own.issue>) => {
     const certificate = await own.issue(...args)
-    issued.push(certificate.serial)
+    issued.set(args[0][0]?.value ?? '', certificate.serial)
     return certificate
   } }
   const app = await httpApp((req, res) => res.end(String(req.headers['x-forwarded-client-cert'])))
@@ -29,7 +29,7 @@ async function withPair(t: import('node:test').TestContext): Promise<{ readonly 
     app.close()
   })
   const revoke = async (side: 'client' | 'server', lists: string): Promise<void> => pair[side].setSecret('ROOTCA', { kind: 'trust', roots: own.root, ...(lists === '' ? {} : { revoked: await readRevocations(lists) }) })
-  return { pair, revoke, serials: { server: issued[0] as string, client: issued[1] as string } }
+  return { pair, revoke, serials: { server: issued.get(serverId) as string, client: issued.get(clientId) as string } }
 }
 
 test('a caller whose certificate was revoked: its open connection ends, a new one is refused, the log says why', async (t) => {
