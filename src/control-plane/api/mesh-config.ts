@@ -19,6 +19,10 @@ export function decodeMeshConfig(raw: unknown, origin: Origin): { readonly confi
 /** Where the names of the cluster's services end; Istio's default. */
 export const usualClusterDomain = 'cluster.local'
 
+export function clusterDomainOf(config: MeshConfigSpec): string {
+  return config.compat?.clusterDomain ?? usualClusterDomain
+}
+
 /** RFC 1123. */
 function isDomain(text: string): boolean {
   return text.length <= 253 && /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/.test(text)

@@ -1,6 +1,6 @@
 // What the injector goes by: Istio's values and meshConfig, with their defaults.
 import { version } from '#lib/version.ts'
-import { isRecord } from '#api'
+import { isRecord, usualClusterDomain } from '#api'
 
 export interface InjectSettings {
   readonly revision: string
@@ -81,7 +81,7 @@ export function injectSettings(values: unknown = {}, meshConfig: unknown = {}, r
     holdApplicationUntilProxyStarts: flag('global.proxy.holdApplicationUntilProxyStarts', false),
     rewriteAppHttpProbers: flag('sidecarInjectorWebhook.rewriteAppHTTPProbe', true), enablePrometheusMerge: mesh['enablePrometheusMerge'] !== false, nativeSidecars: flag('sidecarInjectorWebhook.nativeSidecars', false),
     cni: flag('pilot.cni.enabled', false) || flag('istio_cni.enabled', false), cluster: text('global.multiCluster.clusterName', '') || 'Kubernetes', namedCluster: text('global.multiCluster.clusterName', ''), network: text('global.network', ''), meshId: text('global.meshID', '') || 'cluster.local',
-    clusterDomain: text('global.proxy.clusterDomain', '') || 'cluster.local', trustDomain: typeof mesh['trustDomain'] === 'string' ? mesh['trustDomain'] : 'cluster.local', caAddress: text('global.caAddress', '') || 'istiod.istio-system.svc:15012',
+    clusterDomain: text('global.proxy.clusterDomain', '') || usualClusterDomain, trustDomain: typeof mesh['trustDomain'] === 'string' ? mesh['trustDomain'] : 'cluster.local', caAddress: text('global.caAddress', '') || 'istiod.istio-system.svc:15012',
     interceptionMode: typeof proxyConfig['interceptionMode'] === 'string' ? proxyConfig['interceptionMode'] : 'REDIRECT', capNetBindService: String(read('global.proxy.capNetBindService')) === 'true', proxyConfig,
     readiness: { initialDelaySeconds: Number(text('global.proxy.readinessInitialDelaySeconds', '0')), periodSeconds: Number(text('global.proxy.readinessPeriodSeconds', '15')), failureThreshold: Number(text('global.proxy.readinessFailureThreshold', '4')) },
     startupFailureThreshold: flag('global.proxy.startupProbe.enabled', true) ? Number(text('global.proxy.startupProbe.failureThreshold', '600')) : undefined, cniProvider: text('pilot.cni.provider', 'default'), crlConfigMap: text('pilot.crlConfigMapName', '') || 'istio-ca-crl',

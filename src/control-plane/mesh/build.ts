@@ -1,6 +1,6 @@
 // Objects → snapshot. The order of the input changes nothing.
 import type { ApiObject, AuthorizationPolicy, DestinationRule, MeshConfigSpec, PeerAuthentication, RequestAuthentication, Sidecar, VirtualService, WorkloadEntry } from '#api'
-import { usualClusterDomain } from '#api'
+import { clusterDomainOf } from '#api'
 import type { InjectionSettings } from '#inject'
 import { byAge } from './order.ts'
 import { buildServices } from './services.ts'
@@ -47,7 +47,7 @@ function resolveOptions(config: MeshConfigSpec): MeshOptions {
     rootNamespace: config.rootNamespace ?? 'istio-system',
     trustDomain: config.trustDomain ?? 'cluster.local',
     trustDomainAliases: config.trustDomainAliases ?? [],
-    domain: config.compat?.clusterDomain ?? usualClusterDomain,
+    domain: clusterDomainOf(config),
     enableAutoMtls: config.enableAutoMtls ?? true,
     autoMtls: config.compat?.autoMtls ?? 'kith',
   }

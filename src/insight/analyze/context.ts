@@ -1,5 +1,5 @@
 // What analyzers look at: all objects by kind, with the few indices that several of them need. Immutable; indices are made at first use.
-import { usualClusterDomain, type ApiObject, type CronJob, type DestinationRule, type Gateway, type MeshConfigSpec, type PodSpec, type RequestAuthenticationSpec, type ServiceEntry, type ServiceSpec, type Sidecar, type TelemetrySpec, type VirtualService, type WorkloadObject } from '#api'
+import { clusterDomainOf, type ApiObject, type CronJob, type DestinationRule, type Gateway, type MeshConfigSpec, type PodSpec, type RequestAuthenticationSpec, type ServiceEntry, type ServiceSpec, type Sidecar, type TelemetrySpec, type VirtualService, type WorkloadObject } from '#api'
 import type { Mesh } from '#mesh'
 import { buildMesh } from '#mesh'
 import { assumedIngressGateway } from './ingress-gateway.ts'
@@ -62,7 +62,7 @@ export class AnalysisContext {
   }
 
   get clusterDomain(): string {
-    return this.meshConfig.compat?.clusterDomain ?? usualClusterDomain
+    return clusterDomainOf(this.meshConfig)
   }
 
   get rootNamespace(): string {

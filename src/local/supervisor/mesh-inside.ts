@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { dump } from 'js-yaml'
 import { KithError } from '#lib/errors.ts'
 import type { Problem } from '#lib/problem.ts'
-import { decodeMeshConfig, refTo, usualClusterDomain } from '#api'
+import { clusterDomainOf, decodeMeshConfig, refTo } from '#api'
 import { sidecarMark, type Exemption } from '#redirect'
 import { readFiles, watchFiles, type Objects } from '#sources'
 import { searchPath } from '../container-command.ts'
@@ -61,7 +61,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   if (fault !== undefined) throw new KithError('MESH_FILE_INVALID', `${fault.ref.file ?? 'kith.yaml'}${fault.ref.line === undefined ? '' : `:${fault.ref.line}`}: ${fault.message}${fault.help === undefined ? '' : `; ${fault.help}`}`)
   const { config: meshConfig, problems: configProblems } = decodeMeshConfig(file.meshConfig ?? {}, file.path === undefined ? {} : { file: file.path })
   for (const problem of configProblems) emit({ event: 'problem', problem })
-  const domain = meshConfig.compat?.clusterDomain ?? usualClusterDomain
+  const domain = clusterDomainOf(meshConfig)
   const trustDomain = meshConfig.trustDomain ?? 'cluster.local'
 
   const proxy = options.proxy ?? file.proxy ?? 'kith'
