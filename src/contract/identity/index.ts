@@ -3,7 +3,7 @@
 // Read first: verify-peer.ts, trust-bundle.ts.
 export { altNamesOf, type AltName } from './alt-names.ts'
 export type { Handshake } from './handshake.ts'
-export { readRevocations, revocationBlocks, type Revocations } from './revocations.ts'
+export { HeldRevocations, readRevocations, revocationBlocks, type Revocations } from './revocations.ts'
 export { formatSpiffeId, parseSpiffeId, type SpiffeId } from './spiffe.ts'
 export { certificateBlocks, chainProblem, parseCertificates, parseTrustBundle, timeProblem, type TrustBundle } from './trust-bundle.ts'
 export { verifyPeer, verifyPresented, type PeerCheck, type PeerExpectation, type VerifiedPeer } from './verify-peer.ts'

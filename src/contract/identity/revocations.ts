@@ -53,3 +53,24 @@ export async function readRevocations(pem: string): Promise<Revocations> {
     throw new KithError('BUNDLE_INVALID', `a revocation list can’t be read: ${(cause as Error).message}`, { cause })
   }
 }
+
+/** What holds of texts that come one after another: the last to come counts, whichever is read first. */
+export class HeldRevocations {
+  #text = ''
+  #held: Revocations | undefined
+
+  /** undefined: nothing is taken back. */
+  get held(): Revocations | undefined {
+    return this.#held
+  }
+
+  /** PEM; '' takes all back that was said. Whether something else holds now. Throws BUNDLE_INVALID, and what held goes on. */
+  async take(pem: string): Promise<boolean> {
+    if (pem === this.#text) return false
+    this.#text = pem
+    const next = pem === '' ? undefined : await readRevocations(pem)
+    if (pem !== this.#text) return false
+    this.#held = next
+    return true
+  }
+}

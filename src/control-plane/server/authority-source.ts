@@ -13,8 +13,6 @@ export interface AuthoritySourceOptions {
   readonly now: () => number
   readonly log: Logger
   readonly onChange: (authority: Authority) => void
-  /** The same authority, other lists of what it has taken back. */
-  readonly onRevocations: (lists: string) => void
 }
 
 export interface AuthoritySource {
@@ -36,17 +34,16 @@ export async function authoritySource(options: AuthoritySourceOptions): Promise<
   return { first: keepRoot ? await keptAuthority(join(stateDir, 'root'), trustDomain, now()) : await selfSignedAuthority(trustDomain, now()), close() {} }
 }
 
-export async function pluggedInSource(folder: string, { now, log, onChange, onRevocations }: Pick<AuthoritySourceOptions, 'now' | 'log' | 'onChange' | 'onRevocations'>): Promise<AuthoritySource> {
+export async function pluggedInSource(folder: string, { now, log, onChange }: Pick<AuthoritySourceOptions, 'now' | 'log' | 'onChange'>): Promise<AuthoritySource> {
   const first = await pluggedInAuthority(folder, now())
   let last = first
   let timer: NodeJS.Timeout | undefined
   const take = async (): Promise<void> => {
     try {
       const next = await pluggedInAuthority(folder, now())
-      const before = last
+      if (isUnchanged(next, last)) return
       last = next
-      if (!isSameAuthority(next, before)) onChange(next)
-      else if (next.revocations !== before.revocations) onRevocations(next.revocations ?? '')
+      onChange(next)
     } catch (error) {
       log.error({ reason: (error as Error).message }, 'certificate authority refused, the last one goes on')
     }
@@ -63,6 +60,11 @@ export async function pluggedInSource(folder: string, { now, log, onChange, onRe
       watcher.close()
     },
   }
+}
+
+/** Nor has it taken back anything else. */
+export function isUnchanged(a: Authority, b: Authority): boolean {
+  return isSameAuthority(a, b) && a.revocations === b.revocations
 }
 
 export function isSameAuthority(a: Authority, b: Authority): boolean {

@@ -39,7 +39,7 @@ export interface ControlPlaneOptions {
   /** `root-cert.pem` is written here; `cacerts/` here is the plugged-in authority. */
   readonly stateDir?: string
   /** Default: by `stateDir`. */
-  readonly authority?: (trustDomain: string, onChange: (authority: Authority) => void, onRevocations: (lists: string) => void) => Promise<AuthoritySource>
+  readonly authority?: (trustDomain: string, onChange: (authority: Authority) => void) => Promise<AuthoritySource>
   readonly staging?: Pick<StagedAuthorityOptions, 'leastMs' | 'mostMs' | 'muteMs' | 'share'>
   /** `ip:port`; 0 chooses a port. */
   readonly listen: string
@@ -137,8 +137,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     trustDomains: () => [trustDomain(), ...(config.current().trustDomainAliases ?? [])], trust: () => trustResource(authority.trust()), now: Date.now, log, count: metrics.push, converged: metrics.converged,
   })
   const offer = (next: Authority): void => authority.offer(next)
-  const revoke = (lists: string): void => authority.revoke(lists)
-  const source = await (options.authority?.(trustDomain(), offer, revoke) ?? authoritySource({ stateDir: needed(stateDir), keepRoot: options.keepRoot === true, trustDomain: trustDomain(), now: Date.now, log, onChange: offer, onRevocations: revoke }))
+  const source = await (options.authority?.(trustDomain(), offer) ?? authoritySource({ stateDir: needed(stateDir), keepRoot: options.keepRoot === true, trustDomain: trustDomain(), now: Date.now, log, onChange: offer }))
   const announce = (trust: Trust): void => {
     if (stateDir !== undefined) writeWhole(join(stateDir, 'root-cert.pem'), trust.roots)
     discovery.publishSecrets()

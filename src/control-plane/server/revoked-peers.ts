@@ -1,7 +1,7 @@
 // Which certificates the control plane itself no longer takes, by the lists that hold now.
 import type { X509Certificate } from 'node:crypto'
 import type { Logger } from '#lib/log.ts'
-import { readRevocations, type Revocations } from '#identity'
+import { HeldRevocations } from '#identity'
 
 export interface RevokedPeers {
   /** PEM; '' takes all back that was said. */
@@ -10,18 +10,14 @@ export interface RevokedPeers {
 }
 
 export function revokedPeers(now: () => number, log: Logger): RevokedPeers {
-  let held = ''
-  let current: Revocations | undefined
+  const lists = new HeldRevocations()
   return {
-    async take(lists) {
-      if (lists === held) return
-      held = lists
-      const next = lists === '' ? undefined : await readRevocations(lists)
-      if (lists !== held) return
-      current = next
-      log.info({ certificates: next?.count ?? 0 }, 'certificates that were revoked')
-      if (next !== undefined && next.nextMs < now()) log.warn({ since: new Date(next.nextMs).toISOString() }, 'a revocation list should have had its next; what it names stays refused')
+    async take(pem) {
+      if (!(await lists.take(pem))) return
+      const { held } = lists
+      log.info({ certificates: held?.count ?? 0 }, 'certificates that were revoked')
+      if (held !== undefined && held.nextMs < now()) log.warn({ since: new Date(held.nextMs).toISOString() }, 'a revocation list should have had its next; what it names stays refused')
     },
-    named: (certificate) => current?.named(certificate),
+    named: (certificate) => lists.held?.named(certificate),
   }
 }

@@ -2,6 +2,7 @@
 // Law: a step waits until every connected proxy has a certificate that knows it, or until nobody is waited for any longer. Of several replicas the leader decides, and nobody goes a step ahead of what it has written.
 import type { Logger } from '#lib/log.ts'
 import { beginStaging, heard, offer, type Authority, type Staging } from '#ca'
+import { isSameAuthority } from './authority-source.ts'
 import type { Share, Turn } from './staging-share.ts'
 
 export interface StagedAuthorityOptions {
@@ -40,9 +41,8 @@ export interface StagedAuthority {
   /** False while nobody may know the root of what would sign. */
   maySign(): boolean
   trust(): Trust
+  /** Another authority takes over in steps; the lists of what the same one has taken back hold at once. While one takes over, the former one's lists count too. */
   offer(authority: Authority): void
-  /** The lists that came with the authority that is wanted. While it takes over, those of the former one count too. */
-  revoke(lists: string): void
   /** It leads now, or no longer. */
   wake(): void
   close(): Promise<void>
@@ -126,15 +126,16 @@ export function stagedAuthority(options: StagedAuthorityOptions): StagedAuthorit
   return {
     current: () => signer, maySign: () => !turn.staging.mute, trust,
     offer(authority) {
+      const own = authority.revocations ?? ''
+      if (isSameAuthority(authority, wanted)) {
+        lists = { ...lists, now: own }
+        return onChange(trust())
+      }
       wanted = authority
-      lists = { now: authority.revocations ?? '', before: lists.now }
+      lists = { now: own, before: lists.now }
       share?.offer(authority)
       if (share === undefined) look()
       plan()
-    },
-    revoke(text) {
-      lists = { ...lists, now: text }
-      onChange(trust())
     },
     wake: plan,
     async close() {

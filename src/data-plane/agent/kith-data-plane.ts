@@ -1,6 +1,6 @@
 // Our own proxy as a sidecar's data plane: configuration over delta ADS, secrets handed over in memory.
 import type { Logger } from '#lib/log.ts'
-import { readRevocations, type Revocations } from '#identity'
+import { HeldRevocations } from '#identity'
 import { startProxy } from '#proxy'
 import { announcements } from './announced.ts'
 import type { DataPlane } from './data-plane.ts'
@@ -19,24 +19,19 @@ export async function startKithDataPlane(settings: AgentSettings, log: Logger, p
   })
   let configured = false
   let current: WorkloadCertificate | undefined
-  let lists = ''
-  let revoked: Revocations | undefined
-  const trust = (c: WorkloadCertificate): void => proxy.setSecret('ROOTCA', { kind: 'trust', roots: trustedRoots(c), ...(revoked === undefined ? {} : { revoked }) })
-  const takeRevocations = async (text: string): Promise<void> => {
-    if (text === lists) return
-    lists = text
-    const next = text === '' ? undefined : await readRevocations(text)
-    if (text !== lists) return
-    revoked = next
-    log.info({ certificates: next?.count ?? 0 }, 'certificates that were revoked')
+  const revocations = new HeldRevocations()
+  const trust = (c: WorkloadCertificate): void => proxy.setSecret('ROOTCA', { kind: 'trust', roots: trustedRoots(c), ...(revocations.held === undefined ? {} : { revoked: revocations.held }) })
+  const takeRevocations = async (pem: string): Promise<void> => {
+    if (!(await revocations.take(pem))) return
+    log.info({ certificates: revocations.held?.count ?? 0 }, 'certificates that were revoked')
     if (current !== undefined) trust(current)
   }
   const announced = announcements(onOutdated, log)
   const discovery = new DiscoveryClient({
     address: settings.discoveryAddress, serverName: settings.discoveryName, node: xdsNode(settings), certificate: announced.shown, proxy, log, pick: Math.random,
-    onTrust({ roots, revocations }) {
-      announced.heard(roots)
-      takeRevocations(revocations).catch((error: unknown) => log.error({ reason: (error as Error).message }, 'revocation lists can’t be used, the last ones go on'))
+    onTrust(said) {
+      announced.heard(said.roots)
+      takeRevocations(said.revocations).catch((error: unknown) => log.error({ reason: (error as Error).message }, 'revocation lists can’t be used, the last ones go on'))
     },
     onSecret(resource) {
       try {

@@ -7,7 +7,7 @@ import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.t
 import type { Logger } from '#lib/log.ts'
 import { newRootFiles, readAuthority, type Authority } from '#ca'
 import { followObject } from '#sources'
-import { isSameAuthority, pluggedInSource, type AuthoritySource } from '../authority-source.ts'
+import { isUnchanged, pluggedInSource, type AuthoritySource } from '../authority-source.ts'
 import { dataOf, textsOf } from './secret-texts.ts'
 
 export const pluggedInSecret = 'cacerts'
@@ -24,15 +24,13 @@ export interface ClusterAuthorityOptions {
   readonly now: () => number
   readonly log: Logger
   readonly onChange: (authority: Authority) => void
-  /** The same authority, other lists of what it has taken back. */
-  readonly onRevocations: (lists: string) => void
   /** PEM of roots that peers may still go by. */
   readonly held?: string
 }
 
 export async function clusterAuthority(options: ClusterAuthorityOptions): Promise<AuthoritySource> {
   const held = options.held === undefined ? {} : { held: options.held }
-  const { client, namespace, now, log, onChange, onRevocations } = options
+  const { client, namespace, now, log, onChange } = options
   let last: Authority | undefined
   let pluggedIn = false
   let taking: Promise<void> = Promise.resolve()
@@ -42,11 +40,10 @@ export async function clusterAuthority(options: ClusterAuthorityOptions): Promis
     if (name === ownSecret && pluggedIn) return
     const next = await authorityOfSecret(secret, `the secret ${namespace}/${name}`, now())
     if (name === pluggedInSecret) pluggedIn = true
-    const before = last
+    if (last !== undefined && isUnchanged(last, next)) return
+    const isFirst = last === undefined
     last = next
-    if (before === undefined) return
-    if (!isSameAuthority(before, next)) onChange(next)
-    else if (before.revocations !== next.revocations) onRevocations(next.revocations ?? '')
+    if (!isFirst) onChange(next)
   }
   const watch = (name: string) => followObject(client, { apiVersion: 'v1', kind: 'Secret', namespace, name }, log, (secret) => {
     // One after another: of two that come in haste the later one counts.

@@ -82,9 +82,9 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
       choose(source.current())
       return source
     },
-    authority: (trustDomain: string, onChange: (authority: Authority) => void, onRevocations: (lists: string) => void) => {
+    authority: (trustDomain: string, onChange: (authority: Authority) => void) => {
       const held = bundles.former()
-      return clusterAuthority({ client, namespace, trustDomain, ...(options.root?.rootLifetimeMs === undefined ? {} : { rootLifetimeMs: options.root.rootLifetimeMs }), now: Date.now, log, onChange, onRevocations, ...(held === undefined ? {} : { held }) })
+      return clusterAuthority({ client, namespace, trustDomain, ...(options.root?.rootLifetimeMs === undefined ? {} : { rootLifetimeMs: options.root.rootLifetimeMs }), now: Date.now, log, onChange, ...(held === undefined ? {} : { held }) })
     },
     credentials: (onChange) => clusterCredentials({ client, log, now: Date.now, onChange }),
     kinds: () => watch?.status() ?? [], clusterStatus: () => ({ me, revision, namespace, leads: leadership.isLeader(), roots: plane.authority.trust().step, bundle: bundleName }),
