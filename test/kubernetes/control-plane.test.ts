@@ -134,6 +134,20 @@ test('what planning finds amiss stands in the status too, and goes with its caus
   await eventually('mended', condition, (c) => c?.['reason'] === 'Accepted' && c['observedGeneration'] === 2)
 })
 
+test('an object that claims another namespace’s host says so in its status; where meshConfig refuses it, it is not accepted', async (t) => {
+  const { api, start } = await cluster(t)
+  const virtuals = '/apis/networking.istio.io/v1/namespaces/foo/virtualservices'
+  const condition = (): Record<string, unknown> | undefined => ((api.read(virtuals, 'evil')?.['status'] as { conditions?: Record<string, unknown>[] } | undefined)?.conditions ?? [])[0]
+  api.put(virtuals, { apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata: { name: 'evil' }, spec: { hosts: ['httpbin.bar.svc.cluster.local'], http: [{ directResponse: { status: 418 } }] } })
+  const plane = await start('a')
+  await eventually('the warning', condition, (c) => c?.['reason'] === 'AcceptedWithWarnings')
+  assert.match(String(condition()?.['message']), /^warning KITH0120 spec\.hosts\[0\]: httpbin\.bar\.svc\.cluster\.local belongs to namespace bar/)
+  assert.equal(plane.lines.filter((l) => l.fields['code'] === 'KITH0120').length, 1)
+  api.put(configMaps(system), { kind: 'ConfigMap', metadata: { name: 'istio' }, data: { mesh: 'compat: {foreignHosts: refuse}\n' } })
+  await eventually('the refusal', condition, (c) => c?.['status'] === 'False')
+  assert.match(String(condition()?.['message']), /^error KITH0120 .*no client follows this object/)
+})
+
 test('statuses can be left alone', async (t) => {
   const { api, start } = await cluster(t)
   api.put(policies, { apiVersion: 'security.istio.io/v1', kind: 'PeerAuthentication', metadata: { name: 'default' }, spec: {} })

@@ -6,8 +6,11 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Registry } from 'prom-client'
 import { silentLogger } from '#lib/log.ts'
 import { selfSignedAuthority } from '#ca'
+import type { MeshConfigSpec } from '#api'
 import { webhookConfigurations, type AdmissionResponse } from '#inject'
+import { decodeObjects, parseYaml } from '#sources'
 import { ServingCertificate } from '../../src/control-plane/server/serving-certificate.ts'
+import { nextSnapshot } from '../../src/control-plane/server/snapshot.ts'
 import { clusterWebhooks } from '../../src/control-plane/server/webhooks/index.ts'
 import { eventually, remember, type Line } from '../scenario/fixtures/trust-mesh.ts'
 import { ApiServer, clientOf } from './api-server.ts'
@@ -22,11 +25,15 @@ interface Options {
   readonly config?: object
   readonly kubelets?: readonly string[]
   readonly leads?: boolean
+  readonly meshConfig?: MeshConfigSpec
+  /** YAML of what the control plane knows already. */
+  readonly known?: string
   /** Plurals that may not be read at first. */
   readonly refused?: readonly string[]
 }
 
-async function started(t: TestContext, { config, kubelets = ['v1.33.0'], leads = true, refused = [] }: Options = {}) {
+async function started(t: TestContext, { config, kubelets = ['v1.33.0'], leads = true, refused = [], meshConfig = {}, known = '' }: Options = {}) {
+  const snapshot = known === '' ? undefined : nextSnapshot(undefined, decodeObjects(parseYaml(known, 'known.yaml').documents).objects, meshConfig)
   const api = await ApiServer.start()
   for (const plural of refused) api.refused.set(plural, 403)
   const injector = (data: object): void => void api.put(configMaps, { kind: 'ConfigMap', metadata: { name: 'istio-sidecar-injector' }, data })
@@ -42,7 +49,7 @@ async function started(t: TestContext, { config, kubelets = ['v1.33.0'], leads =
   const lines: Line[] = []
   const registry = new Registry()
   const running = await clusterWebhooks({
-    client, namespace: system, revision: 'default', host: '127.0.0.1', port: 0, serving, registry, log: remember(lines), snapshot: () => undefined, meshConfig: () => ({}),
+    client, namespace: system, revision: 'default', host: '127.0.0.1', port: 0, serving, registry, log: remember(lines), snapshot: () => snapshot, meshConfig: () => meshConfig,
     leadership: { isLeader: () => leads, watch: (l) => l(leads), release: async () => undefined },
     onRoots(listener) {
       listeners.push(listener)
@@ -57,10 +64,10 @@ async function started(t: TestContext, { config, kubelets = ['v1.33.0'], leads =
   })
   const port = lines.find((l) => l.message === 'webhooks are served')?.fields['port'] as number
   const bundle = (name = 'istio-sidecar-injector', kind = 'MutatingWebhookConfiguration'): (string | undefined)[] => ((api.read(plural(kind), name) as unknown as Config).webhooks).map((w) => w.clientConfig.caBundle)
-  const review = (object: object, more: object = {}): Promise<AdmissionResponse> => {
+  const review = (object: object, more: object = {}, path = '/inject'): Promise<AdmissionResponse> => {
     const body = JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', request: { uid: 'u', operation: 'CREATE', namespace: 'shop', object, ...more } })
     return new Promise((resolve, reject) => {
-      const call = request({ host: '127.0.0.1', port, servername: 'istiod.istio-system.svc', ca: authority.roots, method: 'POST', path: '/inject', agent: false, headers: { 'content-type': 'application/json' } }, (response) => {
+      const call = request({ host: '127.0.0.1', port, servername: 'istiod.istio-system.svc', ca: authority.roots, method: 'POST', path, agent: false, headers: { 'content-type': 'application/json' } }, (response) => {
         const chunks: Buffer[] = []
         response.on('data', (c: Buffer) => chunks.push(c)).on('end', () => resolve((JSON.parse(Buffer.concat(chunks).toString()) as { response: AdmissionResponse }).response))
       })
@@ -156,4 +163,20 @@ test('an owner hears once why its pods got no sidecar; not of a dry run', async 
   assert.equal(events().length, 0)
   for (let i = 0; i < 3; i++) assert.equal((await review(pod({ hostNetwork: true }))).allowed, true)
   await eventually('the event', events, (e) => e.length === 1)
+})
+
+test('a VirtualService for another namespace’s host is warned of; meshConfig can refuse it, with the snapshot or by the name alone', async (t) => {
+  const known = '{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: api, namespace: bar}, spec: {hosts: [api.example.com], resolution: DNS, ports: [{number: 80, name: http, protocol: HTTP}]}}'
+  const object = (host: string, exportTo = ['*']): object => ({ apiVersion: 'networking.istio.io/v1', kind: 'VirtualService', metadata: { name: 'evil', namespace: 'legacy' }, spec: { hosts: [host], exportTo, http: [{ directResponse: { status: 418 } }] } })
+  const warning = await started(t, { known })
+  for (const host of ['httpbin.bar.svc.cluster.local', 'api.example.com']) {
+    const answer = await warning.review(object(host), {}, '/validate')
+    assert.equal(answer.allowed, true)
+    assert.match(answer.warnings?.join() ?? '', /^spec\.hosts\[0\]: \S+ belongs to namespace bar.*compat\.foreignHosts: refuse/)
+  }
+  assert.deepEqual(await warning.review(object('api.example.com', ['.']), {}, '/validate'), { uid: 'u', allowed: true })
+  const refusing = await started(t, { meshConfig: { compat: { foreignHosts: 'refuse' } } })
+  const refused = await refusing.review(object('httpbin.bar.svc.cluster.local'), {}, '/validate')
+  assert.equal(refused.allowed, false)
+  assert.match(refused.status?.message ?? '', /belongs to namespace bar: compat\.foreignHosts is refuse.*exportTo: \["\."\]/)
 })

@@ -2,6 +2,7 @@
 import type { ApiObject, AuthorizationPolicy, DestinationRule, MeshConfigSpec, PeerAuthentication, RequestAuthentication, Sidecar, VirtualService, WorkloadEntry } from '#api'
 import { clusterDomainOf } from '#api'
 import type { InjectionSettings } from '#inject'
+import { refusesForeignHosts, withoutForeignHosts } from './foreign-hosts.ts'
 import { byAge } from './order.ts'
 import { buildServices } from './services.ts'
 import type { Mesh, MeshOptions, MeshService, Workload } from './types.ts'
@@ -25,7 +26,7 @@ export function buildMesh(objects: readonly ApiObject[], build: BuildOptions = {
   const servicesByHost = new Map<string, MeshService[]>()
   for (const s of services) (servicesByHost.get(s.host) ?? servicesByHost.set(s.host, []).get(s.host) as MeshService[]).push(s)
   const sorted = <T extends ApiObject>(kind: string): T[] => objects.filter((o): o is T => o.kind === kind && o.apiVersion.includes('istio.io')).sort(byAge)
-  return {
+  const mesh: Mesh = {
     options,
     namespaces: new Map([...namespaces].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, info]) => [name, info.labels])),
     workloads, workloadByAddress, services, servicesByHost,
@@ -39,6 +40,7 @@ export function buildMesh(objects: readonly ApiObject[], build: BuildOptions = {
     keys: build.keys ?? new Map(),
     objects: [...objects].sort((a, b) => (a.kind === b.kind ? byAge(a, b) : a.kind < b.kind ? -1 : 1)),
   }
+  return refusesForeignHosts(options) ? withoutForeignHosts(mesh) : mesh
 }
 
 function resolveOptions(config: MeshConfigSpec): MeshOptions {

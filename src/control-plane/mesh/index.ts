@@ -5,6 +5,7 @@ export { canonicalAddress, familiesOf, familyOf, type Family } from './addresses
 export { buildMesh, type BuildOptions } from './build.ts'
 export { endpointsOf, entryTakesMtls, targetPortOn, workloadsOf } from './endpoints.ts'
 export { selectorCovers, selectWorkloads } from './select.ts'
+export { foreignHostProblem, foreignHostProblems, foreignHosts, refusesForeignHosts, type ForeignHost } from './foreign-hosts.ts'
 export { hostCovers, hostsOverlap, mostSpecific, resolveHost } from './hosts.ts'
 export { byAge, compare } from './order.ts'
 export { redirectionOf, redirectsInbound, sidecarPorts, type Redirection } from './redirection.ts'

@@ -1,14 +1,25 @@
 // What the owner of a workload's policies should hear of, found while planning.
 import type { Problem } from '#lib/problem.ts'
 import { refTo, unserved, type ApiObject } from '#api'
-import { targetPortOn } from '#mesh'
+import { foreignHostProblem, foreignHosts, isVisible, targetPortOn } from '#mesh'
 import { unservedPolicies } from './authorization.ts'
 import type { PlanContext } from './context.ts'
 import { servicesSelecting } from './inbound.ts'
 import { policiesFor } from './mtls.ts'
 
 export function planProblems(context: PlanContext): Problem[] {
-  return [...servicePortsInPeerAuthentication(context), ...ignoredRootSelectors(context), ...unservedPolicies(context), ...unservedRules(context)]
+  return [...servicePortsInPeerAuthentication(context), ...ignoredRootSelectors(context), ...unservedPolicies(context), ...unservedRules(context), ...foreignRules(context)]
+}
+
+/** Objects of other namespaces that steer this client's calls to a host that is not theirs. */
+function foreignRules({ mesh, client }: PlanContext): Problem[] {
+  const { config } = mesh.options
+  return foreignHosts(mesh).flatMap((found): Problem[] => {
+    const { kind, metadata, spec } = found.object
+    const fallback = (kind === 'VirtualService' ? config.defaultVirtualServiceExportTo : config.defaultServiceExportTo) ?? []
+    const seen = metadata.namespace !== client.namespace && isVisible(spec.exportTo ?? [], metadata.namespace, client.namespace, fallback)
+    return seen ? [foreignHostProblem(found, mesh.options)] : []
+  })
 }
 
 /** Rules that this client's calls go by, and what of them its sidecar does not do. */

@@ -10,6 +10,7 @@ import { formatRef, type Problem } from '#lib/problem.ts'
 import { unserved, type ApiObject, type MeshConfigSpec, type RequestAuthentication } from '#api'
 import { createCertificateHandler, type Authority, type Caller, type TokenReviewer } from '#ca'
 import { parseCertificates } from '#identity'
+import { foreignHostProblem, foreignHosts, type ForeignHost } from '#mesh'
 import { keysWanted } from '#plan'
 import { watchFiles, type KindStatus, type Objects } from '#sources'
 import { createCertificateMethod, deltaMethod, sotwMethod } from '#xds'
@@ -104,6 +105,14 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const keys = new IssuerKeys({ log, onChange: () => held !== undefined && waiting === undefined && take(held), ...options.issuerKeys })
   const reported = new WeakSet<Problem>()
   const looked = new WeakSet<ApiObject>()
+  /** What is said of objects together: again only after it was no longer so. */
+  let said: ReadonlySet<string> = new Set()
+  const reportOnce = (claims: readonly ForeignHost[]): void => {
+    const problems = claims.map((c): Problem => ({ ...foreignHostProblem(c, { config: config.current() }), severity: 'warning' }))
+    const keyed = new Map(problems.map((p) => [`${formatRef(p.ref)} ${p.message}`, p]))
+    reportProblems([...keyed].filter(([key]) => !said.has(key)).map(([, p]) => p), log)
+    said = new Set(keyed.keys())
+  }
   const take = (objects: Objects): void => {
     const fromMs = performance.now()
     held = objects
@@ -123,6 +132,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       return log.error({ error: error instanceof Error ? error.stack : String(error) }, 'snapshot could not be made, the last good one stays')
     }
     if (snapshot.number === 1) log.info({ objects: objects.objects.length, workloads: snapshot.mesh.workloads.length, ms: Math.round(performance.now() - fromMs) }, 'first snapshot taken')
+    reportOnce(foreignHosts(snapshot.mesh))
     discovery.publish(snapshot, fromMs)
     if (options.credentials === undefined) discovery.publishSecrets()
     options.onSnapshot?.(snapshot, objects.problems)

@@ -9,6 +9,7 @@ const deployment = (spec: string, { namespace = 'foo', template = '{}', meta = '
 const namespace = (name: string, labels = 'istio-injection: enabled'): string => `{apiVersion: v1, kind: Namespace, metadata: {name: ${name}, labels: {${labels}}}}`
 const service = (rest: string, name = 's'): string => `{apiVersion: v1, kind: Service, metadata: {name: ${name}, namespace: foo}, spec: {${rest}}}`
 const telemetry = (name: string, spec: string, ns = 'foo'): string => `{apiVersion: telemetry.istio.io/v1, kind: Telemetry, metadata: {name: ${name}, namespace: ${ns}}, spec: ${spec}}`
+const foreign = (exportTo: string, name = 'v'): string => `{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: ${name}, namespace: legacy}, spec: {hosts: [s.foo.svc.cluster.local], exportTo: ${exportTo}, http: [{directResponse: {status: 418}}]}}`
 const webhook = (name: string, hooks: string): string => `{apiVersion: admissionregistration.k8s.io/v1, kind: MutatingWebhookConfiguration, metadata: {name: ${name}}, webhooks: [${hooks}]}`
 const hook = (name: string, selectors: string, to = 'istiod'): string => `{name: ${name}.istio.io, clientConfig: {service: {namespace: foo, name: ${to}}}, ${selectors}}`
 const enabled = 'namespaceSelector: {matchLabels: {istio-injection: enabled}}'
@@ -83,6 +84,8 @@ const cases: readonly (readonly [string, readonly string[], RegExp, readonly str
   ['behind a route that takes everything', [`{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v, namespace: foo}, spec: {hosts: [a.com], http: [{route: [${to}]}, {match: [{uri: {prefix: /a}}, {uri: {prefix: /a}}, {uri: {prefix: /ab}}], route: [${to}]}]}}`], /IST013[01]/, ['warning IST0130 VirtualService v spec.http[1]']],
   ['a port without a number', [service('ports: [{name: http, port: 80}, {name: grpc, port: 81}]'), '{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v, namespace: foo}, spec: {hosts: [a.com], http: [{route: [{destination: {host: s, port: {}}}]}]}}'], /IST01(01|12)/, ['error IST0101 VirtualService v spec.http[0].route[0].destination.port.number']],
   ['a document of no kind', ['{a: b}', '{kind: b}'], /KITH0006/, ['info KITH0006 b  apiVersion']],
+  ['a host of another namespace', [service('ports: [{name: http, port: 80}]'), foreign('["*"]'), foreign('["."]', 'own')], /KITH0120/, ['warning KITH0120 VirtualService v spec.hosts[0]']],
+  ['a host of another namespace, refused', [service('ports: [{name: http, port: 80}]'), foreign('["*"]')], /KITH0120/, ['error KITH0120 VirtualService v spec.hosts[0]'], { compat: { foreignHosts: 'refuse' } }],
   ['full names end in the cluster’s domain', [service('ports: [{name: http, port: 80}]'), ...['s.foo.svc.k8s.corp', 's.foo.svc.cluster.local'].map((host, n) => `{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v${n}, namespace: foo}, spec: {hosts: [a${n}.com], http: [{route: [{destination: {host: ${host}}}]}]}}`)], /IST0101/,
     ['error IST0101 VirtualService v1 spec.http[0].route[0].destination.host'], { compat: { clusterDomain: 'k8s.corp' } }],
 ]

@@ -7,6 +7,7 @@ import { destinationRuleCertificates, destinationRuleHosts } from './analyzers/d
 import { conditions } from './analyzers/conditions.ts'
 import { envoyFilters } from './analyzers/envoy-filters.ts'
 import { conflictingGateways, duplicateCertificates } from './analyzers/gateway-conflicts.ts'
+import { hostsOfOthers } from './analyzers/foreign-hosts.ts'
 import { gateways } from './analyzers/gateways.ts'
 import { injection } from './analyzers/injection.ts'
 import { injectionImage } from './analyzers/injection-image.ts'
@@ -65,5 +66,6 @@ export const analyzers: readonly Analyzer[] = [
   { name: 'kith.TlsConflictAnalyzer', description: 'DestinationRules against what each endpoint takes', codes: ['KITH0104'], analyze: tlsConflicts },
   { name: 'kith.HiddenTlsAnalyzer', description: 'DestinationRules without tls that hide one with', codes: ['KITH0105'], analyze: hiddenTls },
   { name: 'kith.PlaintextToStrictAnalyzer', description: 'workloads without a sidecar and the STRICT ports of their namespaces’ neighbours', codes: ['KITH0106'], analyze: plaintextToStrict },
+  { name: 'kith.ForeignHostAnalyzer', description: 'VirtualServices and ServiceEntries that claim a host of another namespace', codes: ['KITH0120'], analyze: hostsOfOthers },
   { name: 'kith.UnservedPolicyAnalyzer', description: 'security policies that this mesh does not carry out as they are meant', codes: ['KITH0107'], analyze: unservedPolicies },
 ]

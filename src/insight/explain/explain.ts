@@ -13,6 +13,7 @@ import { credentialNeeds } from './credential.ts'
 import { clientSide, rewritten } from './client-side.ts'
 import { aborted, didYouMean, localAnswer, nameNeeded, noUpstream, nowhere, outside, ownPod } from './dead-ends.ts'
 import { findWorkload } from './find-workload.ts'
+import { claimsHostOf } from './foreign.ts'
 import { askAbout, type Question } from './question.ts'
 import { arrive, type Sent } from './server-side.ts'
 import { answered } from './symptom.ts'
@@ -176,7 +177,7 @@ function concerning(q: Question, answers: readonly EndpointAnswer[]): readonly P
     return service === undefined ? [] : (q.context.ruleFor(service)?.from ?? [])
   })
   const met = new Set([...rules.map((r) => refTo(r)), ...answers.flatMap((a) => a.client.route.because.flatMap((r) => (r.source === 'default' ? [] : [r.source])))].map((r) => `${r.kind} ${r.namespace}/${r.name}`))
-  return q.clientPlan().problems.filter((p) => p.code !== 'KITH0110' || met.has(`${p.ref.kind} ${p.ref.namespace}/${p.ref.name}`))
+  return q.clientPlan().problems.filter((p) => (p.code === 'KITH0120' ? claimsHostOf(q, p) : p.code !== 'KITH0110' || met.has(`${p.ref.kind} ${p.ref.namespace}/${p.ref.name}`)))
 }
 
 function summarize(call: Call, all: readonly EndpointAnswer[], problems: readonly Problem[]): Explanation {

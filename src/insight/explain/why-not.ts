@@ -6,6 +6,7 @@ import { mergeDelegates, scopeOf, virtualServicesFor } from '#plan'
 import { accessNotMet } from './access-clauses.ts'
 import { httpClauseFailed, l4ClauseFailed } from './clauses.ts'
 import { findWorkload } from './find-workload.ts'
+import { refusedClaims } from './foreign.ts'
 import { askAbout, headersOf, type Question } from './question.ts'
 import type { RequestFacts } from './route.ts'
 import { asRead, parseTarget } from './target.ts'
@@ -19,7 +20,7 @@ export function whyNot(mesh: Mesh, call: Call, answer: Explanation, namespace = 
   if (target === undefined) return []
   const q = askAbout(mesh, client, target, call)
   const access = server === undefined || !server.sidecar.value ? [] : accessNotMet(q, answer, server)
-  return [...routesNotTaken(q, call, answer), ...rulesNotApplied(mesh, client, answer), ...(server === undefined ? [] : policiesNotInForce(mesh, server)), ...access]
+  return [...routesNotTaken(q, call, answer), ...(client.sidecar.value ? refusedClaims(q) : []), ...rulesNotApplied(mesh, client, answer), ...(server === undefined ? [] : policiesNotInForce(mesh, server)), ...access]
 }
 
 function serverOf(mesh: Mesh, answer: Explanation): Workload | undefined {

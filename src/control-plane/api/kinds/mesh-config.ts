@@ -14,7 +14,7 @@ export const meshConfig = object({
   discoverySelectors: list(any()), pathNormalization: any(), dnsRefreshRate: duration(0), h2UpgradePolicy: string(), verifyCertificateAtClient: boolean(), tcpKeepalive: any(), proxyListenPort: uint32(), proxyInboundListenPort: uint32(),
   proxyHttpPort: uint32(), tlsDefaults: any(), defaultProviders: any(), serviceSettings: any(), configSources: any(), certificates: any(), disableEnvoyListenerLog: boolean(), enableEnvoyAccessLogService: boolean(), hboneIdleTimeout: duration(0),
   /** Kith's own switches (docs/compat.md). */
-  compat: object({ autoMtls: oneOf('kith', 'istio'), clusterDomain: string() }),
+  compat: object({ autoMtls: oneOf('kith', 'istio'), clusterDomain: string(), foreignHosts: oneOf('warn', 'refuse') }),
   values: map(any()),
 })
 export type MeshConfigSpec = Infer<typeof meshConfig>

@@ -2,7 +2,7 @@
 // Law: pure but for its pauses; a little at a time, since sidecars wait for the same thread.
 import { setImmediate as others } from 'node:timers/promises'
 import type { Problem } from '#lib/problem.ts'
-import type { Mesh, Workload } from '#mesh'
+import { foreignHostProblem, foreignHosts, type Mesh, type Workload } from '#mesh'
 import { planContext, planProblems } from '#plan'
 
 /** At a stretch. */
@@ -12,13 +12,15 @@ const workMs = 10
 export async function planFindings(mesh: Mesh, wanted: () => boolean): Promise<readonly Problem[]> {
   const found = new Map<string, Problem>()
   const seen = new Set<string>()
+  const add = (p: Problem): void => void found.set(JSON.stringify([p.code, p.ref.kind, p.ref.namespace, p.ref.name, p.ref.path, p.message]), p)
+  for (const f of foreignHosts(mesh)) add(foreignHostProblem(f, mesh.options))
   let untilMs = performance.now() + workMs
   for (const workload of mesh.workloads) {
     if (!workload.sidecar.value) continue
     const sort = sortOf(workload)
     if (seen.has(sort)) continue
     seen.add(sort)
-    for (const p of planProblems(planContext(mesh, workload))) found.set(JSON.stringify([p.code, p.ref.kind, p.ref.namespace, p.ref.name, p.ref.path, p.message]), p)
+    for (const p of planProblems(planContext(mesh, workload))) add(p)
     if (performance.now() < untilMs) continue
     await others()
     if (!wanted()) break

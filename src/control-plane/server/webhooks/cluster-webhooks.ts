@@ -1,7 +1,9 @@
 // The webhooks of a cluster's control plane: settings from its ConfigMaps, native sidecars by its kubelets, caBundle kept, owners told.
 // Law: settings that can't be read never replace those that could; until any are known, no pod of the mesh is let in.
 import { KithError } from '#lib/errors.ts'
-import { isRecord } from '#api'
+import type { Problem } from '#lib/problem.ts'
+import { isRecord, type ApiObject } from '#api'
+import { foreignHostProblems } from '#mesh'
 import { stringify } from 'yaml'
 import { createInjector, nativeSetting, nativeSidecars, type ReviewContext } from '#inject'
 import { follow, followObject, parseYaml } from '#sources'
@@ -76,7 +78,8 @@ export const clusterWebhooks: StartWebhooks = async (context) => {
     return injector
   }
 
-  const server = await startWebhooks({ ...context, injector: injectorFor, metrics, onReview: notInjectedEvents({ client, log, now: Date.now }) })
+  const beyond = (object: ApiObject): readonly Problem[] => foreignHostProblems(object, meshConfig(), snapshot()?.mesh)
+  const server = await startWebhooks({ ...context, beyond, injector: injectorFor, metrics, onReview: notInjectedEvents({ client, log, now: Date.now }) })
   const bundles = keepCaBundles({ client, revision, namespace, leads: () => leadership.isLeader(), onPatch: metrics.patched, log })
   context.onRoots(bundles.setRoots)
   leadership.watch(bundles.check)

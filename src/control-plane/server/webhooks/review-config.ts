@@ -1,7 +1,7 @@
 // An AdmissionReview of one of the mesh's kinds → the answer: what `kith validate` calls an error refuses, its warnings are the API server's warnings. Pure.
 // Law: what stands already can always be deleted, and its labels and finalizers changed, however wrong its spec became by a newer rule.
 import { isDeepStrictEqual } from 'node:util'
-import { isRecord, read } from '#api'
+import { isRecord, read, type ApiObject } from '#api'
 import type { Problem } from '#lib/problem.ts'
 import { admissionAnswer, readAdmissionReview, refusal, type AdmissionResponse } from '#inject'
 import { checkServicePorts } from '#insight/validate/service-ports.ts'
@@ -16,7 +16,8 @@ export interface ConfigReview {
 
 const none = { group: '', version: '', resource: '' }
 
-export function reviewConfig(review: unknown): ConfigReview {
+/** `beyond`: what the rest of the mesh and its settings say of an object that can be read by itself. */
+export function reviewConfig(review: unknown, beyond: (object: ApiObject) => readonly Problem[] = () => []): ConfigReview {
   const request = readAdmissionReview(review)
   if (typeof request === 'string') return { outcome: 'unreadable', resource: none, message: request, answer: refusal('', 400, request) }
   const { uid, object } = request
@@ -24,7 +25,7 @@ export function reviewConfig(review: unknown): ConfigReview {
   const resource = resourceOf(raw['resource'])
   if (request.operation === 'DELETE') return { outcome: 'passed', resource, answer: admissionAnswer({ uid, allowed: true }) }
   if (object === undefined) return { outcome: 'unreadable', resource, message: 'the request has no object', answer: refusal(uid, 400, 'the request has no object') }
-  const problems = problemsOf(object)
+  const problems = problemsOf(object, beyond)
   const errors = problems.filter((p) => p.severity === 'error')
   const warnings = problems.filter((p) => p.severity === 'warning').map(sentence)
   const forced = errors.length > 0 && mayStay(object, raw['oldObject'])
@@ -36,12 +37,12 @@ export function reviewConfig(review: unknown): ConfigReview {
   return { outcome: 'passed', resource, answer: admissionAnswer({ uid, allowed: true, ...(told.length === 0 ? {} : { warnings: told }) }) }
 }
 
-function problemsOf(object: Readonly<Record<string, unknown>>): Problem[] {
+function problemsOf(object: Readonly<Record<string, unknown>>, beyond: (object: ApiObject) => readonly Problem[]): Problem[] {
   const metadata = isRecord(object['metadata']) ? object['metadata'] : {}
   // A generated name comes later than some API servers ask.
   const named = metadata['name'] === undefined && typeof metadata['generateName'] === 'string' ? { ...object, metadata: { ...metadata, name: `${metadata['generateName']}x` } } : object
   const { draft, faults, findings } = read(named, {})
-  return [...faults.map((f) => f.problem), ...findings, ...(draft === undefined ? [] : checkServicePorts(draft))]
+  return [...faults.map((f) => f.problem), ...findings, ...(draft === undefined ? [] : [...checkServicePorts(draft), ...beyond(draft)])]
 }
 
 /** It was let in with this spec before, or is on its way out. */

@@ -2,6 +2,8 @@
 import type { Registry } from 'prom-client'
 import type { Logger } from '#lib/log.ts'
 import { refuseReview, reviewAdmission, type Review, type ReviewContext } from '#inject'
+import type { ApiObject } from '#api'
+import type { Problem } from '#lib/problem.ts'
 import { reviewConfig } from './review-config.ts'
 import { onPath } from './inject-path.ts'
 import { webhookMetrics, type WebhookMetrics } from './webhook-metrics.ts'
@@ -10,6 +12,8 @@ import { serveWebhooks, type WebhookServer, type WebhookServerOptions } from './
 export interface WebhooksOptions extends Pick<WebhookServerOptions, 'host' | 'port' | 'serving'> {
   /** What holds now for a pod on this node (none yet: undefined). A sentence: why nothing does; no pod is let in then. */
   readonly injector: (node: string | undefined) => ReviewContext | string
+  /** What the mesh and its settings say of an object of its kinds, beyond what the object itself tells. Default: nothing. */
+  readonly beyond?: (object: ApiObject) => readonly Problem[]
   readonly registry: Registry
   readonly metrics?: WebhookMetrics
   readonly onReview?: (review: Review) => void
@@ -32,7 +36,7 @@ export function startWebhooks(options: WebhooksOptions): Promise<WebhookServer> 
     return review.answer
   }
   const validate = (body: unknown): object => {
-    const review = reviewConfig(body)
+    const review = reviewConfig(body, options.beyond)
     metrics.validated(review)
     if (review.outcome !== 'passed') log.info({ ...review.resource, message: review.message }, 'configuration refused')
     return review.answer
