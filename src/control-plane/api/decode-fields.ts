@@ -135,18 +135,21 @@ function decodeList(schema: SchemaNode & { type: 'list' }, value: readonly unkno
 function decodeObject(schema: ObjectNode, value: Readonly<Record<string, unknown>>, path: string, into: Decoding): Record<string, unknown> {
   const out: Record<string, unknown> = {}
   const misspelt = new Set<string>()
+  const strange: string[] = []
   for (const [key, item] of Object.entries(value)) {
     const at = join(path, key)
     const name = fieldName(schema, key, into)
     if (name === undefined) {
       const near = nearestField(schema, key)
       if (near !== undefined) misspelt.add(near)
+      else strange.push(key)
       into.faults.push(unknownField(key, at, near, into))
       continue
     }
     const decoded = decodeValue(schema.fields[name] as SchemaNode, item, at, into)
     if (decoded !== undefined) out[name] = decoded
   }
+  meantByRequired(schema, value, path, strange, misspelt, into)
   for (const name of schema.required ?? []) {
     if ((value[name] === undefined || value[name] === null) && !misspelt.has(name)) limit(into, join(path, name), 'this field is required')
   }
@@ -155,6 +158,20 @@ function decodeObject(schema: ObjectNode, value: Readonly<Record<string, unknown
     if (set.length > 1) into.faults.push({ path: join(path, set[1] as string), kind: 'oneof', message: `only one of ${set.join(', ')} may be set` })
   }
   return out
+}
+
+/** One required field is missing, and one unknown field holds a value that it could take: it is likely to be meant. */
+function meantByRequired(schema: ObjectNode, value: Readonly<Record<string, unknown>>, path: string, strange: readonly string[], misspelt: Set<string>, into: Decoding): void {
+  const missing = (schema.required ?? []).filter((name) => value[name] === undefined && !misspelt.has(name))
+  const [name] = missing
+  const [key] = strange
+  if (name === undefined || key === undefined || missing.length > 1 || strange.length > 1) return
+  const couldBe = { string: 'string', boolean: 'boolean', integer: 'number', number: 'number' }[schema.fields[name]?.type as string]
+  const at = into.faults.findIndex((f) => f.kind === 'unknown-field' && f.path === join(path, key))
+  const fault = into.faults[at]
+  if (fault === undefined || couldBe !== typeof value[key]) return
+  into.faults[at] = { ...fault, help: `${name} is required; did you mean "${name}"?` }
+  misspelt.add(name)
 }
 
 function fieldName(schema: ObjectNode, key: string, into: Decoding): string | undefined {

@@ -94,6 +94,49 @@ test('each analyzer on the smallest mesh that it has something to say of', () =>
   for (const [name, texts, codes, wanted, meshConfig] of cases) assert.deepEqual(said(texts, codes, meshConfig), [...wanted].sort(), name)
 })
 
+const selecting = [
+  '{apiVersion: networking.istio.io/v1, kind: Gateway, metadata: {name: g, namespace: foo}, spec: {selector: {app: web}, servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: [a.com]}]}}',
+  '{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: s, namespace: foo}, spec: {workloadSelector: {labels: {app: web}}, egress: [{hosts: ["*/*"]}]}}',
+  telemetry('t', '{selector: {matchLabels: {app: web}}}'),
+  '{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: a, namespace: foo}, spec: {selector: {matchLabels: {app: web}}}}',
+  '{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: d, namespace: foo}, spec: {host: s, subsets: [{name: v1, labels: {version: v1}}, {name: zone, labels: {version: v1, topology.kubernetes.io/zone: a}}]}}',
+]
+
+test('templates count where a message says that no workload is there, whatever kind has them; codes of running pods do not look at them', () => {
+  const template = '{metadata: {labels: {app: web, version: v1}}, spec: {containers: [{name: a, image: x}]}}'
+  const base = [namespace('foo'), service('ports: [{name: http, port: 80}]')]
+  const absent = /IST0101|IST0127|IST0173/
+  const none = ['error IST0101 Gateway g spec.selector', 'error IST0101 Sidecar s spec.workloadSelector.labels', 'error IST0101 Telemetry t spec.selector.matchLabels',
+    'error IST0173 DestinationRule d spec.subsets[0]', 'error IST0173 DestinationRule d spec.subsets[1]', 'warning IST0127 AuthorizationPolicy a spec.selector']
+  assert.deepEqual(said([...base, ...selecting], absent), none)
+  for (const kind of ['apps/v1, kind: Deployment', 'apps/v1, kind: StatefulSet', 'apps/v1, kind: DaemonSet', 'apps/v1, kind: ReplicaSet', 'v1, kind: ReplicationController', 'batch/v1, kind: Job']) {
+    const workload = `{apiVersion: ${kind}, metadata: {name: web, namespace: foo}, spec: {template: ${template}}}`
+    assert.deepEqual(said([...base, workload, ...selecting], absent), [], kind)
+    assert.deepEqual(said([...base, workload], /IST0103|IST0158/), [], kind)
+  }
+  const cron = `{apiVersion: batch/v1, kind: CronJob, metadata: {name: web, namespace: foo}, spec: {jobTemplate: {spec: {template: ${template}}}}}`
+  assert.deepEqual(said([...base, cron, ...selecting], absent), [])
+  // Elsewhere, or with other labels, they are nobody's.
+  const other = '{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: foo}, spec: {template: {metadata: {labels: {app: other}}}}}'
+  assert.deepEqual(said([...base, other, ...selecting], absent), none)
+})
+
+test('a wildcard host of a DestinationRule is known where it covers a service', () => {
+  const rule = (host: string): string => `{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: d, namespace: bar}, spec: {host: "${host}"}}`
+  const entry = '{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: e, namespace: foo}, spec: {hosts: [api.example.com], exportTo: ["."], ports: [{number: 80, name: http, protocol: HTTP}]}}'
+  for (const host of ['*', '*.foo.svc.cluster.local', '*.cluster.local']) assert.deepEqual(said([service('ports: []'), entry, rule(host)], /IST0174/), [], host)
+  for (const host of ['*.bar.svc.cluster.local', '*.org', '*.example.com']) assert.deepEqual(said([service('ports: []'), entry, rule(host)], /IST0174/), ['warning IST0174 DestinationRule d spec.host'], host)
+})
+
+test('a field that stands where the one required field is missing: which is meant', () => {
+  const rule = (spec: string): string => `{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: d, namespace: foo}, spec: ${spec}}`
+  const help = (spec: string): unknown => analyze([{ value: loadAll(rule(spec))[0], origin: {} }]).messages.filter((m) => m.code === 'KITH0003').map((m) => [m.ref.path, m.help])
+  assert.deepEqual(help('{name: web}'), [['spec.name', 'host is required; did you mean "host"?']])
+  assert.deepEqual(help('{name: web, host: web}'), [['spec.name', 'it belongs at spec.subsets[].name or spec.trafficPolicy.loadBalancer.consistentHash.httpCookie.name']])
+  assert.deepEqual(help('{name: {a: b}}'), [['spec.name', 'it belongs at spec.subsets[].name or spec.trafficPolicy.loadBalancer.consistentHash.httpCookie.name']])
+  assert.deepEqual(said([rule('{name: web}')], /IST0174/), [], 'that there is no host is said once')
+})
+
 test('what kith itself installs has nothing of this', async () => {
   const { webhookConfigurations } = await import('#inject')
   const objects = [...webhookConfigurations({ revision: 'default', namespace: 'foo' }), ...webhookConfigurations({ revision: 'canary', namespace: 'foo' })]

@@ -1,5 +1,5 @@
 // What analyzers look at: all objects by kind, with the few indices that several of them need. Immutable; indices are made at first use.
-import { clusterDomainOf, type ApiObject, type CronJob, type DestinationRule, type Gateway, type MeshConfigSpec, type PodSpec, type RequestAuthenticationSpec, type ServiceEntry, type ServiceSpec, type Sidecar, type TelemetrySpec, type VirtualService, type WorkloadObject } from '#api'
+import { clusterDomainOf, type ApiObject, type CronJob, type DestinationRule, type Gateway, type MeshConfigSpec, type PodSpec, type PodTemplate, type RequestAuthenticationSpec, type ServiceEntry, type ServiceSpec, type Sidecar, type TelemetrySpec, type VirtualService, type WorkloadObject } from '#api'
 import type { Mesh } from '#mesh'
 import { buildMesh } from '#mesh'
 import { assumedIngressGateway } from './ingress-gateway.ts'
@@ -10,21 +10,26 @@ interface Kinds {
   AuthorizationPolicy: ApiObject
   ConfigMap: ApiObject
   CronJob: CronJob
+  DaemonSet: WorkloadObject
   Deployment: WorkloadObject
   DestinationRule: DestinationRule
   EnvoyFilter: ApiObject
   Gateway: Gateway
+  Job: WorkloadObject
   MutatingWebhookConfiguration: ApiObject
   Namespace: ApiObject
   Node: ApiObject
   PeerAuthentication: ApiObject
   Pod: ApiObject<string, PodSpec>
   ProxyConfig: ApiObject
+  ReplicaSet: WorkloadObject
+  ReplicationController: WorkloadObject
   RequestAuthentication: ApiObject<string, RequestAuthenticationSpec>
   Secret: ApiObject
   Service: ApiObject<string, ServiceSpec>
   ServiceEntry: ServiceEntry
   Sidecar: Sidecar
+  StatefulSet: WorkloadObject
   Telemetry: ApiObject<string, TelemetrySpec>
   VirtualService: VirtualService
 }
@@ -39,6 +44,8 @@ export class AnalysisContext {
   readonly #byKind = new Map<string, ApiObject[]>()
   #services: ServiceIndex | undefined
   #mesh: Mesh | undefined
+  #workloads: readonly TemplatedPod[] | undefined
+  #templates: readonly TemplatedPod[] | undefined
   #mtls: MtlsView | undefined
   #namespaces: ReadonlyMap<string, Labels> | undefined
 
@@ -69,6 +76,16 @@ export class AnalysisContext {
     return this.meshConfig.rootNamespace ?? 'istio-system'
   }
 
+  /** Pods, and the pods that templates of workloads make: for codes that say that there is none. Codes about running pods look at pods alone. */
+  get workloads(): readonly TemplatedPod[] {
+    return (this.#workloads ??= [...this.all('Pod').map((p): TemplatedPod => ({ object: p, namespace: p.metadata.namespace, labels: p.metadata.labels, annotations: p.metadata.annotations, spec: p.spec })), ...this.templates])
+  }
+
+  /** What the templates of workloads make. */
+  get templates(): readonly TemplatedPod[] {
+    return (this.#templates ??= templatesOf(this))
+  }
+
   /** Services and ServiceEntries by who sees them. */
   get services(): ServiceIndex {
     return (this.#services ??= new ServiceIndex(this.all('ServiceEntry'), this.all('Service'), this.clusterDomain))
@@ -95,6 +112,24 @@ export class AnalysisContext {
     if (asked !== undefined) return asked === 'true'
     return this.namespaceLabels(pod.namespace)?.['istio-injection'] === 'enabled'
   }
+}
+
+/** A pod, or what a template will make. */
+export interface TemplatedPod {
+  /** The pod, or the workload with the template. */
+  readonly object: ApiObject
+  readonly namespace: string
+  readonly labels: Labels
+  readonly annotations: Labels
+  readonly spec: PodSpec | undefined
+}
+
+function templatesOf(context: AnalysisContext): TemplatedPod[] {
+  const of = (object: ApiObject, template: PodTemplate | undefined): TemplatedPod => ({
+    object, namespace: object.metadata.namespace, labels: template?.metadata?.labels ?? {}, annotations: template?.metadata?.annotations ?? {}, spec: template?.spec,
+  })
+  const kinds = ['Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'ReplicationController', 'Job'] as const
+  return [...kinds.flatMap((kind) => context.all(kind).map((o) => of(o, o.spec.template))), ...context.all('CronJob').map((o) => of(o, o.spec.jobTemplate?.spec?.template))]
 }
 
 export const injectKey = 'sidecar.istio.io/inject'

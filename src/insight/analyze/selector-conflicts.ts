@@ -32,7 +32,7 @@ export function selectorConflicts<O extends ApiObject>(context: AnalysisContext,
     if (selector === undefined || (empty && kind.emptyIsNone === true)) add(general, namespace, object)
     if (empty) continue
     const pods = context.all('Pod').filter((p) => p.metadata.namespace === namespace && covers(selector, p.metadata.labels))
-    if (pods.length === 0) problems.push(notFound(object, kind.path, 'selector', selectorText(selector)))
+    if (pods.length === 0 && !context.templates.some((t) => t.namespace === namespace && covers(selector, t.labels))) problems.push(notFound(object, kind.path, 'selector', selectorText(selector)))
     const ambient = kind.needsSidecars === true ? pods.find((p) => p.metadata.annotations['ambient.istio.io/redirection'] === 'enabled') : undefined
     if (ambient !== undefined) problems.push(say('IST0167', 'warning', object, kind.path, `The policy has no impact: the selected workload ${ambient.metadata.name} is in ambient mode`))
     for (const pod of pods.filter((p) => p !== ambient)) add(byPod, `${namespace}/${pod.metadata.name}`, object)

@@ -56,4 +56,11 @@ export class ServiceIndex {
     const bare = host.startsWith('*') ? host.slice(1) : host
     return this.#wildcards.find((w) => (w.scope === '*' || w.scope === namespace) && bare.endsWith(w.suffix))?.service
   }
+
+  /** Whether a wildcard covers some service that an object of `namespace` with this exportTo may mean. */
+  has(namespace: string, exportTo: readonly string[] | undefined, wildcard: string): boolean {
+    const scopes = new Set(['*', namespace, ...scopesOf(exportTo, namespace)])
+    const suffix = wildcard.slice(1)
+    return [...this.#exact.keys()].some((key) => scopes.has(key.slice(0, key.indexOf('/'))) && key.slice(key.indexOf('/') + 1).endsWith(suffix))
+  }
 }

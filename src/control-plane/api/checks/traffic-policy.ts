@@ -9,7 +9,7 @@ import { checkLocality, checkZoneAware } from './locality.ts'
 
 export function checkDestinationRule(object: ApiObject, found: Findings): void {
   const spec = object.spec as DestinationRuleSpec
-  found.error('spec.host', wildcardDomainFault(spec.host ?? ''))
+  found.error('spec.host', spec.host === undefined ? 'host is required' : wildcardDomainFault(spec.host))
   checkTrafficPolicy(found, 'spec.trafficPolicy', spec.trafficPolicy)
   const seen = new Set<string>()
   spec.subsets?.forEach((subset, i) => {

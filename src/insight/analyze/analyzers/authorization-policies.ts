@@ -6,9 +6,9 @@ import { notFound, say } from '../problem.ts'
 
 export function authorizationPolicies(context: AnalysisContext): Problem[] {
   const inMesh = new Map<string, Labels[]>()
-  for (const pod of context.all('Pod')) {
-    const { namespace, labels, annotations } = pod.metadata
-    if (!context.inMesh({ labels, annotations, namespace, spec: pod.spec }) && annotations['ambient.istio.io/redirection'] !== 'enabled') continue
+  for (const workload of context.workloads) {
+    const { namespace, labels, annotations } = workload
+    if (!context.inMesh(workload) && annotations['ambient.istio.io/redirection'] !== 'enabled') continue
     const list = inMesh.get(namespace)
     if (list === undefined) inMesh.set(namespace, [labels])
     else list.push(labels)

@@ -21,20 +21,32 @@ export function destinationRuleCertificates(context: AnalysisContext): Problem[]
   })
 }
 
+const hostname = 'kubernetes.io/hostname'
 const topology = ['topology.kubernetes.io/region', 'topology.kubernetes.io/zone', 'topology.istio.io/subzone']
 
 export function destinationRuleHosts(context: AnalysisContext): Problem[] {
   let pods: LabelIndex | undefined
+  let templates: LabelIndex | undefined
   return context.all('DestinationRule').flatMap((rule): Problem[] => {
     const { spec, metadata } = rule
-    const service = context.services.find(metadata.namespace, spec.exportTo, spec.host ?? '')
-    if (service === undefined) return [say('IST0174', 'warning', rule, 'spec.host', `The host ${spec.host ?? ''} defined in the DestinationRule does not match any services in the mesh`)]
+    const host = spec.host ?? ''
+    // That the host is missing is said already.
+    if (host === '') return []
+    const service = context.services.find(metadata.namespace, spec.exportTo, host)
+    const covers = service === undefined && host.startsWith('*') && context.services.has(metadata.namespace, spec.exportTo, host)
+    if (service === undefined && !covers) return [say('IST0174', 'warning', rule, 'spec.host', `The host ${host} defined in the DestinationRule does not match any services in the mesh`)]
     return (spec.subsets ?? []).flatMap((subset, i): Problem[] => {
       pods ??= new LabelIndex(podLabels(context))
-      const selector = { ...service.selector, ...subset.labels }
-      return pods.has(selector) ? [] : [say('IST0173', 'error', rule, `spec.subsets[${i}]`, `The Subset ${subset.name ?? ''} defined in the DestinationRule does not select any pods`)]
+      templates ??= new LabelIndex(context.templates.map((t) => t.labels))
+      const selector = { ...service?.selector, ...subset.labels }
+      return pods.has(selector) || templates.has(beforeScheduling(selector)) ? [] : [say('IST0173', 'error', rule, `spec.subsets[${i}]`, `The Subset ${subset.name ?? ''} defined in the DestinationRule does not select any pods`)]
     })
   })
+}
+
+/** Without the labels that a pod gets from its node: a template may be scheduled on any. */
+function beforeScheduling(selector: Labels): Labels {
+  return Object.fromEntries(Object.entries(selector).filter(([key]) => key !== hostname && !topology.includes(key)))
 }
 
 /** Pods' labels with those that the registry adds from their node. */
@@ -47,6 +59,6 @@ function podLabels(context: AnalysisContext): Labels[] {
     // A zone without region is none.
     const known = topology.findIndex((t) => (node[t] ?? '') === '')
     const added = topology.slice(0, known === -1 ? topology.length : known)
-    return { ...pod.metadata.labels, ...Object.fromEntries(added.map((t) => [t, node[t] as string])), 'kubernetes.io/hostname': name }
+    return { ...pod.metadata.labels, ...Object.fromEntries(added.map((t) => [t, node[t] as string])), [hostname]: name }
   })
 }

@@ -11,6 +11,7 @@ export function gateways(context: AnalysisContext): Problem[] {
     const selector = gateway.spec.selector ?? {}
     const pods = context.all('Pod').filter((p) => covers(selector, p.metadata.labels))
     const [pod] = pods
+    if (pod === undefined && context.templates.some((t) => covers(selector, t.labels))) return []
     if (pod === undefined) return [notFound(gateway, 'spec.selector', 'selector', selectorText(selector))]
     return [...credentials(context, gateway, pod.metadata.namespace), ...ports(context, gateway, pods)]
   })
