@@ -17,7 +17,7 @@ const needed: readonly Collection[] = [
 ]
 const helpful: readonly Collection[] = [{ apiVersion: 'v1', kind: 'Node' }, { apiVersion: 'discovery.k8s.io/v1', kind: 'EndpointSlice' }]
 /** What makes pods: analyzers look at it; a mesh is made from the pods that there are. */
-const templates: readonly Collection[] = [{ apiVersion: 'apps/v1', kind: 'Deployment' }]
+const templates: readonly Collection[] = [...['Deployment', 'StatefulSet', 'DaemonSet'].map((kind) => ({ apiVersion: 'apps/v1', kind })), ...['Job', 'CronJob'].map((kind) => ({ apiVersion: 'batch/v1', kind }))]
 
 export interface ReadOptions {
   /** Also Deployments and the injector's ConfigMaps. */

@@ -15,6 +15,8 @@ export interface MeshSource extends ClusterOptions {
   readonly meshConfigFile?: string
   /** Of the local mesh the templates, not the pods that came of them. */
   readonly written?: boolean
+  /** Of a cluster also what makes pods, beside the pods themselves. */
+  readonly templates?: boolean
 }
 
 export interface LoadedMesh {
@@ -62,7 +64,7 @@ async function loadLocal(source: MeshSource, running: MeshHandle): Promise<Loade
 
 async function loadCluster(source: MeshSource): Promise<LoadedMesh> {
   const { readCluster } = await import('./cluster-objects.ts')
-  const { documents, problems } = await withCluster(source, (client) => readCluster(client))
+  const { documents, problems } = await withCluster(source, (client) => readCluster(client, { templates: source.templates === true }))
   const decoded = decodeObjects(documents)
   const config = meshConfigOf(decoded.objects, source.meshConfigFile)
   return { mesh: buildMesh(decoded.objects, { meshConfig: config.config }), objects: decoded.objects, problems: [...problems, ...decoded.problems, ...config.problems] }

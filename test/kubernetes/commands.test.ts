@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, beforeEach, test } from 'node:test'
 import { KithError } from '#lib/errors.ts'
+import { webhookConfigurations } from '#inject'
 import { readCluster } from '../../src/cli/cluster-objects.ts'
 import { waitForRollout } from '../../src/cli/install/rollout.ts'
 import { ApiServer, clientOf } from './api-server.ts'
@@ -63,6 +64,30 @@ test('analyze reads the context’s namespace, or all; a file lies over the clus
   writeFileSync(file, 'apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: r, namespace: foo}\nspec: {hosts: [httpbin], http: [{route: [{destination: {host: httpbin}}]}]}\n')
   assert.equal((await kith(['analyze', file, '-n', 'foo'])).code, 79, 'alone, the file names a host that is nowhere')
   assert.equal((await kith(['analyze', file, '-n', 'foo', '--use-kube'])).code, 0)
+})
+
+test('check-inject says where a sidecar is asked for in vain, of files and of a cluster, of one workload and of all', async () => {
+  const label = { 'sidecar.istio.io/inject': 'true' }
+  const spec = { template: { metadata: { labels: { app: 'web' } }, spec: { containers: [{ name: 'web', image: 'web' }] } } }
+  const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'web', namespace: 'plain', labels: label }, spec }
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'old-1', namespace: 'plain', labels: label, creationTimestamp: '2026-01-01T00:00:00Z' }, spec: { containers: [{ name: 'a', image: 'a' }] }, status: { phase: 'Running', podIP: '10.0.0.9' } }
+  const file = join(folder, 'web.yaml')
+  writeFileSync(file, [{ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'plain' } }, deployment, pod].map((o) => JSON.stringify(o)).join('\n---\n'))
+  const misplaced = /note: Deployment plain\/web metadata\.labels\.sidecar\.istio\.io\/inject.*write sidecar\.istio\.io\/inject: "true" to spec\.template\.metadata\.labels/
+  const older = /note: Pod plain\/old-1.*made at 2026-01-01T00:00:00Z, before that held.*delete it and create it again/
+  const ofFiles = await kith(['check-inject', '-f', file])
+  for (const note of [misplaced, older]) assert.match(ofFiles.out, note)
+  assert.doesNotMatch((await kith(['check-inject', '-f', file, 'old-1'])).out, misplaced)
+
+  api.put('/api/v1/namespaces', { metadata: { name: 'plain' } })
+  api.put('/apis/apps/v1/namespaces/plain/deployments', deployment)
+  api.put('/api/v1/namespaces/plain/pods', pod)
+  api.put('/api/v1/namespaces/plain/pods', { ...pod, metadata: { name: 'web-5d4f9-x', namespace: 'plain', labels: { app: 'web', 'pod-template-hash': '5d4f9' }, ownerReferences: [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web-5d4f9', uid: 'u', controller: true }] } })
+  for (const o of webhookConfigurations({ revision: 'default', namespace: 'istio-system' })) api.put('/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations', o as never)
+  const all = await kith(['check-inject', '-n', 'plain'])
+  for (const note of [misplaced, older]) assert.match(all.out, note, all.err)
+  for (const name of ['deployment/web', 'pod/web-5d4f9-x']) assert.match((await kith(['check-inject', '-n', 'plain', name])).out, misplaced, name)
+  assert.match((await kith(['check-inject', '-n', 'plain', 'pod/old-1'])).out, older)
 })
 
 test('what may not be read is said, and the rest counts; without pods there is no answer', async () => {

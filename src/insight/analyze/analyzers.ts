@@ -13,6 +13,7 @@ import { injection } from './analyzers/injection.ts'
 import { injectionImage } from './analyzers/injection-image.ts'
 import { portNames } from './analyzers/port-names.ts'
 import { serviceEntries } from './analyzers/service-entries.ts'
+import { askedElsewhere } from './analyzers/injection-elsewhere.ts'
 import { sidecars } from './analyzers/sidecars.ts'
 import { claimRoutes, meshGatewayHosts, virtualServiceDestinations, virtualServiceGateways, virtualServiceSubsets } from './analyzers/virtual-services.ts'
 import { hiddenTls } from './analyzers/hidden-tls.ts'
@@ -67,5 +68,6 @@ export const analyzers: readonly Analyzer[] = [
   { name: 'kith.HiddenTlsAnalyzer', description: 'DestinationRules without tls that hide one with', codes: ['KITH0105'], analyze: hiddenTls },
   { name: 'kith.PlaintextToStrictAnalyzer', description: 'workloads without a sidecar and the STRICT ports of their namespaces’ neighbours', codes: ['KITH0106'], analyze: plaintextToStrict },
   { name: 'kith.ForeignHostAnalyzer', description: 'VirtualServices and ServiceEntries that claim a host of another namespace', codes: ['KITH0120'], analyze: hostsOfOthers },
+  { name: 'kith.InjectionAskedElsewhereAnalyzer', description: 'labels and annotations for injection where injection does not look', codes: ['KITH0123'], analyze: askedElsewhere },
   { name: 'kith.UnservedPolicyAnalyzer', description: 'security policies that this mesh does not carry out as they are meant', codes: ['KITH0107'], analyze: unservedPolicies },
 ]

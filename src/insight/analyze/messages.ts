@@ -73,6 +73,7 @@ export const messageKinds: Readonly<Record<string, MessageKind>> = {
   KITH0107: { name: 'PolicyNotServed', summary: 'a part of an AuthorizationPolicy that this mesh does not carry out as it is meant' },
   KITH0110: { name: 'FieldNotServed', summary: 'a field of a VirtualService or DestinationRule that Kith’s own sidecar does not carry out' },
   KITH0120: { name: 'HostOfAnotherNamespace', summary: 'the object decides where other namespaces’ clients send their calls to a host that belongs to another namespace' },
+  KITH0123: { name: 'InjectionAskedElsewhere', summary: 'a sidecar is asked for, or refused, where injection does not look' },
   KITH0109: { name: 'DuplicateObject', summary: 'the same object stands twice, and only the last one counts' },
 }
 
