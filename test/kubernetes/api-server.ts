@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Socket } from 'node:net'
 import { clientOver } from '#lib/kubernetes/client.ts'
 import { transport } from '#lib/kubernetes/http.ts'
+import { knownResource } from '#lib/kubernetes/kinds.ts'
 import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
 
 interface Stored {
@@ -37,6 +38,8 @@ export class ApiServer {
   broken: number | undefined
   /** token → TokenReview status. */
   readonly tokens = new Map<string, object>()
+  /** Answers in the API server's place, as a proxy before it would; true: it has answered. */
+  instead: ((request: IncomingMessage, response: ServerResponse) => boolean) | undefined
   /** What SelfSubjectAccessReviews are answered with. */
   allowed = true
   readonly requests: string[] = []
@@ -82,7 +85,7 @@ export class ApiServer {
     this.#oldest = this.#version
   }
   bookmark(): void {
-    for (const w of this.#watches) w.response.write(JSON.stringify({ type: 'BOOKMARK', object: { kind: 'x', metadata: { resourceVersion: String(this.#version) } } }) + '\n')
+    for (const w of this.#watches) w.response.write(JSON.stringify({ type: 'BOOKMARK', object: { ...typeOf(w.collection), metadata: { resourceVersion: String(this.#version) } } }) + '\n')
   }
   /** `path`: `/api/v1/namespaces/foo/pods`; keeps its uid, gets a new version. */
   put(path: string, object: Partial<KubernetesObject> & { readonly metadata: KubernetesObject['metadata'] }): KubernetesObject {
@@ -91,7 +94,7 @@ export class ApiServer {
     const before = this.#objects.get(key)?.object
     const specChanged = JSON.stringify(before?.['spec']) !== JSON.stringify(object['spec'])
     const stored = {
-      ...object,
+      ...object, ...typeOf(collection),
       metadata: {
         creationTimestamp: '2026-01-01T00:00:00Z', ...object.metadata, ...(namespace === '' ? {} : { namespace }), uid: before?.metadata.uid ?? `uid-${this.#version}`, resourceVersion: String(++this.#version), generation: (before?.metadata.generation ?? 0) + (specChanged || before === undefined ? 1 : 0),
       },
@@ -121,7 +124,10 @@ export class ApiServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://x')
     this.requests.push(`${request.method} ${url.pathname}`)
+    if (this.instead?.(request, response) === true) return
     if (this.broken !== undefined) return fail(response, this.broken, 'broken')
+    if (url.pathname === '/version') return json(response, 200, { major: '1', minor: '34', gitVersion: 'v1.34.0' })
+    if (/^\/apis\/[^/]+\/[^/]+$/.test(url.pathname)) return json(response, 200, { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: url.pathname.slice('/apis/'.length), resources: [{ name: 'things', kind: 'Thing', namespaced: true }] })
     const { collection, namespace, name, subresource } = split(url.pathname)
     const no = this.refused.get(collection.slice(collection.lastIndexOf('/') + 1))
     if (no !== undefined) return fail(response, no, 'refused')
@@ -162,7 +168,7 @@ export class ApiServer {
     const [from = 0, version = this.#version] = (url.searchParams.get('continue') ?? '').split('@').filter((x) => x !== '').map(Number)
     if (version < this.#oldest) return fail(response, 410, 'the provided continue parameter is too old')
     const next = from + limit
-    json(response, 200, { kind: 'List', metadata: { resourceVersion: String(version), ...(next < all.length ? { continue: `${next}@${version}` } : {}) }, items: all.slice(from, next).map(({ kind: _kind, apiVersion: _version, ...rest }) => rest) })
+    json(response, 200, { apiVersion: typeOf(collection).apiVersion, kind: `${typeOf(collection).kind}List`, metadata: { resourceVersion: String(version), ...(next < all.length ? { continue: `${next}@${version}` } : {}) }, items: all.slice(from, next).map(({ kind: _kind, apiVersion: _version, ...rest }) => rest) })
   }
 
   #watch(collection: string, namespace: string, url: URL, response: ServerResponse): void {
@@ -193,6 +199,20 @@ function mergeNamed(before: unknown, patch: unknown): unknown {
   if (Array.isArray(before) && Array.isArray(patch)) return before.map((b: { name?: string }) => mergeNamed(b, patch.find((p: { name?: string }) => p.name === b.name) ?? {}))
   if (typeof before !== 'object' || typeof patch !== 'object' || before === null || patch === null) return patch
   return { ...before, ...Object.fromEntries(Object.entries(patch).map(([k, v]) => [k, mergeNamed((before as Record<string, unknown>)[k], v)])) }
+}
+
+const kinds = [
+  'Pod', 'Service', 'ServiceAccount', 'ConfigMap', 'Secret', 'Event', 'Namespace', 'Node', 'Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'Job', 'CronJob', 'HorizontalPodAutoscaler', 'PodDisruptionBudget', 'Lease', 'EndpointSlice', 'Role', 'RoleBinding', 'ClusterRole', 'ClusterRoleBinding',
+  'MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration', 'CustomResourceDefinition', 'PeerAuthentication', 'AuthorizationPolicy', 'RequestAuthentication', 'DestinationRule', 'VirtualService', 'ServiceEntry', 'WorkloadEntry', 'WorkloadGroup', 'Sidecar', 'Gateway', 'EnvoyFilter', 'ProxyConfig', 'Telemetry', 'WasmPlugin',
+]
+
+/** `/apis/apps/v1/deployments` → its apiVersion and kind. */
+function typeOf(collection: string): { apiVersion: string; kind: string } {
+  const [plural = '', ...version] = collection.split('/').slice(2).reverse()
+  const apiVersion = version.reverse().join('/')
+  const kind = kinds.find((k) => knownResource(apiVersion, k)?.plural === plural)
+  if (kind === undefined) throw new Error(`the small API server knows no ${collection}`)
+  return { apiVersion, kind }
 }
 
 function keyOf(collection: string, namespace: string, name: string): string {

@@ -1,6 +1,7 @@
 // What could keep an installation from working, asked of the API server. Law: asks only; what can't be asked is itself an answer.
 import { isRecord } from '#api'
 import { KithError } from '#lib/errors.ts'
+import { resourcesOf } from '#lib/kubernetes/answers.ts'
 import { knownResource } from '#lib/kubernetes/kinds.ts'
 import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
 import type { Problem, Severity } from '#lib/problem.ts'
@@ -27,13 +28,17 @@ export async function precheck(client: KubernetesClient, plan: InstallPlan): Pro
 
 async function versionOf(client: KubernetesClient): Promise<Problem[]> {
   const answer = await client.request('GET', '/version')
-  const { major, minor, gitVersion } = (isRecord(answer) ? answer : {}) as { major?: string; minor?: string; gitVersion?: string }
+  if (!isRecord(answer) || typeof answer['gitVersion'] !== 'string') throw new KithError('K8S_FAILED', 'GET /version: the answer names no version: this is no API server, or a proxy before it answers in its place')
+  const { major, minor, gitVersion } = answer as { major?: string; minor?: string; gitVersion?: string }
   const isOld = major === '1' && Number(/^\d+/.exec(minor ?? '')?.[0] ?? 0) < oldestMinor
   return isOld ? [say('IST0142', 'error', `The Kubernetes Version "${gitVersion ?? ''}" is lower than the minimum version: v1.${oldestMinor}`)] : []
 }
 
 async function apis(client: KubernetesClient): Promise<Problem[]> {
-  const answers = await Promise.all(neededApis.map(async (api) => [api, await client.request('GET', `/apis/${api}`).then(() => true, (e: unknown) => !(e instanceof KithError && e.code === 'K8S_NOT_FOUND'))] as const))
+  const answers = await Promise.all(neededApis.map(async (api) => [api, await client.request('GET', `/apis/${api}`).then((a) => resourcesOf(a, `GET /apis/${api}`).length > 0, (e: unknown) => {
+    if (e instanceof KithError && e.code === 'K8S_NOT_FOUND') return false
+    throw e
+  })] as const))
   return answers.filter(([, there]) => !there).map(([api]) => say('KITH0042', 'error', `the API server does not serve ${api}`, api.startsWith('admission') ? 'sidecars are added by a mutating webhook: enable the admission API' : undefined))
 }
 

@@ -80,7 +80,7 @@ test('each refusal has its code and the API server’s own sentence', async (t) 
 test('what is not there is undefined, or false; who comes too often waits as told', async (t) => {
   const { client, asked } = await served(t, (request, response, n) => {
     if (request.url === '/api/v1/namespaces/foo/pods/busy' && n < 4) return void response.writeHead(429, { 'retry-after': '0.02' }).end('{}')
-    if (request.url?.endsWith('busy')) return json(response, { kind: 'Pod', metadata: { name: 'busy' } })
+    if (request.url?.endsWith('busy')) return json(response, { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'busy' } })
     status(response, 404, 'not found')
   })
   assert.equal(await client.get({ apiVersion: 'v1', kind: 'Pod', name: 'a' }), undefined)
@@ -92,8 +92,8 @@ test('what is not there is undefined, or false; who comes too often waits as tol
 test('a kind that stands in no table is looked up, once; one that is not there yet, again', async (t) => {
   let there = false
   const { client, asked } = await served(t, (request, response) => {
-    if (request.url === '/apis/example.com/v1') return json(response, { resources: there ? [{ name: 'widgets', kind: 'Widget', namespaced: true }, { name: 'widgets/status', kind: 'Widget', namespaced: true }] : [] })
-    json(response, { kind: 'Widget', metadata: { name: 'w' } })
+    if (request.url === '/apis/example.com/v1') return json(response, { kind: 'APIResourceList', resources: there ? [{ name: 'widgets', kind: 'Widget', namespaced: true }, { name: 'widgets/status', kind: 'Widget', namespaced: true }] : [] })
+    json(response, { apiVersion: 'example.com/v1', kind: 'Widget', metadata: { name: 'w' } })
   })
   const key = { apiVersion: 'example.com/v1', kind: 'Widget', name: 'w' }
   assert.equal(await client.get(key), undefined)
@@ -156,8 +156,8 @@ test('a token file is read anew, a refused token once more; impersonation is ask
 
 test('a watch ends with its signal, and says when it was cut off', async (t) => {
   const { client, server } = await served(t, (_request, response) => {
-    response.writeHead(200)
-    response.write('{"type":"ADDED","object":{"metadata":{"name":"a"}}}\n')
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.write('{"type":"ADDED","object":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","resourceVersion":"2"}}}\n')
   })
   const ending = new AbortController()
   const got: string[] = []
@@ -179,7 +179,7 @@ test('proxy-url stands between: a tunnel for https, the whole address for http; 
   const asked: string[] = []
   const proxy = createServer((request, response) => {
     asked.push(`${request.method} ${request.url}`)
-    json(response, { kind: 'Pod', metadata: { name: 'x' } })
+    json(response, { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'x' } })
   })
   proxy.on('connect', (request, socket) => {
     asked.push(`CONNECT ${request.url}`)

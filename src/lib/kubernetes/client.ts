@@ -1,6 +1,7 @@
 // Speaks to one API server: objects by name, lists in pages, watches, writes. Law: knows paths and codes, decides nothing; who calls retries.
 import type { IncomingMessage } from 'node:http'
 import { KithError } from '#lib/errors.ts'
+import { checkDeleted, eventOf, objectOf, pageOf, parsed, resourcesOf, type Expected, type ServedResource } from './answers.ts'
 import { bodyText, transport, type Exchange, type Transport } from './http.ts'
 import { jsonLines } from './json-lines.ts'
 import { groupPath, knownResource, resourcePath, type Resource } from './kinds.ts'
@@ -22,19 +23,12 @@ export async function kubernetesClient(options: AccessOptions = {}): Promise<Kub
 }
 
 export function clientOver(wire: Transport, server: string, namespace: string): KubernetesClient {
-  const discovered = new Map<string, Promise<readonly { name: string; kind: string; namespaced: boolean }[]>>()
-  const json = async (exchange: Exchange): Promise<unknown> => {
-    const text = await bodyText(await wire.send(exchange), exchange)
-    try {
-      return JSON.parse(text)
-    } catch {
-      return text
-    }
-  }
+  const discovered = new Map<string, Promise<readonly ServedResource[]>>()
+  const json = async (exchange: Exchange): Promise<unknown> => parsed(await bodyText(await wire.send(exchange), exchange))
   const resourceOf = async (apiVersion: string, kind: string): Promise<Resource> => {
     const known = knownResource(apiVersion, kind)
     if (known !== undefined) return known
-    const asked = discovered.get(apiVersion) ?? json({ method: 'GET', path: groupPath(apiVersion) }).then((a) => (a as { resources?: { name: string; kind: string; namespaced: boolean }[] }).resources ?? [])
+    const asked = discovered.get(apiVersion) ?? json({ method: 'GET', path: groupPath(apiVersion) }).then((a) => resourcesOf(a, `GET ${groupPath(apiVersion)}`))
     discovered.set(apiVersion, asked)
     // A CRD may be made in a moment: what was not found is asked for again.
     const found = await asked.then((all) => all.find((r) => r.kind === kind && !r.name.includes('/')), (error: unknown) => {
@@ -53,9 +47,9 @@ export function clientOver(wire: Transport, server: string, namespace: string): 
     return resourcePath(resource, key.apiVersion, within, key.name) + subresource
   }
   const pathOf = async (of: Collection): Promise<string> => resourcePath(await resourceOf(of.apiVersion, of.kind), of.apiVersion, of.namespace)
-  const write = async (method: string, path: string, body: unknown, contentType: string, options: WriteOptions & { force?: boolean } = {}): Promise<KubernetesObject> => {
+  const write = async (expected: Expected, method: string, path: string, body: unknown, contentType: string, options: WriteOptions & { force?: boolean } = {}): Promise<KubernetesObject> => {
     const query = { fieldManager: options.fieldManager ?? 'kith', ...(options.dryRun === true ? { dryRun: 'All' } : {}), ...(options.force === true ? { force: 'true' } : {}) }
-    return (await json({ method, path: withQuery(path, query), body: JSON.stringify(body), contentType })) as KubernetesObject
+    return objectOf(await json({ method, path: withQuery(path, query), body: JSON.stringify(body), contentType }), expected, `${method} ${path}`)
   }
 
   async function* pages(of: Collection, options: { readonly resourceVersion?: string; readonly signal?: AbortSignal } = {}): AsyncIterable<ListPage> {
@@ -63,21 +57,26 @@ export function clientOver(wire: Transport, server: string, namespace: string): 
     let next = ''
     do {
       const query = { ...selectors(of), limit: String(pageSize), ...(next === '' ? (options.resourceVersion === undefined ? {} : { resourceVersion: options.resourceVersion }) : { continue: next }) }
-      const page = (await json({ method: 'GET', path: withQuery(path, query), ...(options.signal === undefined ? {} : { signal: options.signal }) })) as { items?: KubernetesObject[]; metadata?: { resourceVersion?: string; continue?: string } }
-      // Items of a list carry no type of their own.
-      yield { items: (page.items ?? []).map((item) => ({ ...item, apiVersion: of.apiVersion, kind: of.kind })), resourceVersion: page.metadata?.resourceVersion ?? '' }
-      next = page.metadata?.continue ?? ''
+      const answer = await json({ method: 'GET', path: withQuery(path, query), ...(options.signal === undefined ? {} : { signal: options.signal }) })
+      const { next: following, ...page } = pageOf(answer, of, knownResource(of.apiVersion, of.kind) === undefined ? undefined : `${of.kind}List`, `GET ${path}`)
+      yield page
+      next = following
     } while (next !== '')
   }
 
   async function* watch(of: Collection, options: { readonly resourceVersion: string; readonly signal: AbortSignal; readonly bookmarks?: boolean; readonly onOpen?: () => void }): AsyncIterable<WatchEvent> {
     const query = { ...selectors(of), watch: '1', resourceVersion: options.resourceVersion, timeoutSeconds: String(watchSeconds()), ...(options.bookmarks === false ? {} : { allowWatchBookmarks: 'true' }) }
-    const response = await wire.send({ method: 'GET', path: withQuery(await pathOf(of), query), signal: options.signal })
-    options.onOpen?.()
+    const path = await pathOf(of)
+    const response = await wire.send({ method: 'GET', path: withQuery(path, query), signal: options.signal })
+    const type = response.headers['content-type'] ?? 'nothing that says what it is'
     try {
-      for await (const event of jsonLines(alive(response))) yield event as WatchEvent
+      if (!/\bjson\b/i.test(type)) throw new KithError('K8S_FAILED', `GET ${path}: the watch of ${of.kind} is answered with ${type}`)
+      options.onOpen?.()
+      for await (const event of jsonLines(alive(response))) yield eventOf(event, of, `GET ${path}`)
     } catch (cause) {
       if (options.signal.aborted) return
+      if (cause instanceof KithError) throw cause
+      if (cause instanceof SyntaxError) throw new KithError('K8S_FAILED', `GET ${path}: the watch of ${of.kind} sent a line that is no JSON`)
       throw new KithError('K8S_UNREACHABLE', `the watch of ${of.kind} was cut off: ${(cause as Error).message}`, { cause })
     } finally {
       response.destroy()
@@ -91,7 +90,10 @@ export function clientOver(wire: Transport, server: string, namespace: string): 
       return json({ method, path: withQuery(path, query ?? {}), ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }), ...rest })
     },
     async get(key) {
-      return undefinedIfMissing(async () => (await json({ method: 'GET', path: await pathTo(key) })) as KubernetesObject)
+      return undefinedIfMissing(async () => {
+        const path = await pathTo(key)
+        return objectOf(await json({ method: 'GET', path }), key, `GET ${path}`)
+      })
     },
     async list(of, options) {
       const items: KubernetesObject[] = []
@@ -105,20 +107,27 @@ export function clientOver(wire: Transport, server: string, namespace: string): 
     async create(object, options) {
       const { apiVersion, kind, metadata } = object
       const resource = await resourceOf(apiVersion, kind)
-      return write('POST', resourcePath(resource, apiVersion, resource.namespaced ? (metadata?.namespace ?? namespace) : undefined), object, 'application/json', options)
+      return write(expectedOf(object), 'POST', resourcePath(resource, apiVersion, resource.namespaced ? (metadata?.namespace ?? namespace) : undefined), object, 'application/json', options)
     },
-    update: async (object, options) => write('PUT', await pathTo(objectKey(object)), object, 'application/json', options),
-    apply: async (object, options) => write('PATCH', await pathTo(objectKey(object)), object, 'application/apply-patch+yaml', options),
-    patch: async (key, type, body, options) => write('PATCH', await pathTo(key, options?.subresource === undefined ? '' : `/${options.subresource}`), body, patchTypes[type], options),
+    update: async (object, options) => write(expectedOf(object), 'PUT', await pathTo(objectKey(object)), object, 'application/json', options),
+    apply: async (object, options) => write(expectedOf(object), 'PATCH', await pathTo(objectKey(object)), object, 'application/apply-patch+yaml', options),
+    patch: async (key, type, body, options) => write(key, 'PATCH', await pathTo(key, options?.subresource === undefined ? '' : `/${options.subresource}`), body, patchTypes[type], options),
     async delete(key, options = {}) {
       const body = JSON.stringify({ apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: options.propagation ?? 'Background', ...(options.dryRun === true ? { dryRun: ['All'] } : {}) })
-      return (await undefinedIfMissing(async () => json({ method: 'DELETE', path: await pathTo(key), body }))) !== undefined
+      return (await undefinedIfMissing(async () => {
+        const path = await pathTo(key)
+        return checkDeleted(await json({ method: 'DELETE', path, body }), key, `DELETE ${path}`)
+      })) === true
     },
     close: () => wire.close(),
   }
 }
 
 const patchTypes: Readonly<Record<PatchType, string>> = { json: 'application/json-patch+json', merge: 'application/merge-patch+json', strategic: 'application/strategic-merge-patch+json' }
+
+function expectedOf({ apiVersion, kind, metadata }: KubernetesObject): Expected {
+  return { apiVersion, kind, ...(metadata?.name === undefined ? {} : { name: metadata.name }) }
+}
 
 function selectors(of: Collection): Record<string, string> {
   return { ...(of.labelSelector === undefined ? {} : { labelSelector: of.labelSelector }), ...(of.fieldSelector === undefined ? {} : { fieldSelector: of.fieldSelector }) }

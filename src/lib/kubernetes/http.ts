@@ -5,6 +5,7 @@ import { isIP } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { checkServerIdentity, type PeerCertificate } from 'node:tls'
 import { KithError } from '#lib/errors.ts'
+import { refusalText } from './answers.ts'
 import { credentialSource, readText, type Credential } from './credentials.ts'
 import type { ClusterAccess, ClusterEntry } from './kubeconfig.ts'
 
@@ -144,12 +145,10 @@ export async function bodyText(response: IncomingMessage, exchange: Asked): Prom
 
 const codes: Readonly<Record<number, string>> = { 400: 'K8S_INVALID', 401: 'K8S_UNAUTHORIZED', 403: 'K8S_FORBIDDEN', 404: 'K8S_NOT_FOUND', 409: 'K8S_CONFLICT', 410: 'K8S_GONE', 422: 'K8S_INVALID' }
 
+/** A status has its meaning only in the API server's own words: a 404 of a proxy before it does not say that an object is gone. 401 means the same of both. */
 export function refusal(exchange: Asked, status: number, text: string): KithError {
-  let message = text.trim().slice(0, 500)
-  try {
-    message = (JSON.parse(text) as { message?: string }).message ?? message
-  } catch {
-    // No Status object: the text itself.
-  }
-  return new KithError(codes[status] ?? 'K8S_FAILED', `${exchange.method} ${exchange.path.split('?')[0]}: ${message === '' ? `answered ${status}` : message}`)
+  const own = refusalText(text)
+  const message = own ?? text.trim().slice(0, 500)
+  const code = own !== undefined || status === 401 ? (codes[status] ?? 'K8S_FAILED') : 'K8S_FAILED'
+  return new KithError(code, `${exchange.method} ${exchange.path.split('?')[0]}: ${message === '' ? `answered ${status}` : own === undefined ? `answered ${status}: ${message}` : message}`)
 }

@@ -69,7 +69,8 @@ export interface WriteOptions {
 }
 
 /**
- * Throws KithError: `K8S_UNREACHABLE` (no answer, with the cause), `K8S_UNAUTHORIZED` (401), `K8S_FORBIDDEN` (403), `K8S_NOT_FOUND` (404), `K8S_CONFLICT` (409), `K8S_GONE` (410), `K8S_INVALID` (400, 422), `K8S_FAILED` (the rest);
+ * Throws KithError: `K8S_UNREACHABLE` (no answer, with the cause), `K8S_UNAUTHORIZED` (401), `K8S_FORBIDDEN` (403), `K8S_NOT_FOUND` (404), `K8S_CONFLICT` (409), `K8S_GONE` (410), `K8S_INVALID` (400, 422), `K8S_FAILED` (the rest, and every
+ * body that is not of the kind that was asked for: a page of a proxy with status 200, a Table, a list without resourceVersion, a refusal that is no Status);
  * the message is the API server's own sentence behind what was asked.
  */
 export interface KubernetesClient {
