@@ -3,38 +3,16 @@
 import { lookup as resolve } from 'node:dns'
 import { request as plainRequest, type IncomingMessage } from 'node:http'
 import { request as secureRequest } from 'node:https'
-import { BlockList, isIP, type LookupFunction } from 'node:net'
+import { isIP, type LookupFunction } from 'node:net'
 import { KithError } from '#lib/errors.ts'
+import { mayReach, type Reach } from './reachable-address.ts'
 
-export interface FetchOptions {
+export interface FetchOptions extends Reach {
   readonly timeoutMs: number
-  /** Addresses of this machine too: where the whole mesh is on it. */
-  readonly loopback: boolean
 }
 
 const mostBytes = 1024 * 1024
 const mostRedirects = 3
-
-const loopback = new BlockList()
-loopback.addSubnet('127.0.0.0', 8)
-loopback.addAddress('::1', 'ipv6')
-const never = new BlockList()
-never.addSubnet('0.0.0.0', 8)
-never.addSubnet('169.254.0.0', 16)
-never.addSubnet('224.0.0.0', 3)
-never.addAddress('::', 'ipv6')
-never.addSubnet('fe80::', 10, 'ipv6')
-never.addSubnet('ff00::', 8, 'ipv6')
-// The metadata service of a cloud has this address over IPv6.
-never.addAddress('fd00:ec2::254', 'ipv6')
-
-export function mayReach(address: string, options: Pick<FetchOptions, 'loopback'>): boolean {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1]
-  const plain = mapped ?? address
-  const family = isIP(plain) === 6 ? 'ipv6' : 'ipv4'
-  // What is mapped in hexadecimal: the list reads it as IPv4 itself.
-  return isIP(plain) !== 0 && !never.check(plain, family) && (options.loopback || !loopback.check(plain, family))
-}
 
 /** Rejects with KithError FETCH_REFUSED for what may not be asked, FETCH_FAILED for the world's faults. */
 export async function fetchDocument(url: string, options: FetchOptions): Promise<string> {
