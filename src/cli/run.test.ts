@@ -36,3 +36,18 @@ test('nothing was read: that is said, not that a name is wrong', () => {
   const { code, err } = kith('explain', 'web.shop', 'http://api.shop/', '-f', '-')
   assert.deepEqual([code, /no workload was read/.test(err)], [1, true], err)
 })
+
+test('validate names the kinds that Kith does not serve, and they stay valid', () => {
+  const kinds: readonly (readonly [string, string, string])[] = [
+    ['gateway.networking.k8s.io/v1', 'HTTPRoute', '{}'], ['gateway.networking.k8s.io/v1', 'Gateway', '{}'],
+    ['extensions.istio.io/v1alpha1', 'WasmPlugin', '{url: "oci://x/y"}'], ['networking.istio.io/v1beta1', 'ProxyConfig', '{concurrency: 1}'],
+    ['networking.istio.io/v1', 'Gateway', '{servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}'],
+    ['networking.istio.io/v1alpha3', 'EnvoyFilter', '{configPatches: []}'], ['telemetry.istio.io/v1', 'Telemetry', '{accessLogging: [{disabled: true}]}'],
+  ]
+  for (const [apiVersion, kind, spec] of kinds) {
+    const { status, stderr } = spawnSync(process.execPath, ['--disable-warning=ExperimentalWarning', main, 'validate', '-f', '-'], { encoding: 'utf8', input: `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: {name: x, namespace: a}\nspec: ${spec}\n` })
+    assert.equal(status, 0, `${kind}: ${stderr}`)
+    assert.match(stderr, new RegExp(`^note: ${kind} x: Kith does not serve this kind: .*\\(-:1\\)$`, 'm'))
+  }
+  assert.equal(kith('validate', '-f', 'examples/walkthrough').err, '')
+})

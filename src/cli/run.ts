@@ -2,11 +2,12 @@
 import { Command, CommanderError, Help } from 'commander'
 import { commands } from './commands.ts'
 import { reportFailure } from './failure.ts'
+import { optionTerm, valuesBehindEquals } from './optional-values.ts'
 
-/** istioctl keeps some commands below `experimental`, or `x`: here they stand beside the others, and answer to both. `help X` is X's own help, `--version` a habit. */
+/** istioctl keeps some commands below `experimental` (`exp`, `x`). Here they stand beside the others, and the prefix is accepted. `help X` is X's own help; `--version` is `version`. */
 function asMeant(given: readonly string[]): readonly string[] {
   const [first, ...rest] = given
-  if (first === 'x' || first === 'experimental') return asMeant(rest)
+  if (first === 'x' || first === 'exp' || first === 'experimental') return asMeant(rest)
   if (first === 'help' && rest.length > 0) return [...rest, '--help']
   return first === '--version' ? ['version', ...rest] : given
 }
@@ -15,11 +16,13 @@ function asMeant(given: readonly string[]): readonly string[] {
 function prepare(command: Command, name: string): Command {
   for (const child of command.commands) prepare(child, `${name} ${child.name()}`)
   // A list that begins empty has no default worth a word.
-  command.configureHelp({ optionDescription: (option) => new Help().optionDescription(option).replace(/ \(default: \[\]\)$/, '') })
+  command.configureHelp({ optionTerm, optionDescription: (option) => new Help().optionDescription(option).replace(/ \(default: \[\]\)$/, '') })
+  valuesBehindEquals(command)
   return command.exitOverride().showHelpAfterError(`(kith ${name} --help shows what it takes)`)
 }
 
-async function answer(given: readonly string[]): Promise<void> {
+/** What reads these arguments: the command that they name, whole; of the others only the name. */
+export async function parserOf(given: readonly string[]): Promise<{ readonly program: Command; readonly argv: readonly string[] }> {
   const argv = asMeant(given)
   const program = new Command('kith')
     .description('A service mesh that speaks Istio’s API, proves both ends of every connection, and says why.')
@@ -29,14 +32,14 @@ async function answer(given: readonly string[]): Promise<void> {
     .showHelpAfterError('(kith --help shows the commands)')
     .configureHelp({ showGlobalOptions: false })
   const asked = argv.find((a) => !a.startsWith('-'))
-  for (const { name, summary, load, hidden } of commands) {
-    if (name === asked) {
-      program.addCommand(prepare((await load()).build(), name))
+  for (const { name, aliases = [], summary, load, hidden } of commands) {
+    if (asked !== undefined && [name, ...aliases].includes(asked)) {
+      program.addCommand(prepare((await load()).build().aliases(aliases), name))
     } else {
-      program.addCommand(new Command(name).summary(summary).description(summary), { hidden: hidden ?? false })
+      program.addCommand(new Command(name).aliases(aliases).summary(summary).description(summary), { hidden: hidden ?? false })
     }
   }
-  await program.parseAsync(argv, { from: 'user' })
+  return { program, argv }
 }
 
 /** Sets the exit code; what the command started runs on. */
@@ -51,7 +54,8 @@ export async function run(argv: readonly string[]): Promise<void> {
     process.kill(process.pid, 'SIGTERM')
   })
   try {
-    await answer(argv)
+    const parser = await parserOf(argv)
+    await parser.program.parseAsync(parser.argv, { from: 'user' })
   } catch (error) {
     if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2
     else process.exitCode = reportFailure(error)

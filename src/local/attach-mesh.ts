@@ -2,12 +2,13 @@
 import { KithError } from '#lib/errors.ts'
 import type { ApiObject } from '#api'
 import type { Handshake } from '#identity'
-import { decodeObjects, readFiles } from '#sources'
+import type { Problem } from '#lib/problem.ts'
+import { decodeObjects, documentKey, isOverlay, readFiles, type RawDocument } from '#sources'
 import { ask, openSession } from './control-client.ts'
-import { channels, type Reply, type Request } from './control-protocol.ts'
+import { channels, type Page, type Reply, type Request } from './control-protocol.ts'
 import type { MeshHandle } from './mesh-handle.ts'
-import { readRecord, stateDirOf, statePaths } from './state-dir.ts'
-import { readOrigins, withUsersOrigin } from './supervisor/applied-files.ts'
+import { readRecord, stateDirOf, statePaths, type MeshRecord } from './state-dir.ts'
+import { readOrigins, usersOrigin, withUsersOrigin } from './supervisor/applied-files.ts'
 import { formatReference } from './supervisor/find-pod.ts'
 import type { ApplyResult, ExecResult, MeshEvent, PodView } from './types.ts'
 
@@ -39,6 +40,9 @@ export async function attachState(stateDir: string, dir = stateDir): Promise<Mes
       return text.split('\n').filter((l) => l !== '')
     },
     handshakes: async (pod) => part<'handshakes', readonly Handshake[] | null>(await ask(socket, { op: 'handshakes', pod: formatReference(pod) }), 'handshakes'),
+    sidecarPage: async (pod, path) => jsonOf(await ask(socket, { op: 'page', pod: formatReference(pod), path }), path),
+    controlPlanePage: async (path) => jsonOf(await ask(socket, { op: 'page', path }), path),
+    documents: async () => localDocuments(stateDir),
     objects: async () => localObjects(stateDir),
     written: async () => localObjects(stateDir, 'written'),
     onEvent(listener) {
@@ -56,11 +60,35 @@ export async function attachState(stateDir: string, dir = stateDir): Promise<Mes
 /** Every object as the control plane of a running mesh sees it: the user's files, what was applied, the pods that run; `written`: without these. Origins are the user's, and a pod that runs has none. */
 export function localObjects(stateDir: string, which: 'all' | 'written' = 'all'): readonly ApiObject[] {
   const paths = statePaths(stateDir)
-  const record = readRecord(paths)
-  if (record === undefined) throw new KithError('MESH_NOT_RUNNING', `no mesh has its state in ${stateDir}`)
+  const record = recordOf(stateDir)
   const origins = readOrigins(paths.applied)
   const files = which === 'all' ? record.configPaths : record.configPaths.filter((p) => p !== paths.objects)
   return decodeObjects(readFiles(files).documents).objects.map((o) => withUsersOrigin(o, paths, origins))
+}
+
+/** Of an object that was applied, and of a pod that runs, only that: not what the folder says of it. Addresses that are laid over Services are left out. */
+function localDocuments(stateDir: string): { readonly documents: readonly RawDocument[]; readonly problems: readonly Problem[] } {
+  const paths = statePaths(stateDir)
+  const record = recordOf(stateDir)
+  const origins = readOrigins(paths.applied)
+  const { documents, problems } = readFiles(record.configPaths)
+  const written = documents.filter(({ value }) => !isOverlay(value))
+  const isOurs = ({ origin }: RawDocument): boolean => [paths.applied, paths.objects].some((dir) => origin.file?.startsWith(`${dir}/`) === true)
+  const ours = new Set(written.filter(isOurs).map((d) => documentKey(d.value)))
+  const left = written.filter((d) => isOurs(d) || !ours.has(documentKey(d.value)))
+  return { documents: left.map((d) => ({ ...d, origin: usersOrigin(d.origin, paths, origins) })), problems }
+}
+
+function recordOf(stateDir: string): MeshRecord {
+  const record = readRecord(statePaths(stateDir))
+  if (record === undefined) throw new KithError('MESH_NOT_RUNNING', `no mesh has its state in ${stateDir}`)
+  return record
+}
+
+function jsonOf(reply: Reply, path: string): unknown {
+  const { status, body } = part<'page', Page>(reply, 'page')
+  if (status !== 200) throw new KithError('ADMIN_SILENT', `${path} answered ${status}`)
+  return JSON.parse(body) as unknown
 }
 
 function part<K extends string, T>(reply: Reply, key: K): T {

@@ -12,6 +12,8 @@ export type Request =
   | { readonly op: 'apply' | 'delete'; readonly text: string; readonly origin: string }
   | { readonly op: 'logs'; readonly pod: string; readonly follow?: boolean; readonly options: LogOptions }
   | { readonly op: 'handshakes'; readonly pod: string }
+  /** A page of a sidecar's admin (`pod`), else of the control plane's status port. */
+  | { readonly op: 'page'; readonly pod?: string; readonly path: string }
   | { readonly op: 'events' }
   | { readonly op: 'down'; readonly why?: string }
 
@@ -22,11 +24,17 @@ export type Reply =
   | { readonly status: MeshStatus }
   | { readonly pods: readonly PodView[] }
   | { readonly handshakes: readonly Handshake[] | null }
+  | { readonly page: Page }
   | { readonly done: true }
   | { readonly exit: number; readonly error?: string }
   | { readonly changes: readonly AppliedChange[]; readonly problems: readonly Problem[] }
   | { readonly event: MeshEvent }
   | { readonly failure: { readonly code: string; readonly message: string } }
+
+export interface Page {
+  readonly status: number
+  readonly body: string
+}
 
 export interface MeshStatus {
   readonly dir: string

@@ -1,6 +1,8 @@
 // The running mesh as a program holds it: what `startMesh` and `attachMesh` return.
 import type { ApiObject } from '#api'
 import type { Handshake } from '#identity'
+import type { Problem } from '#lib/problem.ts'
+import type { RawDocument } from '#sources'
 import type { ApplyResult, ExecOptions, ExecResult, LocalMode, LogOptions, MeshEvent, PodReference, PodView } from './types.ts'
 
 export interface MeshHandle {
@@ -24,6 +26,12 @@ export interface MeshHandle {
   accessLog(pod: PodReference): Promise<readonly string[]>
   /** The last mutual TLS handshakes of the pod's sidecar, the latest first; none where it has no sidecar; null: its sidecar keeps no record of them (Envoy). */
   handshakes(pod: PodReference): Promise<readonly Handshake[] | null>
+  /** A page of the sidecar's admin, as JSON. @throws KithError ADMIN_SILENT, NO_SIDECAR, NO_SUCH_POD */
+  sidecarPage(pod: PodReference, path: string): Promise<unknown>
+  /** A page of the control plane's status port, as JSON. */
+  controlPlanePage(path: string): Promise<unknown>
+  /** The documents that the control plane reads, those that it refuses too, and the pods that run. */
+  documents(): Promise<{ readonly documents: readonly RawDocument[]; readonly problems: readonly Problem[] }>
   /** Every object as the control plane sees it, with the file and line where the user wrote it. */
   objects(): Promise<readonly ApiObject[]>
   /** Of these what users wrote: templates in place of the pods that run. */

@@ -1,5 +1,6 @@
 // One mesh on this machine, used as its users would: names, virtual addresses, policy, injection, exec, replicas, Jobs, restarts.
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -176,4 +177,23 @@ test('a file that is saved takes effect: replicas come and go', async (t) => {
   writeFileSync(file, text)
   await until(async () => (await m.ps()).filter((p) => p.namespace === 'legacy').length === 3)
   assert.ok(events.some((e) => e.event === 'ready'))
+})
+
+test('proxy-status, proxy-config and analyze answer about the mesh on this machine', (t) => {
+  const m = up(t)
+  if (m === undefined) return
+  const kith = (...args: string[]): string => {
+    const { status, stdout, stderr } = spawnSync('bin/kith', args, { encoding: 'utf8', timeout: 30_000 })
+    assert.equal(status, 0, stderr)
+    return stdout + stderr
+  }
+  const local = `--local=${dir}`
+  assert.match(kith('proxy-status', local, '-v', 'max'), /^NAME +CLUSTER .*\nclient\.foo +Kubernetes +local +\S+ +SYNCED/)
+  assert.match(kith('proxy-config', 'listener', 'client.foo', local), /15001 +Addr: \*:15001/)
+  assert.match(kith('pc', 'endpoint', 'deploy/echo', '-n', 'foo', local), /HEALTHY/)
+  const said = kith('analyze', local)
+  assert.match(said, /IST0102.*Namespace legacy/)
+  assert.doesNotMatch(said, /KITH0109/, 'a pod that runs and the file that it comes from are one object')
+  const none = spawnSync('bin/kith', ['proxy-config', 'all', 'client.legacy', local], { encoding: 'utf8' })
+  assert.deepEqual([none.status, /pod client has no sidecar .*NO_SIDECAR/.test(none.stderr)], [1, true], none.stderr)
 })

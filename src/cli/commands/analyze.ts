@@ -5,10 +5,11 @@ import { analyze } from '#insight/analyze/analyze.ts'
 import { analyzers } from '#insight/analyze/analyzers.ts'
 import { documentationUrl, messageKinds } from '#insight/analyze/messages.ts'
 import type { Problem } from '#lib/problem.ts'
-import { decodeObjects, readFiles, type RawDocument } from '#sources'
+import { decodeObjects, readFiles, type RawDocument, type ReadFiles } from '#sources'
 import { clusterOptions, namesCluster, withCluster, type ClusterOptions } from '../cluster.ts'
 import { ExitError } from '../failure.ts'
 import { meshConfigOf } from '../load-mesh.ts'
+import { attachLocal, isLocal } from '../local-mesh.ts'
 import { messageText, originText, referenceText } from '../message-text.ts'
 
 const levels = ['Error', 'Warning', 'Info'] as const
@@ -30,6 +31,7 @@ interface Options extends ClusterOptions {
   readonly analyzer: readonly string[]
   readonly useKube?: boolean | string
   readonly istioNamespace: string
+  readonly local?: boolean | string
 }
 
 const several = (value: string, all: readonly string[]): readonly string[] => [...all, value]
@@ -37,7 +39,7 @@ const several = (value: string, all: readonly string[]): readonly string[] => [.
 export function build(): Command {
   return clusterOptions(new Command('analyze'))
     .summary('what is wrong with a mesh: these files, or a cluster')
-    .description('Says what is wrong with a mesh: that of the files, as if they were a cluster; without files that of the cluster; with --use-kube that which the cluster would be with the files applied.')
+    .description('Says what is wrong with a mesh: that of the files, as if they were a cluster; without files that of the cluster, or with --local of the mesh on this machine; with --use-kube that which the cluster would be with the files applied.')
     .argument('[files...]', 'files and folders; - is standard input')
     .option('-o, --output <format>', 'log, json or yaml', 'log')
     .option('-A, --all-namespaces', 'messages of all namespaces (the default for files)')
@@ -52,6 +54,7 @@ export function build(): Command {
     .option('--analyzer <name>', 'run this one only; repeatable', several, [])
     .option('-R, --recursive', 'folders below too (always so)')
     .option('-k, --use-kube [yes]', 'files laid over the cluster of the kubeconfig; without files, the cluster is read anyway')
+    .option('--local [folder]', 'the mesh that runs on this machine; with files, they are laid over it')
     .option('--color [yes]', 'colours; the default on a terminal')
     .option('-v, --verbose', 'accepted')
     .option('--timeout <duration>', 'accepted')
@@ -67,7 +70,7 @@ async function run(files: readonly string[], options: Options): Promise<void> {
   const unknown = options.analyzer.filter((name) => !analyzers.some((a) => a.name === name) && name !== 'schema')
   if (unknown.length > 0) throw new ExitError(64, `there is no analyzer ${unknown.join(', ')}; kith analyze -L lists them`)
   const input = await readInput([...files, ...options.filename], options)
-  const config = meshConfig(options.meshConfigFile) ?? meshConfigOf(decodeObjects(input.documents.filter(({ value }) => isRecord(value) && value['kind'] === 'ConfigMap')).objects)
+  const config = meshConfig(options.meshConfigFile) ?? input.meshConfig ?? meshConfigOf(decodeObjects(input.documents.filter(({ value }) => isRecord(value) && value['kind'] === 'ConfigMap')).objects)
   const { messages, unreadable } = analyze(input.documents, { meshConfig: config.config, only: options.analyzer, now: new Date() })
   const broken = [...input.problems, ...unreadable]
   const all = [...config.problems, ...messages].filter((p) => !suppressed(p, options.suppress) && within(p, options, input.cluster))
@@ -84,6 +87,8 @@ async function run(files: readonly string[], options: Options): Promise<void> {
 interface Input {
   readonly documents: readonly RawDocument[]
   readonly problems: readonly Problem[]
+  /** Of kith.yaml. */
+  readonly meshConfig?: ReturnType<typeof decodeMeshConfig>
   /** For the sentences: `policies.yaml`, `namespace: default`. */
   readonly what: string
   /** Namespace of the context, where a cluster was read. */
@@ -93,8 +98,9 @@ interface Input {
 async function readInput(paths: readonly string[], options: Options): Promise<Input> {
   const files = readFiles(paths)
   const asked = options.useKube === true || options.useKube === 'true'
+  if (isLocal(options, paths.length > 0 || asked)) return overLocal(paths, files, options)
   if (paths.length > 0 && !asked) return { ...files, what: paths.join(', ') }
-  if (options.useKube === 'false' || (!asked && !namesCluster(options))) throw new ExitError(64, 'name the files or folders to analyze (kith analyze .), or a cluster with KUBECONFIG, --kubeconfig or --context')
+  if (options.useKube === 'false' || (!asked && !namesCluster(options))) throw new ExitError(64, 'name the files or folders to analyze (kith analyze .), a mesh that runs here with --local, or a cluster with KUBECONFIG, --kubeconfig or --context')
   const { readCluster } = await import('../cluster-objects.ts')
   return withCluster(options, async (client) => {
     const read = await readCluster(client, { templates: true, istioNamespace: options.istioNamespace })
@@ -104,6 +110,19 @@ async function readInput(paths: readonly string[], options: Options): Promise<In
     // Files come last: an object of the cluster that a file has too is taken from the file.
     return { documents: [...read.documents, ...over], problems: [...read.problems, ...files.problems], what: paths.length === 0 ? where : `${paths.join(', ')} over ${where}`, cluster: namespace }
   })
+}
+
+/** Files come last, as over a cluster. */
+async function overLocal(paths: readonly string[], files: ReadFiles, options: Options): Promise<Input> {
+  if (options.useKube !== undefined && options.useKube !== 'false') throw new ExitError(64, 'name one mesh: --local or --use-kube')
+  const mesh = await attachLocal(options)
+  const { documents, problems } = await mesh.documents()
+  const { readMeshFile } = await import('#local')
+  const own = readMeshFile(mesh.dir).meshConfig
+  return {
+    ...(own === undefined ? {} : { meshConfig: decodeMeshConfig(own, {}) }),
+    documents: [...documents, ...files.documents], problems: [...problems, ...files.problems], what: [...paths, mesh.dir].join(' over '),
+  }
 }
 
 /** Where kubectl apply would put it. */

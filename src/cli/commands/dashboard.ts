@@ -29,7 +29,7 @@ const pages: readonly Page[] = [
 ]
 
 export function build(): Command {
-  const command = new Command('dashboard').alias('d').alias('dash').description('Leads a port of this machine to a page inside the cluster, until Ctrl-C.').addHelpText('after', `
+  const command = new Command('dashboard').description('Leads a port of this machine to a page inside the cluster, until Ctrl-C.').addHelpText('after', `
 Examples:
   kith dashboard istiod-debug
   kith dashboard proxy httpbin-6c4f9.foo --port 15000 --browser=false`)

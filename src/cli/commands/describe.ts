@@ -32,7 +32,7 @@ export function build(): Command {
   const service = meshOptions(new Command('service').alias('svc').argument('<service>', 'name[.namespace] of a Service'))
     .description('The same of a Service and the pods that answer for it.')
     .action((name: string, options: Options) => answer(options, (mesh) => describeService(mesh, findService(mesh, name, options.namespace), options.namespace)))
-  return new Command('describe').alias('des').description('What bears on a pod or a Service, and why.').addCommand(pod).addCommand(service).addHelpText('after', `
+  return new Command('describe').description('What bears on a pod or a Service, and why.').addCommand(pod).addCommand(service).addHelpText('after', `
 Examples:
   kith describe pod httpbin-6c4f9 -n foo
   kith x describe pod httpbin.foo -f examples/walkthrough/mesh.yaml

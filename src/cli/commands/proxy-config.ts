@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { clusterTable, endpointTable, listenerTable, resourcesOf, routeTable, secretTable, type Filter, type Table } from '#insight/proxy-config/tables.ts'
 import { adminPages } from '../admin-page.ts'
 import { clusterOptions, withCluster, type ClusterOptions } from '../cluster.ts'
+import { attachLocal, isLocal, podNamed } from '../local-mesh.ts'
 import { formatTable } from '../demo/table.ts'
 import { ExitError } from '../failure.ts'
 import { findClusterPod } from '../find-cluster-pod.ts'
@@ -12,6 +13,7 @@ interface Options extends ClusterOptions, Filter {
   readonly namespace: string
   readonly output: string
   readonly file?: string
+  readonly local?: boolean | string
 }
 
 interface View {
@@ -32,18 +34,19 @@ const views: readonly View[] = [
 const adminPort = 15000
 
 export function build(): Command {
-  const command = new Command('proxy-config').alias('pc').description('What a sidecar holds: clusters, listeners, routes, endpoints, secrets.').addHelpText('after', `
+  const command = new Command('proxy-config').description('What a sidecar holds: clusters, listeners, routes, endpoints, secrets.').addHelpText('after', `
 Examples:
   kith proxy-config cluster sleep.foo --fqdn httpbin.foo.svc.cluster.local
   kith proxy-config route sleep-86b75d8749-jbr5k.foo --name 8000 -o json
-  kith pc all deploy/sleep -n foo`)
+  kith pc all deploy/sleep -n foo
+  kith proxy-config listener sleep.foo --local`)
   for (const view of views) command.addCommand(options(new Command(view.name).aliases([...view.aliases])).description(`The ${view.name}s.`).action((pod: string | undefined, given: Options) => show(pod, given, [view])))
   return command.addCommand(options(new Command('all').alias('a')).description('All tables.').action((pod: string | undefined, given: Options) => show(pod, given, views)))
 }
 
 function options(command: Command): Command {
   return clusterOptions(command.argument('[pod]', '[kind/]name[.namespace]'))
-    .option('-n, --namespace <name>', 'namespace of the pod', 'default').option('-o, --output <format>', 'short or json', 'short').option('-f, --file <file>', 'a page that was saved (/config_dump, /clusters, /certs), instead of a pod')
+    .option('-n, --namespace <name>', 'namespace of the pod', 'default').option('-o, --output <format>', 'short or json', 'short').option('-f, --file <file>', 'a page that was saved (/config_dump, /clusters, /certs), instead of a pod').option('--local [folder]', 'a pod of the mesh that runs on this machine')
     .option('--fqdn <name>', 'only this service').option('--port <number>', 'only this port').option('--direction <direction>', 'inbound or outbound').option('--subset <name>', 'only this subset').option('--name <name>', 'only this route configuration').option('--address <address>', 'only this listener address')
 }
 
@@ -68,6 +71,12 @@ async function read(pod: string | undefined, given: Options, wanted: readonly Vi
     }
   }
   if (pod === undefined) throw new ExitError(2, 'kith proxy-config: name a pod, or a saved page with -f')
+  if (isLocal(given)) return readLocal(pod, given, wanted)
   const target = await withCluster(given, (client) => findClusterPod(client, pod, given.namespace))
   return adminPages({ ...target, port: adminPort }, wanted.map((v) => v.page), given)
+}
+
+async function readLocal(pod: string, given: Options, wanted: readonly View[]): Promise<readonly unknown[]> {
+  const mesh = await attachLocal(given)
+  return Promise.all(wanted.map((view) => mesh.sidecarPage(podNamed(pod, given.namespace), view.page)))
 }

@@ -3,17 +3,20 @@ import { Command } from 'commander'
 import { isRecord } from '#api'
 import { KithError } from '#lib/errors.ts'
 import type { KubernetesClient } from '#lib/kubernetes/types.ts'
+import { version } from '#lib/version.ts'
 import { adminPages } from '../admin-page.ts'
 import { clusterOptions, withCluster, type ClusterOptions } from '../cluster.ts'
 import { formatTable } from '../demo/table.ts'
 import { ExitError } from '../failure.ts'
 import { podImage, tagOf } from '../images.ts'
+import { attachLocal, isLocal } from '../local-mesh.ts'
 
 interface Options extends ClusterOptions {
   readonly namespace?: string
   readonly istioNamespace: string
   readonly output: string
   readonly verbosity?: string
+  readonly local?: boolean | string
 }
 
 interface Proxy {
@@ -38,19 +41,39 @@ export function build(): Command {
     .option('-i, --istioNamespace <namespace>', 'namespace of the control plane', 'istio-system')
     .option('-v, --verbosity <level>', 'max: a column for each kind of resource')
     .option('-o, --output <format>', 'table or json', 'table')
+    .option('--local [folder]', 'the mesh that runs on this machine')
     .addHelpText('after', `
 Examples:
   kith proxy-status
+  kith proxy-status --local
   kith proxy-status httpbin-6c4f9.foo -v max`)
-    .action((pod: string | undefined, options: Options) => withCluster(options, async (client) => {
-      const all = await proxiesOf(client, options)
-      const shown = all.filter((p) => isAsked(p.proxy, pod, options.namespace)).sort((a, b) => (a.proxy < b.proxy ? -1 : 1))
-      if (shown.length === 0) throw new ExitError(1, pod === undefined ? 'kith proxy-status: no sidecar is connected' : `kith proxy-status: no sidecar of "${pod}" is connected`)
-      if (options.output === 'json') return void process.stdout.write(JSON.stringify(shown, null, 2) + '\n')
-      const versions = await sidecarVersions(client)
-      process.stdout.write(tableOf(shown, versions, options.verbosity === 'max') + '\n')
-      for (const p of shown) if (p.lastError !== '') process.stdout.write(`\n${p.proxy} refused what it was last sent, and goes on with what it had:\n  ${p.lastError}\n`)
-    }))
+    .action(async (pod: string | undefined, options: Options) => {
+      if (isLocal(options)) return show(await localProxies(options), pod, options)
+      await withCluster(options, async (client) => show(await proxiesOf(client, options), pod, options, () => sidecarVersions(client)))
+    })
+}
+
+async function show(all: readonly Proxy[], pod: string | undefined, options: Options, versionsOf = localVersions(all)): Promise<void> {
+  const shown = all.filter((p) => isAsked(p.proxy, pod, options.namespace)).sort((a, b) => (a.proxy < b.proxy ? -1 : 1))
+  if (shown.length === 0) throw new ExitError(1, pod === undefined ? 'kith proxy-status: no sidecar is connected' : `kith proxy-status: no sidecar of "${pod}" is connected`)
+  if (options.output === 'json') return void process.stdout.write(JSON.stringify(shown, null, 2) + '\n')
+  process.stdout.write(tableOf(shown, await versionsOf(), options.verbosity === 'max') + '\n')
+  for (const p of shown) if (p.lastError !== '') process.stdout.write(`\n${p.proxy} refused what it was last sent, and goes on with what it had:\n  ${p.lastError}\n`)
+}
+
+/** The one control plane of the mesh that runs here, which has no pod. */
+async function localProxies(options: Options): Promise<readonly Proxy[]> {
+  return proxiesIn(await (await attachLocal(options)).controlPlanePage('/debug/syncz'), 'local', 'default')
+}
+
+/** A local mesh runs one version. */
+function localVersions(all: readonly Proxy[]): () => Promise<ReadonlyMap<string, string>> {
+  return async () => new Map(all.map((p) => [p.proxy, version]))
+}
+
+function proxiesIn(page: unknown, istiod: string, revision: string): readonly Proxy[] {
+  const found = isRecord(page) && Array.isArray(page['proxies']) ? (page['proxies'] as Omit<Proxy, 'istiod' | 'revision'>[]) : []
+  return found.map((p) => ({ ...p, istiod, revision }))
 }
 
 function isAsked(proxy: string, pod: string | undefined, namespace: string | undefined): boolean {
@@ -64,8 +87,7 @@ async function proxiesOf(client: KubernetesClient, { istioNamespace, kubeconfig,
   if (pods.length === 0) throw new KithError('NO_CONTROL_PLANE', `no running control plane in namespace ${istioNamespace}; kith install brings one`)
   const answers = await Promise.all(pods.map(async ({ metadata: { name = '', labels } }) => {
     const [answer] = await adminPages({ namespace: istioNamespace, pod: name, port: debugPort }, ['/debug/syncz'], { ...(kubeconfig === undefined ? {} : { kubeconfig }), ...(context === undefined ? {} : { context }) })
-    const found = isRecord(answer) && Array.isArray(answer['proxies']) ? (answer['proxies'] as Omit<Proxy, 'istiod' | 'revision'>[]) : []
-    return found.map((p) => ({ ...p, istiod: name, revision: labels?.['istio.io/rev'] ?? 'default' }))
+    return proxiesIn(answer, name, labels?.['istio.io/rev'] ?? 'default')
   }))
   return answers.flat()
 }

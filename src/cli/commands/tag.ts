@@ -51,11 +51,13 @@ async function tagsOf(client: KubernetesClient): Promise<readonly KubernetesObje
   return (await client.list({ apiVersion: 'admissionregistration.k8s.io/v1', kind: 'MutatingWebhookConfiguration', labelSelector: tagLabel })).items
 }
 
-async function refuseTaken(client: KubernetesClient, tag: string, { overwrite, revision, istioNamespace }: Options): Promise<void> {
+/** The tag as it is, where it exists and may be changed. */
+async function refuseTaken(client: KubernetesClient, tag: string, { overwrite, revision, istioNamespace }: Options): Promise<KubernetesObject | undefined> {
   const services = (await client.list({ apiVersion: 'v1', kind: 'Service', namespace: istioNamespace, labelSelector: 'app=istiod' })).items
   if (!services.some((s) => s.metadata.labels?.[revisionLabel] === revision)) throw new KithError('NO_SUCH_REVISION', `cannot modify tag: no revision ${revision} in namespace ${istioNamespace}; there are ${services.map((s) => s.metadata.labels?.[revisionLabel]).join(', ') || 'none'}`)
   const taken = (await tagsOf(client)).find((t) => t.metadata.labels?.[tagLabel] === tag)
   if (taken !== undefined && overwrite !== true) throw new KithError('TAG_EXISTS', `revision tag ${tag} already exists and leads to ${taken.metadata.labels?.[revisionLabel]}: --overwrite changes it`)
+  return taken
 }
 
 /** With the certificate that the revision's own webhooks already have: pods are never refused for want of one. */
@@ -68,9 +70,9 @@ async function objectsOf(client: KubernetesClient, tag: string, options: Options
 }
 
 async function setTag(client: KubernetesClient, tag: string, options: Options): Promise<void> {
-  await refuseTaken(client, tag, options)
+  const before = await refuseTaken(client, tag, options)
   for (const object of await objectsOf(client, tag, options)) await client.apply(object, { fieldManager, force: true })
-  process.stdout.write(`Revision tag "${tag}" created, referencing control plane revision "${options.revision}". To enable injection using this\nrevision tag, use 'kubectl label namespace <NAMESPACE> istio.io/rev=${tag}'\n`)
+  process.stdout.write(`Revision tag "${tag}" ${before === undefined ? 'created' : 'updated'}, referencing control plane revision "${options.revision}". To enable injection using this\nrevision tag, use 'kubectl label namespace <NAMESPACE> istio.io/rev=${tag}'\n`)
 }
 
 async function namespacesOf(client: KubernetesClient): Promise<ReadonlyMap<string, readonly string[]>> {

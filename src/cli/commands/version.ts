@@ -73,7 +73,7 @@ function text(remote: Remote | undefined, short: boolean, namespace: string): st
   const lines: string[] = []
   if (remote.controlPlanes.length === 0) lines.push(`Istio is not present in the cluster: no running Istio pods in namespace "${namespace}"\n`)
   lines.push(client)
-  for (const [, planes] of Map.groupBy(remote.controlPlanes, (c) => `${c.revision} ${c.version}`)) {
+  for (const [, planes] of Map.groupBy(remote.controlPlanes, (c) => (short ? c.version : `${c.revision} ${c.version}`))) {
     const { revision, version: found } = planes[0] as ControlPlane
     lines.push(`control plane version: ${found}${short ? '' : ` (revision ${revision}: ${planes.map((p) => p.pod).join(', ')})`}\n`)
   }

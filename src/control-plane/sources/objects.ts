@@ -11,6 +11,12 @@ export interface Objects {
 /** An object with this annotation adds its cluster addresses to the user's object of the same name. */
 export const overlayAnnotation = 'kith.dev/overlay'
 
+/** Whether a document lays something over another object. */
+export function isOverlay(value: unknown): boolean {
+  const metadata = isRecord(value) && isRecord(value['metadata']) ? value['metadata'] : {}
+  return isRecord(metadata['annotations']) && metadata['annotations'][overlayAnnotation] === 'true'
+}
+
 export function objectKey(object: ApiObject): string {
   return keyOf(object.apiVersion, object.kind, object.metadata.namespace, object.metadata.name)
 }
@@ -43,8 +49,14 @@ export function decodeObjects(documents: readonly RawDocument[], lastGood: reado
 }
 
 function keepFormer(value: unknown, former: ReadonlyMap<string, ApiObject>): ApiObject | undefined {
+  const key = documentKey(value)
+  return key === undefined ? undefined : former.get(key)
+}
+
+/** Of a document that names an object, whether it can be decoded or not: what `objectKey` says of the object. */
+export function documentKey(value: unknown): string | undefined {
   if (!isRecord(value) || !isRecord(value['metadata'])) return undefined
   const { apiVersion, kind } = value
   const { name, namespace } = value['metadata']
-  return former.get(keyOf(apiVersion, kind, namespace ?? 'default', name))
+  return keyOf(apiVersion, kind, namespace ?? 'default', name)
 }

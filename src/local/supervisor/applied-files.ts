@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from 'node:path'
 import { canonicalHash } from '#lib/canonical.ts'
 import type { Problem } from '#lib/problem.ts'
-import { decode, refTo, unserved, type ApiObject } from '#api'
+import { decode, refTo, unserved, type ApiObject, type Origin } from '#api'
 import { objectKey, parseYaml, type RawDocument } from '#sources'
 import type { AppliedChange } from '../types.ts'
 import type { StatePaths } from '../state-dir.ts'
@@ -79,12 +79,20 @@ export class AppliedFiles {
 }
 
 /** Applied objects say the file that the user named, not ours; a pod that runs stands in none. */
-export function withUsersOrigin(object: ApiObject, { applied: appliedDir, objects }: Pick<StatePaths, 'applied' | 'objects'>, origins: Readonly<Record<string, string>>): ApiObject {
-  const { file } = object.origin
-  if (file?.startsWith(objects + '/') === true) return { ...object, origin: {} }
-  if (file === undefined || !file.startsWith(appliedDir + '/')) return object
+export function withUsersOrigin(object: ApiObject, paths: Places, origins: Readonly<Record<string, string>>): ApiObject {
+  const origin = usersOrigin(object.origin, paths, origins)
+  return origin === object.origin ? object : { ...object, origin }
+}
+
+type Places = Pick<StatePaths, 'applied' | 'objects'>
+
+/** The same of the origin of a document. */
+export function usersOrigin(origin: Origin, { applied: appliedDir, objects }: Places, origins: Readonly<Record<string, string>>): Origin {
+  const { file } = origin
+  if (file?.startsWith(objects + '/') === true) return {}
+  if (file === undefined || !file.startsWith(appliedDir + '/')) return origin
   const named = origins[file.slice(appliedDir.length + 1)]
-  return named === undefined ? object : { ...object, origin: { ...object.origin, file: named } }
+  return named === undefined ? origin : { ...origin, file: named }
 }
 
 export function readOrigins(appliedDir: string): Readonly<Record<string, string>> {

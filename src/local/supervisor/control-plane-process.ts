@@ -3,6 +3,7 @@ import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { createInterface } from 'node:readline'
 import { searchPath } from '../container-command.ts'
+import type { Page } from '../control-protocol.ts'
 import { ContainerRunner } from './container.ts'
 import type { Sandbox } from './place.ts'
 import { tokenIssuer } from './tokens.ts'
@@ -28,6 +29,8 @@ export interface ControlPlaneProcess {
   /** True once every connected proxy has answered to the newest snapshot, which is at least `snapshot`. */
   settled(snapshot: number): Promise<boolean>
   snapshot(): Promise<number>
+  /** A page of its status port. */
+  page(path: string): Promise<Page>
   stop(): Promise<void>
 }
 
@@ -72,6 +75,7 @@ export function startControlPlane(options: ControlPlaneProcessOptions): ControlP
   return {
     runner, rootCertDir,
     snapshot: async () => (await status()).snapshot,
+    page: (path) => getPage(statusPort, path),
     async settled(snapshot) {
       const now = await status()
       return now.snapshot >= snapshot && now.proxies.every((p) => p.settled && p.snapshot >= snapshot)
@@ -92,15 +96,17 @@ function parse(line: string): Record<string, unknown> | undefined {
   }
 }
 
-function getJson(port: number, path: string): Promise<unknown> {
+async function getJson(port: number, path: string): Promise<unknown> {
+  const value = parse((await getPage(port, path)).body)
+  if (value === undefined) throw new Error(`port ${port} answered no JSON`)
+  return value
+}
+
+function getPage(port: number, path: string): Promise<Page> {
   return new Promise((resolve, reject) => {
     request({ host: '127.0.0.1', port, path, timeout: 2000 }, (response) => {
-      let text = ''
-      response.setEncoding('utf8').on('data', (t: string) => (text += t)).on('end', () => {
-        const value = ((): unknown => { try { return JSON.parse(text) } catch { return undefined } })()
-        if (value === undefined) reject(new Error(`port ${port} answered no JSON`))
-        else resolve(value)
-      }).on('error', reject)
+      let body = ''
+      response.setEncoding('utf8').on('data', (t: string) => (body += t)).on('end', () => resolve({ status: response.statusCode ?? 0, body })).on('error', reject)
     }).on('error', reject).end()
   })
 }

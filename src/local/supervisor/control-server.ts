@@ -2,7 +2,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import type { ChildProcess } from 'node:child_process'
 import { KithError } from '#lib/errors.ts'
-import { channels, encodeFrame, encodeJson, FrameReader, type Channel, type ClientNote, type MeshStatus, type Reply, type Request } from '../control-protocol.ts'
+import { channels, encodeFrame, encodeJson, FrameReader, type Channel, type ClientNote, type MeshStatus, type Page, type Reply, type Request } from '../control-protocol.ts'
 import { findPod } from './find-pod.ts'
 import { signalNumber } from './container.ts'
 import type { Outcome } from './applied-files.ts'
@@ -18,6 +18,8 @@ export interface ControlServerOptions {
   /** Resolves when all is ready, rejects with MESH_NOT_READY. */
   waitReady(timeoutMs: number): Promise<void>
   onEvent(listener: (event: MeshEvent) => void): () => void
+  /** Of its status port. */
+  controlPlanePage(path: string): Promise<Page>
   down(why: string | undefined): void
 }
 
@@ -112,6 +114,8 @@ class Connection {
         return this.#logs(request)
       case 'handshakes':
         return this.#end({ handshakes: await this.#runner(request.pod).handshakes() })
+      case 'page':
+        return this.#end({ page: await (request.pod === undefined ? this.#options.controlPlanePage(request.path) : this.#runner(request.pod).page(request.path)) })
     }
   }
 

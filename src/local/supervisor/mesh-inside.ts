@@ -149,6 +149,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
       listeners.add(listener)
       return () => void listeners.delete(listener)
     },
+    controlPlanePage: (path) => plane.page(path),
     down: (why) => down(why),
   })
   writeFileSync(paths.record, JSON.stringify(record))

@@ -2,15 +2,17 @@
 import { randomUUID } from 'node:crypto'
 import type { Container } from '#api'
 import type { Handshake } from '#identity'
+import { KithError } from '#lib/errors.ts'
 import { containerCommand, searchPath, type LocalCommand } from '../container-command.ts'
 import type { DesiredPod } from '../desired-pods.ts'
+import type { Page } from '../control-protocol.ts'
 import type { LocalImage } from '../mesh-file.ts'
 import { podObject, serviceAccountOf, sidecarContainer } from '../pod-object.ts'
 import type { ContainerView, PodView } from '../types.ts'
 import { ContainerRunner, type RestartPolicy } from './container.ts'
 import type { PodPlace } from './place.ts'
 import { Probing } from './probing.ts'
-import { askHandshakes, watchSidecar, type SidecarProgram } from './sidecar.ts'
+import { askAdmin, askHandshakes, watchSidecar, type SidecarProgram } from './sidecar.ts'
 
 export interface PodOptions {
   readonly pod: DesiredPod
@@ -91,6 +93,14 @@ export class PodRunner {
   /** As the sidecar's own admin tells them, from inside the pod. */
   async handshakes(): Promise<readonly Handshake[] | null> {
     return this.#sidecar?.running === true && this.#place !== undefined ? askHandshakes(this.#place) : []
+  }
+
+  /** A page of the sidecar's admin, asked from inside the pod. @throws KithError ADMIN_SILENT where no sidecar answers */
+  async page(path: string): Promise<Page> {
+    if (this.#sidecar === undefined) throw new KithError('NO_SIDECAR', `pod ${this.desired.name} has no sidecar (kith check-inject says why)`)
+    const answer = this.#sidecar.running && this.#place !== undefined ? await askAdmin(this.#place, path) : undefined
+    if (answer === undefined) throw new KithError('ADMIN_SILENT', `the sidecar of pod ${this.desired.name} does not answer: ${this.#sidecar.status}`)
+    return answer
   }
 
   /** The whole way up, from its place on; resolves when the application's containers have been started. Never rejects. */

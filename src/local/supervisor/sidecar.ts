@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import type { Handshake } from '#identity'
 import { canonicalName, podLabels, serviceAccountOf } from '../pod-object.ts'
 import { searchPath } from '../container-command.ts'
+import type { Page } from '../control-protocol.ts'
 import type { ContainerRunner } from './container.ts'
 import type { PodPlace } from './place.ts'
 import type { PodRunner } from './pod-runner.ts'
@@ -82,7 +83,7 @@ async function isReady(place: PodPlace, port: number): Promise<boolean> {
 
 /** null: Envoy's admin knows no such page, it counts handshakes and keeps none. */
 export async function askHandshakes(place: PodPlace): Promise<readonly Handshake[] | null> {
-  const answer = await get(place, Number(place.sidecarEnv['KITH_PORT_BASE'] ?? 15000), '/handshakes', true)
+  const answer = await askAdmin(place, '/handshakes')
   if (answer?.status === 404) return null
   try {
     return answer?.status === 200 ? (JSON.parse(answer.body) as { handshakes: Handshake[] }).handshakes : []
@@ -91,8 +92,13 @@ export async function askHandshakes(place: PodPlace): Promise<readonly Handshake
   }
 }
 
+/** A page of the sidecar's admin; undefined where nothing answers. */
+export function askAdmin(place: PodPlace, path: string): Promise<Page | undefined> {
+  return get(place, Number(place.sidecarEnv['KITH_PORT_BASE'] ?? 15000), path, true)
+}
+
 /** A page of the sidecar, from inside its pod; undefined where nobody answers. */
-function get(place: PodPlace, port: number, path: string, loopback = false): Promise<{ readonly status: number; readonly body: string } | undefined> {
+function get(place: PodPlace, port: number, path: string, loopback = false): Promise<Page | undefined> {
   return new Promise((resolve) => {
     const socket = place.connect(port, loopback)
     socket.on('error', () => resolve(undefined))
