@@ -7,6 +7,8 @@ export interface Handshake {
   readonly side: 'inbound' | 'outbound'
   /** Of the peer that was called, as the mesh names it; of a caller, its address alone. */
   readonly address: string
+  /** SNI as the caller sent it: a sidecar names the destination by it, `outbound_.8000_._.httpbin.bar.svc.cluster.local`. */
+  readonly serverName: string
   readonly tlsVersion: string
   readonly cipher: string
   /** SPIFFE ids. */

@@ -11,6 +11,8 @@ const virtual = 'https://istio.io/latest/docs/reference/config/networking/virtua
 const sidecar = 'https://istio.io/latest/docs/reference/config/networking/sidecar/'
 const entry = 'https://istio.io/latest/docs/reference/config/networking/service-entry/'
 const authorization = 'https://istio.io/latest/docs/reference/config/security/authorization-policy/'
+const annotations = 'https://istio.io/latest/docs/reference/config/annotations/'
+const headless = 'https://istio.io/latest/docs/ops/configuration/traffic-management/traffic-routing/'
 const injection = 'https://istio.io/latest/docs/setup/additional-setup/sidecar-injection/'
 
 export const rules: Readonly<Record<string, Rule>> = {
@@ -37,13 +39,25 @@ export const rules: Readonly<Record<string, Rule>> = {
   'tls.subset': { sentence: 'the subset’s own trafficPolicy.tls', link: destination },
   'tls.external': { sentence: 'a service outside the mesh gets no automatic mutual TLS', link: entry },
   'tls.no-sidecar': { sentence: 'without a sidecar the application’s bytes go out as they are' },
+  'tls.past-sidecar': { sentence: 'the call does not meet the caller’s sidecar: the application’s bytes go out as they are' },
   'tls.loopback': { sentence: 'the application’s bytes as they are' },
   'tls.passthrough': { sentence: 'an unknown destination gets the bytes as the application wrote them' },
   'tls.younger-rival': { sentence: 'another DestinationRule for this host takes precedence' },
   'tls.elsewhere': { sentence: 'a DestinationRule for this host that does not apply to this client' },
+  'capture.redirected': { sentence: 'the pod’s rules redirect the connection to its sidecar', link: annotations },
+  'capture.mode': { sentence: 'interception mode NONE: no rule of the pod redirects anything to its sidecar', link: annotations },
+  'capture.port': { sentence: 'the pod’s rules leave this port out of what its sidecar gets', link: annotations },
+  'capture.range': { sentence: 'the pod’s rules leave this address out of what its sidecar gets', link: annotations },
+  'capture.include': { sentence: 'the pod’s rules name what its sidecar gets, and this address and port are not among it', link: annotations },
+  'capture.interface': { sentence: 'the pod’s rules leave this interface out of what its sidecar gets', link: annotations },
+  'capture.sidecar-user': { sentence: 'the application runs as the sidecar’s own user or group, whose connections are never redirected', link: 'https://istio.io/latest/docs/ops/deployment/application-requirements/' },
+  'capture.own-address': { sentence: 'a pod reaches its own address by the loopback, and its sidecar does not see that', link: headless },
+  'capture.loopback': { sentence: 'what a pod sends to its own loopback does not meet its sidecar' },
+  'capture.udp': { sentence: 'UDP is never redirected: a sidecar carries TCP alone' },
   'endpoint.capable': { sentence: 'the endpoint has a sidecar and its port takes mutual TLS' },
   'endpoint.no-sidecar': { sentence: 'the endpoint has no sidecar' },
   'endpoint.not-redirected': { sentence: 'the pod’s rules do not lead this port to its sidecar: the application itself answers' },
+  'endpoint.sidecar-port': { sentence: 'a port of the sidecar’s own, which the rules of every pod leave out' },
   'endpoint.disable': { sentence: 'the endpoint’s own policy is DISABLE' },
   'route.default': { sentence: 'no VirtualService has a say: the service that was called', link: virtual },
   'route.virtual-service': { sentence: 'the first rule of the VirtualService that matches', link: virtual },

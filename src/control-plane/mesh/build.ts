@@ -4,6 +4,7 @@ import { clusterDomainOf } from '#api'
 import type { InjectionSettings } from '#inject'
 import { refusesForeignHosts, withoutForeignHosts } from './foreign-hosts.ts'
 import { byAge } from './order.ts'
+import { interceptionDefaults } from './redirection.ts'
 import { buildServices } from './services.ts'
 import type { Mesh, MeshOptions, MeshService, Workload } from './types.ts'
 import { buildWorkloads, type NamespaceInfo } from './workloads.ts'
@@ -16,7 +17,7 @@ export interface BuildOptions {
 }
 
 export function buildMesh(objects: readonly ApiObject[], build: BuildOptions = {}): Mesh {
-  const options = resolveOptions(build.meshConfig ?? {})
+  const options = resolveOptions(build.meshConfig ?? {}, objects)
   const namespaces = new Map<string, NamespaceInfo>()
   for (const o of objects) if (o.kind === 'Namespace') namespaces.set(o.metadata.name, { labels: o.metadata.labels, object: o })
   const workloads = buildWorkloads(objects, namespaces, options, build.injection ?? {})
@@ -43,7 +44,7 @@ export function buildMesh(objects: readonly ApiObject[], build: BuildOptions = {
   return refusesForeignHosts(options) ? withoutForeignHosts(mesh) : mesh
 }
 
-function resolveOptions(config: MeshConfigSpec): MeshOptions {
+function resolveOptions(config: MeshConfigSpec, objects: readonly ApiObject[]): MeshOptions {
   return {
     config,
     rootNamespace: config.rootNamespace ?? 'istio-system',
@@ -52,5 +53,6 @@ function resolveOptions(config: MeshConfigSpec): MeshOptions {
     domain: clusterDomainOf(config),
     enableAutoMtls: config.enableAutoMtls ?? true,
     autoMtls: config.compat?.autoMtls ?? 'kith',
+    interception: interceptionDefaults(objects, config),
   }
 }

@@ -1,6 +1,7 @@
 // The snapshot: what the cluster is and what its owners said, indexed and sorted. Immutable.
+import type { InterceptionDefaults } from '#interception'
 import type { Decided } from '#lib/decided.ts'
-import type { ApiObject, AuthorizationPolicy, DestinationRule, MeshConfigSpec, PeerAuthentication, RequestAuthentication, Service, ServiceEntry, Sidecar, VirtualService, WorkloadEntry } from '#api'
+import type { ApiObject, AuthorizationPolicy, DestinationRule, MeshConfigSpec, PeerAuthentication, PodSpec, RequestAuthentication, Service, ServiceEntry, Sidecar, VirtualService, WorkloadEntry } from '#api'
 
 export type Labels = Readonly<Record<string, string>>
 export type PortProtocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'tls' | 'auto' | 'udp'
@@ -31,6 +32,13 @@ export interface Workload {
   readonly locality?: string
   readonly hostname?: string
   readonly object: ApiObject
+  /** The pod inside its object: of a Deployment `spec.template.`, of a Pod ''. */
+  readonly podPath: string
+  readonly spec: PodSpec
+  /** A cluster or a node has admitted it: injection will not change it any more. */
+  readonly observed: boolean
+  /** What the injector's values say of redirection, for a pod without an annotation. */
+  readonly interceptionDefaults: InterceptionDefaults
 }
 
 export interface ServicePort {
@@ -94,6 +102,8 @@ export interface MeshOptions {
   readonly domain: string
   readonly enableAutoMtls: boolean
   readonly autoMtls: 'kith' | 'istio'
+  /** As `interceptionDefaults` of the pods that injection will make. */
+  readonly interception: InterceptionDefaults
   readonly object?: ApiObject
 }
 

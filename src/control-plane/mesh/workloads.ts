@@ -1,4 +1,5 @@
 // Pods, and what stands for them where there are none yet: the templates of Deployments and their kin.
+import type { InterceptionDefaults } from '#interception'
 import type { Decided } from '#lib/decided.ts'
 import { decideInjection, type InjectionSettings } from '#inject'
 import { refTo, type ApiObject, type CronJobSpec, type PodSpec, type PodStatus, type PodTemplate, type WorkloadSpec } from '#api'
@@ -45,20 +46,22 @@ const key = (f: Found): string => `${f.object.metadata.namespace}/${f.pod}/${f.o
 interface Observed {
   readonly trustDomain: string
   readonly locality: string | undefined
+  readonly mode: string | undefined
   readonly workload: Workload
 }
 
 const observed = new WeakMap<ApiObject, Observed>()
 
-/** A pod that a cluster has admitted depends on nothing beside itself, its node and the trust domain; in a cluster of thousands all but one are as they were. */
+/** A pod that a cluster has admitted depends on nothing beside itself, its node, the trust domain and the mesh's interception mode; in a cluster of thousands all but one are as they were. */
 function observedOnce(f: Found, options: MeshOptions, nodes: ReadonlyMap<string, string>): Workload | undefined {
   if (!isObserved(f.object)) return undefined
   const { trustDomain } = options
   const locality = nodes.get(f.template.spec?.nodeName ?? '')
+  const { mode } = options.interception
   const before = observed.get(f.object)
-  if (before?.trustDomain === trustDomain && before.locality === locality) return before.workload
+  if (before?.trustDomain === trustDomain && before.locality === locality && before.mode === mode) return before.workload
   const workload = buildOne(f, undefined, undefined, options, {}, nodes)
-  observed.set(f.object, { trustDomain, locality, workload })
+  observed.set(f.object, { trustDomain, locality, mode, workload })
   return workload
 }
 
@@ -84,8 +87,14 @@ function buildOne(f: Found, address: string | undefined, namespace: NamespaceInf
     ready: isReady(f.object),
     ...(locality === undefined || locality === '' ? {} : { locality }),
     ...(spec.hostname === undefined ? (podOrdinal(f) === undefined ? {} : { hostname: f.pod }) : { hostname: spec.hostname }),
-    object: f.object,
+    object: f.object, podPath: f.path.slice(0, -'metadata'.length), spec, observed: isObserved(f.object),
+    interceptionDefaults: isObserved(f.object) ? observedDefaults(options) : options.interception,
   }
+}
+
+/** Injection has written what its values say of ports and addresses into the pod; of the mode NONE nothing is written. */
+function observedDefaults({ interception: { mode } }: MeshOptions): InterceptionDefaults {
+  return mode === undefined ? {} : { mode }
 }
 
 /** What a pod shows; otherwise what injection will do. */

@@ -2,7 +2,7 @@
 // Istio: a headless service's pods all or none (isTLSModeDisabled), any other address plaintext; compat.autoMtls: istio has it so.
 import { isIP } from 'node:net'
 import { byDefault } from '#lib/decided.ts'
-import { canonicalAddress, entryTakesMtls, redirectionOf, sidecarPorts, type Mesh, type MeshEndpoint, type MeshService, type ServicePort, type Workload } from '#mesh'
+import { canonicalAddress, entryTakesMtls, interceptionFor, sidecarPorts, type Mesh, type MeshEndpoint, type MeshService, type ServicePort, type Workload } from '#mesh'
 import type { PlanContext } from './context.ts'
 import { portsWithOwnMode } from './mtls.ts'
 import type { PodTls, ProxyPlan } from './types.ts'
@@ -61,8 +61,7 @@ function narrow(context: PlanContext, all: readonly PodTls[]): readonly PodTls[]
 function podTls(mesh: Mesh, workload: Workload): PodTls[] {
   if (!workload.takesMtls || workload.addresses.length === 0) return []
   const tls = decideEndpointTls({ mesh }, endpointOf(workload, null), {})
-  const { excluded, included } = redirectionOf(workload)
-  const ports = new Set([...portsWithOwnMode(mesh, workload), ...excluded, ...(included ?? [])].filter((p) => !sidecarPorts.includes(p)))
+  const ports = new Set([...portsWithOwnMode(mesh, workload), ...interceptionFor(workload).namedPorts].filter((p) => !sidecarPorts.includes(p)))
   const except = [...ports].sort((a, b) => a - b).map((port) => ({ port, tls: decideEndpointTls({ mesh }, endpointOf(workload, port), {}) })).filter((e) => e.tls.value !== tls.value)
   if (tls.value === 'DISABLE' && except.length === 0) return []
   const sans = withAliases(mesh, [workload.identity])

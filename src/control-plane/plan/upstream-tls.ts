@@ -2,7 +2,7 @@
 // Istio: buildUpstreamTLSSettings, mtls_checker.
 import { byDefault, type Decided, type Reason } from '#lib/decided.ts'
 import { refTo, type ClientTls } from '#api'
-import { redirectionOf, redirectsInbound, type Mesh, type MeshEndpoint, type MeshService, type ServicePort } from '#mesh'
+import { notRedirectedBy, redirectsInbound, type Mesh, type MeshEndpoint, type MeshService, type ServicePort } from '#mesh'
 import type { PlanContext } from './context.ts'
 import { decideMtls, namespaceMtls } from './mtls.ts'
 import type { EffectivePolicy, Sourced } from './traffic-policy.ts'
@@ -75,7 +75,7 @@ export function withAliases(mesh: Mesh, own: readonly string[]): string[] {
 /** What a server's port enforces; null where no sidecar stands before it. */
 export function serverMtls(context: Pick<PlanContext, 'mesh'>, endpoint: MeshEndpoint): Decided<MtlsMode> | null {
   const workload = endpoint.workload
-  return workload === undefined || !workload.sidecar.value || !redirectsInbound(redirectionOf(workload), endpoint.port) ? null : decideMtls(context.mesh, workload, endpoint.port)
+  return workload === undefined || !workload.sidecar.value || !redirectsInbound(workload, endpoint.port) ? null : decideMtls(context.mesh, workload, endpoint.port)
 }
 
 /** What automatic mTLS does to one endpoint. Port null: any that nothing names. */
@@ -88,9 +88,7 @@ export function decideEndpointTls(context: Pick<PlanContext, 'mesh'>, endpoint: 
   if (!endpoint.takesMtls) return { value: 'DISABLE', because: [{ rule: 'endpoint.no-sidecar', source: 'default', effect: 'chosen' }, ...(endpoint.workload?.sidecar.because ?? [])] }
   const { workload, port } = endpoint
   if (workload?.sidecar.value === true && context.mesh.options.autoMtls === 'kith') {
-    const redirection = redirectionOf(workload)
-    const annotation = port === null ? undefined : redirection.annotation(port)
-    if (!redirectsInbound(redirection, port)) return { value: 'DISABLE', because: [{ rule: 'endpoint.not-redirected', source: annotation === undefined ? 'default' : refTo(workload.object, `metadata.annotations.${annotation}`), effect: 'chosen' }] }
+    if (!redirectsInbound(workload, port)) return { value: 'DISABLE', because: [{ rule: 'endpoint.not-redirected', source: notRedirectedBy(workload, port), effect: 'chosen' }] }
   }
   const labels = workload?.labels ?? endpoint.labels
   const mode = decideMtls(context.mesh, { namespace: endpoint.namespace, labels }, endpoint.port)

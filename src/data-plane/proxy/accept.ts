@@ -124,7 +124,7 @@ function serve(accepting: Accepting, socket: Socket, listener: RuntimeListener, 
     peerMetadataRaw: undefined,
     oneShot,
   }
-  if (tls !== undefined && certificate !== undefined && 'sds' in certificate) core.handshakes.record('inbound', remote.address, tls, secrets.ownEnd(certificate.sds), facts.openedAt)
+  if (tls !== undefined && certificate !== undefined && 'sds' in certificate) core.handshakes.record('inbound', remote.address, seen.serverName, tls, secrets.ownEnd(certificate.sds), facts.openedAt)
   for (const rbac of chain.rbac) {
     const verdict = decideRbac(rbac, rbacFacts(facts, undefined))
     if (verdict.audited !== undefined) core.metrics.count('kith_rbac_audited_total', `policy="${verdict.audited}"`)

@@ -13,12 +13,12 @@ export class Handshakes {
   readonly #last = new Map<string, Handshake>()
 
   /** Where no peer has been verified nothing is kept. */
-  record(side: Handshake['side'], address: string, { version, cipher, peer }: TlsFacts, own: OwnEnd | undefined, nowMs: number): void {
+  record(side: Handshake['side'], address: string, serverName: string, { version, cipher, peer }: TlsFacts, own: OwnEnd | undefined, nowMs: number): void {
     if (peer === undefined || peer.principal === '' || own === undefined || own.principal === '') return
-    const key = `${side}|${address}|${peer.principal}`
+    const key = `${side}|${address}|${serverName}|${peer.principal}`
     // Anew, so that the oldest stands first.
     this.#last.delete(key)
-    this.#last.set(key, { time: iso(nowMs), side, address, tlsVersion: version, cipher, own: own.principal, peer: peer.principal, ownCertificateEnds: iso(own.notAfterMs), peerCertificateEnds: iso(peer.notAfterMs) })
+    this.#last.set(key, { time: iso(nowMs), side, address, serverName, tlsVersion: version, cipher, own: own.principal, peer: peer.principal, ownCertificateEnds: iso(own.notAfterMs), peerCertificateEnds: iso(peer.notAfterMs) })
     if (this.#last.size > mostPeers) this.#last.delete(this.#last.keys().next().value as string)
   }
 

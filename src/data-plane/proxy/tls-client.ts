@@ -89,7 +89,7 @@ export class TlsClients {
       if (waiting !== undefined && certificate !== undefined) this.#keep(ticketKey, waiting, certificate)
       const facts = { version: socket.getProtocol() ?? '', cipher: socket.getCipher().standardName, alpn: typeof socket.alpnProtocol === 'string' ? socket.alpnProtocol : '', peer }
       const own = tls.certificate
-      if (own !== undefined && 'sds' in own) this.#handshakes.record('outbound', target.endpoint, facts, this.#secrets.ownEnd(own.sds), Date.now())
+      if (own !== undefined && 'sds' in own) this.#handshakes.record('outbound', target.endpoint, target.sni, facts, this.#secrets.ownEnd(own.sds), Date.now())
       answer(undefined, facts)
     })
   }

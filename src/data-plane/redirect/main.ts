@@ -2,9 +2,8 @@
 import { networkInterfaces } from 'node:os'
 import { KithError } from '#lib/errors.ts'
 import { applyTable, hasIpv6 } from './apply.ts'
-import { readRedirectCommand } from './command-line.ts'
+import { interceptionRules, readRedirectCommand } from '#interception'
 import { formatNft } from './print.ts'
-import { interceptionRules } from './rules.ts'
 
 /** The pod's own address, for the check; loopback would not do. */
 const podAddress = (): string => Object.values(networkInterfaces()).flat().find((a) => a?.family === 'IPv4' && !a.internal)?.address ?? '127.0.0.1'

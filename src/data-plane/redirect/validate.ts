@@ -3,7 +3,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { KithError } from '#lib/errors.ts'
 import { originalDestination } from '#netlink'
-import type { InterceptionOptions } from './options.ts'
+import type { InterceptionOptions } from '#interception'
 
 /** Where no connection ends unless it is redirected: RFC 5737's documentation addresses, and Istio's probe port. */
 const nowhere = '192.0.2.1'

@@ -13,5 +13,5 @@ export function rewritten(q: Question, route: Decided<RouteTaken>, choice: Clust
 
 export function clientSide(q: Question, route: Decided<RouteTaken>): ClientSide {
   const { client } = q
-  return { workload: `${client.namespace}/${client.name}`, sidecar: client.sidecar, identity: client.sidecar.value ? client.identity : null, route, destination: null, tls: null }
+  return { workload: `${client.namespace}/${client.name}`, sidecar: client.sidecar, redirected: q.way?.redirected ?? null, identity: q.bySidecar ? client.identity : null, route, destination: null, tls: null }
 }

@@ -24,7 +24,8 @@ export function outside(q: Question, client: ClientSide): EndpointAnswer {
 /** `localhost`: what listens in the caller's own pod. */
 export function ownPod(q: Question): EndpointAnswer {
   const route = byDefault({ rule: 'the caller’s own pod' }, 'route.loopback')
-  return outside(q, { ...clientSide(q, route), tls: byDefault<WireTls>('DISABLE', 'tls.loopback') })
+  const redirected = q.client.sidecar.value ? byDefault(false, 'capture.loopback') : null
+  return outside(q, { ...clientSide(q, route), identity: null, redirected, tls: byDefault<WireTls>('DISABLE', 'tls.loopback') })
 }
 
 /** The service is known, and nobody answers at this port of it. */
@@ -34,7 +35,7 @@ export function nowhere(q: Question, client: ClientSide, http: boolean): Endpoin
   const has = service?.ports.some((p) => p.number === port) === true
   const ports = (service?.ports ?? []).map((p) => (p.name === '' ? String(p.number) : `${p.number} (${p.name})`)).join(', ')
   const why = service === undefined || has ? `nothing answers at ${host}:${port}: no ready pod stands behind it` : `${service.host} has no port ${port}; it has ${ports === '' ? 'none' : ports}`
-  const symptom = client.sidecar.value ? (http ? answered(q.target.scheme === 'grpc', 503, 'caller', { flag: 'flag UF' }) : 'the connection is closed') : 'connection refused or timed out'
+  const symptom = q.bySidecar ? (http ? answered(q.target.scheme === 'grpc', 503, 'caller', { flag: 'flag UF' }) : 'the connection is closed') : 'connection refused or timed out'
   const fix = service === undefined || has ? ['check that ready pods match the Service’s selector'] : [`call ${service.ports.length === 1 ? `port ${service.ports[0]?.number}` : 'one of them'}, or add the port to the Service`]
   return { ...outside(q, client), outcome: 'blocked', blocked: { at: 'client', why, symptom, source: 'default', fix } }
 }
@@ -43,6 +44,13 @@ export function nowhere(q: Question, client: ClientSide, http: boolean): Endpoin
 export function nameNeeded(q: Question): string | null {
   const { host } = q.target
   return isIP(host) !== 0 || q.resolved.service !== undefined || q.resolved.workload !== undefined ? null : `DNS outside the mesh has an address for ${host}`
+}
+
+/** A pod's own hostname leads to whatever listens there; null: it declares the port, or the name is another. */
+export function listenerNeeded({ client, resolved, target }: Question): string | null {
+  if (resolved.hostname !== true || client.ports.some((p) => p.port === target.port)) return null
+  const declared = client.ports.length === 0 ? '' : ` (it declares ${client.ports.map((p) => p.port).join(', ')})`
+  return `a container of the caller’s own pod listens on port ${target.port}${declared}; to call the Service, write ${target.host}.${client.namespace}`
 }
 
 /** `; did you mean httpbin.bar?` where the name is nobody's and resembles one that the caller could write. */

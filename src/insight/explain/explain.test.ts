@@ -287,7 +287,7 @@ test('an answer in HTTP comes from a port that the sidecar reads as HTTP; elsewh
 
 test('what can’t be asked is answered with what can be', () => {
   for (const [from, to, message] of [
-    ['web.foo', 'web.bar', /"web\.bar" names no port: write http:\/\/web\.bar:8000 or tcp:\/\/web\.bar:9000 or tcp:\/\/web\.bar:7000$/], ['web.foo', 'tcp://web.bar', /names no port: write tcp:\/\/web\.bar:8000/], ['web.foo', 'ftp://web.bar:21/', /the scheme ftp is not known; there are http, https, grpc and tcp$/],
+    ['web.foo', 'web.bar', /"web\.bar" names no port: write http:\/\/web\.bar:8000 or tcp:\/\/web\.bar:9000 or tcp:\/\/web\.bar:7000$/], ['web.foo', 'tcp://web.bar', /names no port: write tcp:\/\/web\.bar:8000/], ['web.foo', 'ftp://web.bar:21/', /the scheme ftp is not known; there are http, https, grpc, tcp and udp$/],
     ['web.foo', 'http://', /is no target: write http:\/\/host:port\/path/], ['web.foo', 'tcp://nobody.example.com', /is no target/], ['foo/web', 'http://web.bar:8000/', /"foo" is no kind of workload; did you mean web\.foo\?$/], ['nope/web', 'http://web.bar:8000/', /there are pod, po/],
   ] as const) assert.throws(() => explain(mesh(), { from, to }), message, `${from} ${to}`)
   assert.match(explain(mesh(), { from: 'web.foo', to: 'https://web.bar:8000/' }).client.route.value.rule, /^not what port 8000 of web\.bar\.svc\.cluster\.local declares: passed on as it is$/)
@@ -306,9 +306,9 @@ test('what was observed: the latest handshake of any of the caller’s pods with
   const m = mesh()
   const answer = explain(m, { from: 'web.foo', to: 'http://web.bar:8000/' })
   const address = (namespace: string): string => m.workloads.find((w) => w.namespace === namespace)?.addresses[0] as string
-  const at = (time: string, place: string, more: Partial<Handshake> = {}): Handshake => ({ time, side: 'outbound', address: place, tlsVersion: 'TLSv1.3', cipher: 'C', own: 'a', peer: 'b', ownCertificateEnds: 'x', peerCertificateEnds: 'y', ...more })
+  const at = (time: string, place: string, more: Partial<Handshake> = {}): Handshake => ({ time, side: 'outbound', address: place, serverName: `outbound_.8000_._.${web('bar')}`, tlsVersion: 'TLSv1.3', cipher: 'C', own: 'a', peer: 'b', ownCertificateEnds: 'x', peerCertificateEnds: 'y', ...more })
   assert.deepEqual(podsToAsk(m, answer).map((w) => w.id), m.workloads.filter((w) => w.namespace === 'foo').map((w) => w.id))
-  const seen = [at('2026-01-01T00:00:01Z', `${address('bar')}:80`), at('2026-01-01T00:00:03Z', `${address('bar')}:80`, { cipher: 'D' }), at('2026-01-01T00:00:09Z', `${address('bar')}:9000`), at('2026-01-01T00:00:09Z', `${address('bar')}:80`, { side: 'inbound' })]
+  const seen = [at('2026-01-01T00:00:01Z', `${address('bar')}:80`), at('2026-01-01T00:00:03Z', `${address('bar')}:80`, { cipher: 'D' }), at('2026-01-01T00:00:09Z', `${address('bar')}:9000`), at('2026-01-01T00:00:09Z', `${address('bar')}:80`, { side: 'inbound' }), at('2026-01-01T00:00:09Z', `${address('bar')}:80`, { serverName: `outbound_.8001_._.other.bar.svc.cluster.local` })]
   const observed = observedIn(m, answer, seen)
   assert.deepEqual([observed?.time, observed?.cipher, observed?.client, observed?.server, observed?.clientCertificateEnds, observed?.serverCertificateEnds], ['2026-01-01T00:00:03Z', 'D', 'a', 'b', 'x', 'y'])
   assert.match(formatExplanation({ ...answer, observed }), /^seen {5}TLSv1\.3 D, 2026/m)

@@ -10,11 +10,13 @@ import { planEndpoints, podTlsAt, type ProxyPlan, type Upstream } from '#plan'
 import { bytesOnTheWire, candidates, onTheWire, runtimeEndpoints, type ClusterChoice } from '../simulate/index.ts'
 import { routeCall, type Routed } from './client-path.ts'
 import { credentialNeeds } from './credential.ts'
+import { waysOut } from './redirection.ts'
 import { clientSide, rewritten } from './client-side.ts'
-import { aborted, didYouMean, localAnswer, nameNeeded, noUpstream, nowhere, outside, ownPod } from './dead-ends.ts'
+import { aborted, didYouMean, listenerNeeded, localAnswer, nameNeeded, noUpstream, nowhere, outside, ownPod } from './dead-ends.ts'
+import { assumedAddress } from './assumed-address.ts'
 import { findWorkload } from './find-workload.ts'
 import { claimsHostOf } from './foreign.ts'
-import { askAbout, type Question } from './question.ts'
+import { askAbout, byWay, type Question } from './question.ts'
 import { arrive, type Sent } from './server-side.ts'
 import { answered } from './symptom.ts'
 import { isLoopback, parseTarget, wrongTarget } from './target.ts'
@@ -28,8 +30,21 @@ export function explain(mesh: Mesh, call: Call, namespace = 'default'): Explanat
   const client = findWorkload(mesh, call.from, namespace)
   if (target === undefined) throw new KithError('WRONG_TARGET', wrongTarget(mesh, client, call.to))
   const q = askAbout(mesh, client, target, call)
-  const answers = isLoopback(target.host) ? [ownPod(q)] : client.sidecar.value ? withSidecar(q) : withoutSidecar(q)
+  const answers = isLoopback(target.host) ? [ownPod(q)] : client.sidecar.value ? byEachWay(q) : withoutSidecar(q)
   return summarize(call, answers, problemsOf(q, answers))
+}
+
+/** What the pod's rules lead to the sidecar, and what they keep from it: of several addresses each goes its own way. */
+function byEachWay(q: Question): EndpointAnswer[] {
+  const ways = waysOut(q.client, q.resolved.addresses, q.target.port, q.target.scheme === 'udp' ? 'udp' : 'tcp')
+  const total = ways.reduce((sum, w) => sum + w.weight, 0)
+  const alike = [...Map.groupBy(ways, (w) => JSON.stringify([w.redirected, w.own, w.asInbound])).values()]
+  return alike.flatMap((group) => {
+    const part = byWay(q, group)
+    const share = group.reduce((sum, w) => sum + w.weight, 0) / total
+    const rests = [group[0]?.provided, assumedAddress(part)].filter((p) => p !== null && p !== undefined).join('; ')
+    return (part.bySidecar ? withSidecar(part) : withoutSidecar(part)).map((a) => needing(rests === '' ? null : rests, { ...a, share: a.share * share }))
+  })
 }
 
 function withSidecar(q: Question): EndpointAnswer[] {
@@ -97,15 +112,16 @@ function answerAt(q: Question, client: ClientSide, sent: Sent, to: { readonly ad
   return { address: formatAddress({ address, port }), weight, share, priority, locality, client, ...arrive(q, sent, address, port) }
 }
 
-const noSidecar = byDefault<WireTls>('DISABLE', 'tls.no-sidecar')
-
 /** The application's own connection: to the service's ready endpoints as kube-proxy picks them, or straight to an address. */
 function withoutSidecar(q: Question): EndpointAnswer[] {
-  const client: ClientSide = { ...clientSide(q, byDefault({ rule: 'no sidecar: straight to the address' }, 'tls.no-sidecar')), tls: noSidecar }
+  const [direct, reason] = q.way === undefined ? ['no sidecar: straight to the address', 'tls.no-sidecar'] : ['past the caller’s sidecar: straight to the address', 'tls.past-sidecar']
+  const rule = q.resolved.hostname === true ? `${q.target.host} is the pod’s own hostname, which stands for its own address in /etc/hosts, before any Service` : direct
+  const tls = byDefault<WireTls>('DISABLE', reason)
+  const client: ClientSide = { ...clientSide(q, byDefault({ rule }, reason)), tls }
   const places = directPlaces(q)
   if (places === undefined) return [{ ...outside(q, client), provided: nameNeeded(q) }]
   if (places.length === 0) return [nowhere(q, client, false)]
-  return places.map((p) => answerAt(q, client, { tls: noSidecar, bytes: q.bytes }, { ...p, share: 1 / places.length }, 1))
+  return places.map((p) => needing(listenerNeeded(q), answerAt(q, client, { tls, bytes: q.bytes }, { ...p, share: 1 / places.length }, 1)))
 }
 
 /** Where the application's own connection leads. undefined: somewhere outside the mesh. */
@@ -164,7 +180,7 @@ function passedOn(q: Question): string {
 /** Of the client what concerns its calls, of the servers what concerns who may come in; each once. */
 function problemsOf(q: Question, answers: readonly EndpointAnswer[]): Problem[] {
   const servers = new Set(answers.map((a) => a.server?.workload))
-  const outgoing = q.client.sidecar.value ? concerning(q, answers).filter((p) => !ofServers.has(p.ref.kind)) : []
+  const outgoing = answers.some((a) => a.client.redirected?.value === true) ? concerning(q, answers).filter((p) => !ofServers.has(p.ref.kind)) : []
   const incoming = q.mesh.workloads.filter((w) => w.sidecar.value && servers.has(`${w.namespace}/${w.name}`)).flatMap((w) => q.serverPlan(w).problems.filter((p) => ofServers.has(p.ref.kind)))
   return [...new Map([...outgoing, ...incoming].map((p) => [`${p.code} ${formatRef(p.ref)} ${p.message}`, p])).values()]
 }

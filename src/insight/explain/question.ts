@@ -4,6 +4,7 @@ import type { RouteRequest } from '#engine'
 import { familiesOf, familyOf, type Mesh, type Workload } from '#mesh'
 import { planContext, planFrom, planServer, type PlanContext, type ProxyPlan } from '#plan'
 import type { FirstBytes } from '../simulate/index.ts'
+import type { Way } from './redirection.ts'
 import { resolveTarget, type Resolved, type Target } from './target.ts'
 import type { Call } from './types.ts'
 
@@ -16,6 +17,10 @@ export interface Question {
   readonly request: RouteRequest
   /** What the application writes. */
   readonly bytes: FirstBytes
+  /** Where the application's connection goes first; absent: the caller has no sidecar, or the way has not been looked at. */
+  readonly way?: Way
+  /** The caller's sidecar takes part. */
+  readonly bySidecar: boolean
   /** When the call is made, where that counts. */
   readonly nowMs?: number
   /** The caller's own address. */
@@ -35,17 +40,25 @@ export function askAbout(mesh: Mesh, client: Workload, written: Target, call: Ca
   const servers = new Map<Workload, ProxyPlan>()
   let whole: ProxyPlan | undefined
   return {
-    mesh, context, client, target, resolved, request: requestOf(target, call), bytes: bytesOf(target), source: client.addresses[0] ?? somewhereElse, ...(call.nowMs === undefined ? {} : { nowMs: call.nowMs }),
+    mesh, context, client, target, resolved, bySidecar: client.sidecar.value, request: requestOf(target, call), bytes: bytesOf(target), source: client.addresses[0] ?? somewhereElse, ...(call.nowMs === undefined ? {} : { nowMs: call.nowMs }),
     clientPlan: () => (whole ??= planFrom(context)),
     serverPlan: (w) => servers.get(w) ?? (servers.set(w, planServer(planContext(mesh, w))).get(w) as ProxyPlan),
   }
+}
+
+/** The same question for one way that the application's connection may take, or for several that are alike. */
+export function byWay(q: Question, ways: readonly Way[]): Question {
+  const [way] = ways
+  if (way === undefined) return q
+  const addresses = ways.flatMap((w) => (w.address === undefined ? [] : [w.address]))
+  return { ...q, way, bySidecar: way.redirected.value, resolved: { ...q.resolved, addresses } }
 }
 
 /** Nothing was written before the address: a port that declares HTTP is called as such. */
 function withScheme(target: Target, { service }: Resolved): Target {
   if (target.written) return target
   const protocol = service?.ports.find((p) => p.number === target.port)?.protocol
-  return protocol === 'http' || protocol === 'http2' ? { ...target, scheme: 'http' } : protocol === 'grpc' ? { ...target, scheme: 'grpc' } : target
+  return protocol === 'http' || protocol === 'http2' ? { ...target, scheme: 'http' } : protocol === 'grpc' || protocol === 'udp' ? { ...target, scheme: protocol } : target
 }
 
 /** By small letters; gRPC says what it is. */

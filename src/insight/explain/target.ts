@@ -4,7 +4,7 @@ import { normalizePath } from '#engine'
 import { selectWorkloads, type Mesh, type MeshService, type Workload } from '#mesh'
 
 export interface Target {
-  readonly scheme: 'http' | 'https' | 'tcp' | 'grpc'
+  readonly scheme: 'http' | 'https' | 'tcp' | 'grpc' | 'udp'
   /** As the application writes it. */
   readonly host: string
   readonly port: number
@@ -19,7 +19,7 @@ const defaultPorts: Readonly<Record<string, number>> = { http: 80, https: 443, g
 
 /** undefined where the text is no target. */
 export function parseTarget(text: string): Target | undefined {
-  const match = /^(?:(https?|tcp|grpc):\/\/)?(\[[0-9a-fA-F:.]+\]|[^:/?#\s*@%[\]]+)(?::(\d{1,5}))?([/?][^#]*)?(?:#.*)?$/.exec(text)
+  const match = /^(?:(https?|tcp|grpc|udp):\/\/)?(\[[0-9a-fA-F:.]+\]|[^:/?#\s*@%[\]]+)(?::(\d{1,5}))?([/?][^#]*)?(?:#.*)?$/.exec(text)
   if (match === null) return undefined
   const scheme = (match[1] ?? 'tcp') as Target['scheme']
   const port = match[3] === undefined ? defaultPorts[scheme] : Number(match[3])
@@ -33,7 +33,7 @@ export function parseTarget(text: string): Target | undefined {
 /** What to write instead, with the ports that the host has. */
 export function wrongTarget(mesh: Mesh, client: Workload, text: string): string {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[1]?.toLowerCase()
-  if (scheme !== undefined && !['http', 'https', 'tcp', 'grpc'].includes(scheme)) return `"${text}": the scheme ${scheme} is not known; there are http, https, grpc and tcp`
+  if (scheme !== undefined && !['http', 'https', 'tcp', 'grpc', 'udp'].includes(scheme)) return `"${text}": the scheme ${scheme} is not known; there are http, https, grpc, tcp and udp`
   const host = (text.split('://').at(-1) ?? '').toLowerCase().replace(/[/:?].*$/, '')
   const service = host === '' ? undefined : resolveTarget(mesh, client, host).service
   if (service !== undefined && service.ports.length > 0 && !/:\d/.test(text)) {
@@ -61,6 +61,8 @@ export interface Resolved {
   readonly service?: MeshService
   /** A pod behind the address or name. */
   readonly workload?: Workload
+  /** The name is the caller's own hostname. */
+  readonly hostname?: boolean
 }
 
 export function resolveTarget(mesh: Mesh, client: Workload, host: string): Resolved {
@@ -69,7 +71,15 @@ export function resolveTarget(mesh: Mesh, client: Workload, host: string): Resol
     const service = mesh.services.find((s) => s.addresses.includes(host))
     return { addresses: [host], ...(workload === undefined ? {} : { workload }), ...(service === undefined ? {} : { service }) }
   }
+  // A container's /etc/hosts is asked before any name server.
+  if (host === hostnameOf(client)) return { addresses: client.addresses, workload: client, hostname: true }
   return resolveName(mesh, client, host, 0)
+}
+
+/** What the kubelet writes beside the pod's own address; undefined where the pod's name is not known yet. */
+function hostnameOf({ object, hostname, pod, spec }: Workload): string | undefined {
+  if (spec.hostNetwork === true) return undefined
+  return (hostname ?? (object.kind === 'Pod' ? pod : undefined))?.toLowerCase()
 }
 
 /** DNS follows no more names than this. */

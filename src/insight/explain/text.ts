@@ -3,7 +3,7 @@ import { stripVTControlCharacters, styleText } from 'node:util'
 import type { Reason } from '#lib/decided.ts'
 import { formatRef } from '#lib/problem.ts'
 import { rules } from '#api'
-import type { EndpointAnswer, Explanation, NotApplied, Observed, RouteTaken, ServerSide, Spread } from './types.ts'
+import type { ClientSide, EndpointAnswer, Explanation, NotApplied, Observed, RouteTaken, ServerSide, Spread } from './types.ts'
 
 type Paint = (style: Parameters<typeof styleText>[0], text: string) => string
 
@@ -131,10 +131,10 @@ function sideLines(e: Pick<EndpointAnswer, 'client' | 'server'>, paint: Paint): 
   const { client, server } = e
   const to = client.destination
   const lines = [
-    `${paint('bold', 'client')}   ${client.workload}, ${client.sidecar.value ? `sidecar as ${client.identity}` : 'no sidecar'}`,
-    ...(client.sidecar.value ? [] : reasonLines(client.sidecar.because, paint)),
+    `${paint('bold', 'client')}   ${client.workload}, ${clientSidecar(client)}`,
+    ...(client.redirected?.value === false ? reasonLines(client.redirected.because, paint) : client.sidecar.value ? [] : reasonLines(client.sidecar.because, paint)),
     `route    ${client.route.value.rule}${to === null ? '' : ` → ${to.host}:${to.port}${to.subset === null ? '' : ` subset ${to.subset}`}`}${arrivingAs(client.route.value)}`,
-    ...reasonLines(client.route.because.filter((r) => r.rule !== 'route.default' && r.rule !== 'tls.no-sidecar'), paint),
+    ...reasonLines(client.route.because.filter((r) => r.rule !== 'route.default' && r.rule !== 'tls.no-sidecar' && r.rule !== 'tls.past-sidecar'), paint),
   ]
   if (client.tls !== null) lines.push(`sends    ${paint('bold', client.tls.value)}`, ...reasonLines(client.tls.because, paint))
   return [...lines, ...serverLines(server, paint)]
@@ -150,10 +150,18 @@ function rewrittenTo(path: string | undefined, authority: string | undefined): s
   return path === undefined && authority === undefined ? '' : `, as ${[...(path === undefined ? [] : [path]), ...(authority === undefined ? [] : [`Host ${authority}`])].join(' with ')}`
 }
 
+function clientSidecar({ sidecar, redirected, identity }: ClientSide): string {
+  return !sidecar.value ? 'no sidecar' : redirected?.value === false ? 'not redirected to its sidecar' : `sidecar as ${identity}`
+}
+
+function serverSidecar({ sidecar, redirected, identity }: ServerSide): string {
+  return !sidecar.value ? 'no sidecar' : redirected?.value === false ? 'not redirected to its sidecar' : `sidecar as ${identity}`
+}
+
 function serverLines(server: ServerSide | null, paint: Paint): string[] {
   if (server === null) return []
-  const lines = [`${paint('bold', 'server')}   ${server.workload} port ${server.port}, ${server.sidecar.value ? `sidecar as ${server.identity}` : 'no sidecar'}`]
-  if (server.mtls === null) return [...lines, ...reasonLines(server.sidecar.because, paint)]
+  const lines = [`${paint('bold', 'server')}   ${server.workload} port ${server.port}, ${serverSidecar(server)}`]
+  if (server.mtls === null) return [...lines, ...reasonLines((server.redirected ?? server.sidecar).because, paint)]
   lines.push(`takes    ${paint('bold', server.mtls.value)}`, ...reasonLines(server.mtls.because, paint))
   if (server.requestPrincipal !== null) lines.push(`token    ${server.requestPrincipal}`)
   const access = server.authorization

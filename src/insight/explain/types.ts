@@ -40,6 +40,9 @@ export interface RouteTaken {
 export interface ClientSide {
   readonly workload: string
   readonly sidecar: Decided<boolean>
+  /** Whether the pod's rules lead this call to its sidecar; null: it has none. */
+  readonly redirected: Decided<boolean> | null
+  /** Shown to the server; null where no sidecar of the caller's takes part. */
   readonly identity: string | null
   readonly route: Decided<RouteTaken>
   readonly destination: { readonly host: string; readonly port: number; readonly subset: string | null } | null
@@ -49,6 +52,8 @@ export interface ClientSide {
 export interface ServerSide {
   readonly workload: string
   readonly sidecar: Decided<boolean>
+  /** Whether the pod's rules lead this call to its sidecar; null: it has none. */
+  readonly redirected: Decided<boolean> | null
   readonly identity: string | null
   /** Container port. */
   readonly port: number

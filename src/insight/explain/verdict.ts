@@ -26,6 +26,10 @@ export interface Words {
   readonly grpc: boolean
   /** The application speaks TLS by itself. */
   readonly applicationTls: boolean
+  /** How the caller's sidecar comes to take part in the call. */
+  readonly joins: string
+  /** Why no sidecar of the server's ends its TLS there: `has no sidecar`, or what keeps the port from it. */
+  readonly bare: { readonly why: string; readonly fix: string; readonly source: Ref | 'default' }
   /** What the caller's certificate says; '' = it shows none. */
   readonly identity: string
 }
@@ -46,9 +50,9 @@ function toApplication(w: Words, behind: string): string {
 
 export function withoutServerSidecar(w: Words): Verdict {
   if (w.tls.value === 'DISABLE') return through('plaintext')
-  if (w.tls.value !== 'ISTIO_MUTUAL') return { ...through('tls'), provided: toApplication(w, 'no sidecar stands before it') }
+  if (w.tls.value !== 'ISTIO_MUTUAL') return { ...through('tls'), provided: toApplication(w, w.bare.source === 'default' ? 'no sidecar stands before it' : `its sidecar does not get the port (${said(w.bare.source)})`) }
   const source = winner(w.tls)
-  return block(w, 'client', `${said(source)} asks for mesh mutual TLS, and ${w.name} has no sidecar to answer it`, source, [...changeTls(w.tls), `inject a sidecar into ${w.name}`])
+  return block(w, 'client', `${said(source)} asks for mesh mutual TLS, and ${w.name} ${w.bare.why}`, source, [...changeTls(w.tls), w.bare.fix])
 }
 
 /** A Sidecar's ingress that ends TLS by a certificate of its own, which it may where mesh mTLS is off. */
@@ -99,7 +103,7 @@ function denied(w: Words, where: string, http: boolean, decided: Decided<'allow'
   const why = none ? `no ALLOW rule of ${where} lets ${caller} make this call` : `${said(source)} denies this call to ${where}`
   const name = `${said(source)}`
   const fix = w.identity === '' && none
-    ? [`give the caller a sidecar, and name its service account in a rule under ${name}`, `write a rule there that asks for no principal and no namespace: a plaintext caller has none`]
+    ? [`${w.joins}, and name its service account in a rule under ${name}`, `write a rule there that asks for no principal and no namespace: a plaintext caller has none`]
     : [none ? `let ${caller} in: a rule under ${name} that names it and this call` : `change ${name}`]
   return { outcome: 'blocked', blocked: { at: 'server', why, symptom: http ? answered(w.grpc, 403, 'server', { message: 'RBAC: access denied' }) : 'the connection is closed once the first bytes arrive', source, fix }, provided: null }
 }
@@ -112,7 +116,7 @@ export function clientDoubts(w: Words, expected: readonly string[], presented: s
 
 function callPlainly(w: Words, strict: boolean): string[] {
   if (w.hasClientSidecar || !strict) return ['speak plain http:// from the application; the sidecars make the TLS']
-  return ['give the caller a sidecar and speak plain http:// from the application', `or let ${w.name} take other connections too: a PeerAuthentication with mode PERMISSIVE for this workload or port`]
+  return [`${w.joins}, and speak plain http:// from the application`, `or let ${w.name} take other connections too: a PeerAuthentication with mode PERMISSIVE for this workload or port`]
 }
 
 function changeTls(tls: Decided<WireTls>, to: WireTls = tls.value === 'ISTIO_MUTUAL' ? 'DISABLE' : 'ISTIO_MUTUAL'): string[] {
@@ -121,6 +125,6 @@ function changeTls(tls: Decided<WireTls>, to: WireTls = tls.value === 'ISTIO_MUT
 }
 
 function fixPlaintext(w: Words): string[] {
-  if (w.tls.because[0]?.rule === 'tls.no-sidecar') return ['give the caller a sidecar', `or let ${w.name} take plaintext from it: a PeerAuthentication with mode PERMISSIVE for this workload or port`]
+  if (!w.hasClientSidecar) return [w.joins, `or let ${w.name} take plaintext from it: a PeerAuthentication with mode PERMISSIVE for this workload or port`]
   return changeTls(w.tls)
 }

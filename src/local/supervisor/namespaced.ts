@@ -4,7 +4,8 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, fstatSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import type { Socket } from 'node:net'
 import { configureLinks, inNamespaces, loopbackIndex, markedSocket, newMountNamespace, newNetworkNamespace, replaceTable } from '#netlink'
-import { applyTable, hasIpv6, interceptionOf, interceptionRules, sidecarMark, type Exemption } from '#redirect'
+import { interceptionOf, interceptionRules, sidecarMark, type Exemption } from '#interception'
+import { applyTable, hasIpv6 } from '#redirect'
 import type { Names } from '../names.ts'
 import { resolvConf } from '../names.ts'
 import { serviceRules } from '../service-rules.ts'
@@ -78,7 +79,8 @@ function preparePod(what: PlaceRequest, exemption: Exemption): void {
   ])
   setting('net/ipv4/ip_unprivileged_port_start', '0')
   if (!what.injected) return
-  const own = interceptionOf(what.annotations).options
+  const { options: own, mode } = interceptionOf(what.annotations)
+  if (mode === 'NONE') return
   // The sidecar speaks to the control plane unmarked, so with marks its address is left out.
   const excluded = [...(own.excludeOutboundCidrs ?? []), ...(exemption.by === 'mark' ? [`${gateway}/32`] : [])]
   applyTable(interceptionRules({ ...own, excludeOutboundCidrs: excluded, exemption, families: hasIpv6() ? ['ip', 'ip6'] : ['ip'] }), true)

@@ -25,7 +25,10 @@ export interface Container {
   readonly startupProbe?: Probe
   readonly restartPolicy?: string
   readonly workingDir?: string
+  readonly securityContext?: SecurityContext
 }
+/** Of a container, and of a pod for all containers that say nothing of their own. */
+export interface SecurityContext { readonly runAsUser?: number; readonly runAsGroup?: number }
 export interface PodSpec {
   readonly containers?: readonly Container[]
   readonly initContainers?: readonly Container[]
@@ -37,6 +40,7 @@ export interface PodSpec {
   readonly hostname?: string
   readonly subdomain?: string
   readonly os?: { readonly name?: string }
+  readonly securityContext?: SecurityContext
 }
 export interface PodStatus {
   readonly phase?: string

@@ -5,6 +5,11 @@ import { isIPv6 } from 'node:net'
 import type { Match, NftChain, NftRule, NftTable } from '#netlink'
 import { sidecarPorts, type Exemption, type InterceptionOptions } from './options.ts'
 
+/** `from`: the option that made the rule; absent: it is in every set. Kernel and printers do not look at it. */
+export interface InterceptionRule extends NftRule {
+  readonly from?: keyof InterceptionOptions
+}
+
 const hbonePort = 15008
 const tcp: Match = { match: 'protocol', protocol: 'tcp' }
 const toPort = (port: number): Match[] => [tcp, { match: 'destination port', port }]
@@ -34,14 +39,14 @@ export function interceptionRules(options: InterceptionOptions = {}): NftTable {
   }
 }
 
-function prerouting(options: InterceptionOptions): NftRule[] {
+function prerouting(options: InterceptionOptions): InterceptionRule[] {
   const from = (name: string): Match => ({ match: 'in interface', name })
   return [
-    ...(options.excludeInterfaces ?? []).map((name) => ({ match: [from(name)], statements: returns })),
+    ...(options.excludeInterfaces ?? []).map((name) => ({ match: [from(name)], statements: returns, from: 'excludeInterfaces' as const })),
     ...(options.virtualInterfaces ?? []).flatMap((name) => {
       const included = options.includeOutboundCidrs ?? '*'
       const to = included === '*' ? [[tcp]] : included.map((cidr): Match[] => [{ match: 'destination', cidr }, tcp])
-      return [...to.map((m) => ({ match: [from(name), ...m], statements: jump('istio-redirect') })), { match: [from(name)], statements: returns }]
+      return [...to.map((m) => ({ match: [from(name), ...m], statements: jump('istio-redirect'), from: 'virtualInterfaces' as const })), { match: [from(name)], statements: returns, from: 'includeOutboundCidrs' as const }]
     }),
     ...(wantsInbound(options) ? [{ match: [tcp], statements: jump('istio-inbound') }] : []),
   ]
@@ -51,36 +56,41 @@ function wantsInbound(options: InterceptionOptions): boolean {
   return options.includeInboundPorts === undefined || options.includeInboundPorts.length > 0
 }
 
-function inbound(options: InterceptionOptions): NftRule[] {
+function inbound(options: InterceptionOptions): InterceptionRule[] {
   const included = options.includeInboundPorts ?? '*'
-  if (included !== '*') return included.map((port) => ({ match: toPort(port), statements: jump('istio-in-redirect') }))
-  const excluded = [...new Set([...sidecarPorts, ...(options.excludeInboundPorts ?? [])])]
-  return [...[hbonePort, ...excluded].map((port) => ({ match: toPort(port), statements: returns })), { match: [tcp], statements: jump('istio-in-redirect') }]
-}
-
-function outbound(options: InterceptionOptions, families: readonly ('ip' | 'ip6')[]): NftRule[] {
-  const of = (cidrs: readonly string[]): readonly string[] => cidrs.filter((c) => families.includes(isIPv6(c.split('/')[0] as string) ? 'ip6' : 'ip'))
-  const included = options.includeOutboundCidrs ?? '*'
+  if (included !== '*') return included.map((port) => ({ match: toPort(port), statements: jump('istio-in-redirect'), from: 'includeInboundPorts' }))
+  const own = [hbonePort, ...sidecarPorts]
+  const excluded = [...new Set(options.excludeInboundPorts ?? [])].filter((port) => !sidecarPorts.includes(port))
   return [
-    ...(options.excludeInterfaces ?? []).map((name) => ({ match: [{ match: 'out interface', name } as const], statements: returns })),
-    ...(options.excludeOutboundPorts ?? []).map((port) => ({ match: toPort(port), statements: returns })),
-    ...families.map((f) => ({ match: [loopback, { match: 'source', cidr: passthroughSource[f] } as const], statements: returns })),
-    ...sidecarsOwn(options.exemption ?? { by: 'owner', uid: 1337, gid: 1337 }, families),
-    ...families.map((f) => ({ match: [{ match: 'destination', cidr: localhost[f] } as const], statements: returns })),
-    ...of(options.excludeOutboundCidrs ?? []).map((cidr) => ({ match: [{ match: 'destination', cidr } as const], statements: returns })),
-    ...(options.includeOutboundPorts ?? []).map((port) => ({ match: toPort(port), statements: jump('istio-redirect') })),
-    ...(included === '*' ? [{ match: [tcp], statements: jump('istio-redirect') }] : of(included).map((cidr) => ({ match: [{ match: 'destination', cidr } as const], statements: jump('istio-redirect') }))),
+    ...own.map((port) => ({ match: toPort(port), statements: returns })),
+    ...excluded.map((port) => ({ match: toPort(port), statements: returns, from: 'excludeInboundPorts' as const })),
+    { match: [tcp], statements: jump('istio-in-redirect') },
   ]
 }
 
-function sidecarsOwn(exemption: Exemption, families: readonly ('ip' | 'ip6')[]): NftRule[] {
+function outbound(options: InterceptionOptions, families: readonly ('ip' | 'ip6')[]): InterceptionRule[] {
+  const of = (cidrs: readonly string[]): readonly string[] => cidrs.filter((c) => families.includes(isIPv6(c.split('/')[0] as string) ? 'ip6' : 'ip'))
+  const included = options.includeOutboundCidrs ?? '*'
+  return [
+    ...(options.excludeInterfaces ?? []).map((name) => ({ match: [{ match: 'out interface', name } as const], statements: returns, from: 'excludeInterfaces' as const })),
+    ...(options.excludeOutboundPorts ?? []).map((port) => ({ match: toPort(port), statements: returns, from: 'excludeOutboundPorts' as const })),
+    ...families.map((f) => ({ match: [loopback, { match: 'source', cidr: passthroughSource[f] } as const], statements: returns })),
+    ...sidecarsOwn(options.exemption ?? { by: 'owner', uid: 1337, gid: 1337 }, families),
+    ...families.map((f) => ({ match: [{ match: 'destination', cidr: localhost[f] } as const], statements: returns })),
+    ...of(options.excludeOutboundCidrs ?? []).map((cidr) => ({ match: [{ match: 'destination', cidr } as const], statements: returns, from: 'excludeOutboundCidrs' as const })),
+    ...(options.includeOutboundPorts ?? []).map((port) => ({ match: toPort(port), statements: jump('istio-redirect'), from: 'includeOutboundPorts' as const })),
+    ...(included === '*' ? [{ match: [tcp], statements: jump('istio-redirect') }] : of(included).map((cidr) => ({ match: [{ match: 'destination', cidr } as const], statements: jump('istio-redirect'), from: 'includeOutboundCidrs' as const }))),
+  ]
+}
+
+function sidecarsOwn(exemption: Exemption, families: readonly ('ip' | 'ip6')[]): InterceptionRule[] {
   const owners: Match[] = exemption.by === 'mark' ? [{ match: 'mark', value: exemption.mark }] : [{ match: 'uid', value: exemption.uid }, { match: 'gid', value: exemption.gid }]
   return owners.flatMap((own) => [
-    ...families.map((f): NftRule => ({
+    ...families.map((f): InterceptionRule => ({
       match: [loopback, { match: 'destination', cidr: localhost[f], not: true }, tcp, { match: 'destination port', port: hbonePort, not: true }, own],
-      statements: jump('istio-in-redirect'),
+      statements: jump('istio-in-redirect'), from: 'exemption',
     })),
     { match: [loopback, { ...own, not: true } as Match], statements: returns },
-    { match: [own], statements: returns },
+    { match: [own], statements: returns, from: 'exemption' as const },
   ])
 }

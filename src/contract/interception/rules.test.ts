@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { interceptionOf } from './options.ts'
-import { formatIptables, formatNft } from './print.ts'
+import { formatIptables, formatNft } from '#redirect'
 import { interceptionRules } from './rules.ts'
 
 const lines = (text: string): string[] => text.split('\n').map((l) => l.trim()).filter((l) => l !== '')
@@ -74,7 +74,7 @@ test('a pod’s annotations', () => {
   const p = 'traffic.sidecar.istio.io/'
   assert.deepEqual(interceptionOf({ [`${p}excludeOutboundPorts`]: '9000, 9001', [`${p}includeInboundPorts`]: '*', [`${p}excludeOutboundIPRanges`]: '10.0.0.0/8,fd00::/8', [`${p}includeOutboundIPRanges`]: '' }), {
     options: { includeInboundPorts: '*', excludeOutboundPorts: [9000, 9001], includeOutboundCidrs: [], excludeOutboundCidrs: ['10.0.0.0/8', 'fd00::/8'] },
-    faults: [],
+    mode: 'REDIRECT', faults: [],
   })
   for (const [name, text] of [['excludeInboundPorts', '80-90'], ['excludeOutboundPorts', '70000'], ['includeOutboundIPRanges', '10.0.0.0/33'], ['excludeOutboundIPRanges', 'example.com']] as const) {
     const { options, faults } = interceptionOf({ [p + name]: text })

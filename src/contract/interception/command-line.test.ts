@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { formatNft } from '#redirect'
 import { readRedirectCommand } from './command-line.ts'
-import { formatNft } from './print.ts'
 import { interceptionRules } from './rules.ts'
 
 test('what injection renders', () => {

@@ -1,7 +1,7 @@
 // `redirect …`: istio-iptables' flags, long and short, as injection renders them. Pure.
 import { parseArgs } from 'node:util'
 import { KithError } from '#lib/errors.ts'
-import { cidrsOf, orAll, portsOf, type InterceptionOptions } from './options.ts'
+import { cidrsOf, namesOf, orAll, portsOf, type InterceptionOptions } from './options.ts'
 
 export interface RedirectCommand {
   readonly options: InterceptionOptions
@@ -37,12 +37,11 @@ export function readRedirectCommand(args: readonly string[], families: readonly 
     return taken
   }
   const whole = (given: string): number | undefined => (/^\d+$/.test(given) ? Number(given) : undefined)
-  const names = (given: string): string[] => given.split(',').map((n) => n.trim()).filter((n) => n !== '')
   const uid = read('proxy-uid', whole) ?? 1337
   const options: { [K in keyof InterceptionOptions]: InterceptionOptions[K] | undefined } = {
     outboundPort: read('envoy-port', whole), inboundPort: read('inbound-capture-port', whole), exemption: { by: 'owner', uid, gid: read('proxy-gid', whole) ?? uid },
     includeInboundPorts: read('istio-inbound-ports', orAll(portsOf)), excludeInboundPorts: read('istio-local-exclude-ports', portsOf), includeOutboundPorts: read('istio-outbound-ports', portsOf), excludeOutboundPorts: read('istio-local-outbound-ports-exclude', portsOf),
-    includeOutboundCidrs: read('istio-service-cidr', orAll(cidrsOf)), excludeOutboundCidrs: read('istio-service-exclude-cidr', cidrsOf), excludeInterfaces: read('istio-exclude-interfaces', names), virtualInterfaces: read('kube-virt-interfaces', names), families,
+    includeOutboundCidrs: read('istio-service-cidr', orAll(cidrsOf)), excludeOutboundCidrs: read('istio-service-exclude-cidr', cidrsOf), excludeInterfaces: read('istio-exclude-interfaces', namesOf), virtualInterfaces: read('kube-virt-interfaces', namesOf), families,
   }
   return {
     options: Object.fromEntries(Object.entries(options).filter(([, v]) => v !== undefined)) as InterceptionOptions,
