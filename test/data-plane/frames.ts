@@ -49,8 +49,9 @@ export class RawClient {
   closed = false
   #held: Buffer = Buffer.alloc(0)
 
-  constructor(port: number, hello = Buffer.concat([preface, frame(type.settings, 0, 0)])) {
-    this.socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  /** `socket`: a connection that stands already, with TLS on it; then `port` means nothing. */
+  constructor(port: number, hello = Buffer.concat([preface, frame(type.settings, 0, 0)]), socket?: Socket) {
+    this.socket = socket ?? connect({ port, host: '127.0.0.1', noDelay: true })
     this.socket.on('error', () => {})
     this.socket.on('close', () => (this.closed = true))
     this.socket.on('data', (chunk: Buffer) => this.#read(chunk))

@@ -3,6 +3,7 @@ import type { RuntimeChain, RuntimeConfig, RuntimeListener, SocketAddress } from
 import type { Logger } from '#lib/log.ts'
 import type { AccessLogs } from './access-log.ts'
 import type { Handshakes } from './handshakes.ts'
+import type { SidecarBudget } from './http2/budget.ts'
 import type { Metrics } from './metrics.ts'
 import type { ProxyIdentity } from './options.ts'
 import type { PeerMetadata } from './peer-metadata.ts'
@@ -28,6 +29,8 @@ export interface Core {
   readonly accessLogs: AccessLogs
   readonly handshakes: Handshakes
   readonly live: Set<Live>
+  /** What all HTTP/2 connections together may ask for. */
+  readonly http2: SidecarBudget
   /** Our own `x-envoy-peer-metadata` and `-id`. */
   readonly ownMetadata: { readonly value: string; readonly id: string }
   /** Our own mistake, caught: logged and counted. */

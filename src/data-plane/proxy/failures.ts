@@ -28,6 +28,7 @@ export const failures = {
   remoteReset: failure(503, 'UR', 'upstream_reset_before_response_started{remote_reset}', 'upstream connect error or disconnect/reset before headers. reset reason: remote reset'),
   refusedStream: failure(503, 'UR', 'upstream_reset_before_response_started{remote_refused_stream_reset}', 'upstream connect error or disconnect/reset before headers. reset reason: remote refused stream reset'),
   overflow: failure(503, 'UO', 'upstream_reset_before_response_started{overflow}', 'upstream connect error or disconnect/reset before headers. reset reason: overflow'),
+  tooManyHeads: failure(503, 'UO', 'http2.too_many_heads', 'too many requests with large headers'),
   timeout: failure(504, 'UT', 'response_timeout', 'upstream request timeout'),
   perTryTimeout: failure(504, 'UT', 'upstream_per_try_timeout', 'upstream request timeout'),
   streamIdle: failure(504, 'SI', 'stream_idle_timeout', 'stream timeout'),

@@ -8,6 +8,7 @@ import { startAdmin, startPrometheus, type HttpFace } from './admin.ts'
 import type { Core } from './core.ts'
 import { createDialler, parseAddress } from './dial.ts'
 import { Handshakes } from './handshakes.ts'
+import { SidecarBudget } from './http2/budget.ts'
 import { proxyRequests } from './http-proxy.ts'
 import { listen, redirected, standsFor, type Listening } from './listen.ts'
 import { Metrics } from './metrics.ts'
@@ -35,7 +36,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     metrics.count('kith_bugs_total')
     log.error({ error: error instanceof Error ? error.stack : String(error) }, 'bug: the connection that met it has been closed')
   }
-  const upstreams = new Upstreams(dialler, tlsClients, log, onBug)
+  const http2 = new SidecarBudget()
+  const upstreams = new Upstreams(dialler, tlsClients, log, onBug, http2)
   const core: Core = {
     identity,
     log,
@@ -45,6 +47,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     accessLogs: new AccessLogs(options.accessLog),
     handshakes,
     live: new Set(),
+    http2,
     ownMetadata: encodeMetadata(identity),
     config: emptyConfig,
     draining: false,
@@ -104,7 +107,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       while (core.live.size > 0 && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 20))
     },
     stop,
-    metrics: () => core.metrics.text({ kith_downstream_connections: core.live.size, kith_upstream_connections: upstreams.connections() }),
+    metrics: () => core.metrics.text({ kith_downstream_connections: core.live.size, kith_upstream_connections: upstreams.connections(), kith_http2_head_bytes: http2.heads }),
     ready: () => configured && secretsNamed(core.config).every((name) => secrets.has(name)),
     connections: () => ({ downstream: core.live.size, upstream: upstreams.connections() }),
     ports,

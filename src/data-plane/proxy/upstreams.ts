@@ -8,6 +8,7 @@ import type { Logger } from '#lib/log.ts'
 import type { Dialler } from './dial.ts'
 import { HttpUpstream } from './http-upstream.ts'
 import type { Pool, PoolFailure } from './http-pool.ts'
+import type { SidecarBudget } from './http2/budget.ts'
 import { Http2Upstream } from './http2/upstream.ts'
 import type { TlsClients, TlsTarget } from './tls-client.ts'
 import { SocketTransport, type TlsFacts, type Transport } from './transport.ts'
@@ -37,8 +38,10 @@ export class Upstreams {
   readonly #alpnServed = new WeakMap<readonly string[], readonly string[]>()
 
   readonly #onBug: (error: unknown) => void
+  readonly #http2: SidecarBudget
 
-  constructor(dialler: Dialler, tls: TlsClients, log: Logger, onBug: (error: unknown) => void) {
+  constructor(dialler: Dialler, tls: TlsClients, log: Logger, onBug: (error: unknown) => void, http2: SidecarBudget) {
+    this.#http2 = http2
     this.#onBug = onBug
     this.#dialler = dialler
     this.#tls = tls
@@ -113,7 +116,10 @@ export class Upstreams {
             open: (done, onClosed) =>
               this.#open(cluster, host, guise, (failure, socket, facts) => {
                 if (socket === undefined) return done(failure, undefined)
-                done(undefined, new Http2Upstream(socket, { facts, config: cluster.config, openedMs: nowMs(), onClosed, onBug: this.#onBug }))
+                done(
+                  undefined,
+                  new Http2Upstream(socket, { facts, config: cluster.config, openedMs: nowMs(), onClosed, onBug: this.#onBug, budget: this.#http2, log: this.#log, endpoint: host.key }),
+                )
               }),
           })
         : cluster.newPool({

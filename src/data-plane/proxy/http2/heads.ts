@@ -76,6 +76,13 @@ export function responseHead(raw: readonly string[], ended: boolean): Head | und
   return typeof head === 'string' ? undefined : head
 }
 
+/** How long a decoded list of names and values is. */
+export function listBytes(raw: readonly string[]): number {
+  let n = 0
+  for (const text of raw) n += text.length
+  return n
+}
+
 function read(bytes: Buffer, response: boolean, lines: number, maxBytes: number, maxHeaders: number): Head | HeadError {
   const head = new Head(lines)
   const end = head.read(bytes, 0, response, maxBytes, maxHeaders)

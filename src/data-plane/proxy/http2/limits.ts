@@ -4,7 +4,7 @@ import type { Settings } from 'node:http2'
 /** Of `max_concurrent_streams`, since Envoy 1.35; Istio sets none. */
 export const maxConcurrentStreams = 1024
 /** Octets of a stream that nobody has read yet: this is what one slow reader can hold in memory here. */
-const streamWindow = 256 * 1024
+export const streamWindow = 256 * 1024
 /** Of all streams on the wire at a time. */
 export const connectionWindow = 4 * 1024 * 1024
 /** The head of a request grows on its way (identity, metadata); nghttp2's 64 KB would end the connection. */

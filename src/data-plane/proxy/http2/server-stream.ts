@@ -4,13 +4,14 @@ import type { HttpConnection } from '#engine'
 import type { ConnectionFactsSeen, Core } from '../core.ts'
 import type { Downstream, Trailers } from '../downstream.ts'
 import { Exchange } from '../exchange.ts'
-import { headFailure, type Failure } from '../failures.ts'
+import { failures, headFailure, type Failure } from '../failures.ts'
 import { Body } from '../http1/body.ts'
 import { Head, type HeadError } from '../http1/head.ts'
 import { refusedRequest } from '../refused.ts'
 import { writeOwnHead, writeResponseHead, type OwnAnswer, type ResponseShape } from '../response-head.ts'
 import { Dechunker } from './dechunk.ts'
-import { interimFields, requestHead, takePairs, trailerObject } from './heads.ts'
+import { interimFields, listBytes, requestHead, takePairs, trailerObject } from './heads.ts'
+import { streamWindow } from './limits.ts'
 import { reset } from './reset.ts'
 import type { Http2ServerConnection } from './server.ts'
 
@@ -34,6 +35,8 @@ export class Http2ServerStream implements Downstream {
   /** The answer is whole. */
   #whole = false
   #lastMs = performance.now()
+  /** Of the connection's budget. */
+  #headBytes = 0
 
   constructor(connection: Http2ServerConnection, stream: ServerHttp2Stream) {
     this.#connection = connection
@@ -46,6 +49,11 @@ export class Http2ServerStream implements Downstream {
   start(raw: readonly string[], ended: boolean): void {
     const { http } = this
     const stream = this.#stream
+    const { budget } = this.#connection
+    const headBytes = listBytes(raw)
+    budget.stream(headBytes)
+    if (!budget.holdHead(headBytes)) return this.#refuse(failures.tooManyHeads)
+    this.#headBytes = headBytes
     const head = requestHead(raw, ended, http.maxHeaderBytes, http.maxHeaders)
     if (!(head instanceof Head)) return this.#refuse(headFailure(head satisfies HeadError))
     this.head = head
@@ -71,6 +79,7 @@ export class Http2ServerStream implements Downstream {
 
   #bytes(chunk: Buffer): void {
     this.touched = true
+    this.#connection.budget.read(chunk.length)
     this.body.take(chunk, 0, chunk.length)
     this.#exchange?.requestBytes(chunk, 0, chunk.length)
   }
@@ -129,6 +138,7 @@ export class Http2ServerStream implements Downstream {
     const stream = this.#stream
     this.touched = true
     if (stream.closed || this.#whole || to === from) return true
+    this.#connection.budget.sent(to - from)
     if (this.#dechunker !== undefined) return this.#dechunker.write(buf, from, to)
     return stream.write(from === 0 && to === buf.length ? buf : buf.subarray(from, to))
   }
@@ -183,9 +193,17 @@ export class Http2ServerStream implements Downstream {
 
   /** Nothing comes or goes any more. */
   closed(): void {
+    const { budget } = this.#connection
+    budget.dropHead(this.#headBytes)
+    if (!this.body.done) budget.unread(streamWindow)
     const exchange = this.#exchange
     this.#exchange = undefined
     exchange?.downstreamGone()
+  }
+
+  /** Bytes of the request's body that are read and wait for the upstream. */
+  get waiting(): number {
+    return this.#stream.readableLength
   }
 
   sweep(nowMs: number): void {

@@ -1,11 +1,13 @@
 // One HTTP/2 connection from a downstream: streams side by side, each an Exchange of its own. Law: what a peer may ask for stands in limits.ts; whatever it does ends its stream or its connection, never the proxy.
 import { constants, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
-import type { HttpConnection } from '#engine'
+import { formatAddress, type HttpConnection } from '#engine'
 import type { ConnectionFactsSeen, Core, Live } from '../core.ts'
+import { ConnectionBudget } from './budget.ts'
 import { connectionWindow, serverOptions } from './limits.ts'
 import { reset } from './reset.ts'
 import { Http2ServerStream } from './server-stream.ts'
+import { ignoreUnaskedPings } from './unasked-ping.ts'
 
 /** How long streams outlive the chain that let them in: Istio's drain time. */
 const drainMs = 45_000
@@ -19,6 +21,7 @@ export class Http2ServerConnection implements Live {
   readonly facts: ConnectionFactsSeen
   readonly http: HttpConnection
   leaving = false
+  readonly budget: ConnectionBudget
   readonly #session: ServerHttp2Session
   readonly #streams = new Set<Http2ServerStream>()
   #lastMs = performance.now()
@@ -33,6 +36,8 @@ export class Http2ServerConnection implements Live {
     socket.once('end', () => socket.destroy())
     this.#session.setLocalWindowSize(connectionWindow)
     this.#session.on('stream', (stream, _headers, flags, raw) => this.#begin(stream, flags, raw))
+    this.budget = new ConnectionBudget(this.#session, socket, core.http2, (what) => this.#flooded(what))
+    ignoreUnaskedPings(this.#session, socket, () => this.budget.unaskedPing())
     this.#session.on('error', (error) => this.#broken(error))
     this.#session.on('close', () => core.live.delete(this))
     if (core.draining) this.drain()
@@ -59,12 +64,26 @@ export class Http2ServerConnection implements Live {
 
   #broken(error: NodeJS.ErrnoException): void {
     if (error.code === 'ECONNRESET' || error.code === 'EPIPE') return
-    this.core.metrics.count('kith_downstream_protocol_errors_total', `direction="${this.facts.inbound ? 'inbound' : 'outbound'}",details="http2.codec_error"`)
+    this.#countError('http2.codec_error')
     this.core.log.debug({ error: error.message, peer: this.facts.remote.address }, 'http/2 connection broken')
   }
 
+  #flooded(what: string): void {
+    this.#countError('http2.flood')
+    this.core.log.warn({ peer: formatAddress(this.facts.remote), what }, 'http/2 connection ended: its peer sent too many frames that carry no message')
+  }
+
+  #countError(details: string): void {
+    this.core.metrics.count('kith_downstream_protocol_errors_total', `direction="${this.facts.inbound ? 'inbound' : 'outbound'}",details="${details}"`)
+  }
+
   sweep(nowMs: number): void {
-    for (const stream of this.#streams) stream.sweep(nowMs)
+    let waiting = 0
+    for (const stream of this.#streams) {
+      stream.sweep(nowMs)
+      waiting += stream.waiting
+    }
+    if (this.budget.due(nowMs)) this.budget.sweep(nowMs, waiting)
     if (this.#streams.size === 0 && this.http.idleTimeoutMs > 0 && nowMs - this.#lastMs > this.http.idleTimeoutMs) this.drain()
   }
 

@@ -6,7 +6,8 @@ import { Body } from '../http1/body.ts'
 import type { TlsFacts } from '../transport.ts'
 import type { Gone, ResponseSink, UpstreamStream } from '../upstream-stream.ts'
 import { Dechunker } from './dechunk.ts'
-import { responseHead, takePairs, trailerObject } from './heads.ts'
+import { listBytes, responseHead, takePairs, trailerObject } from './heads.ts'
+import { streamWindow } from './limits.ts'
 import { reset } from './reset.ts'
 import type { Http2Upstream } from './upstream.ts'
 
@@ -25,6 +26,8 @@ export class Http2UpstreamStream implements UpstreamStream {
   #bare = false
   #answered = false
   #length = -1
+  /** Of the connection's budget. */
+  #headBytes = 0
 
   constructor(connection: Http2Upstream) {
     this.#connection = connection
@@ -36,6 +39,11 @@ export class Http2UpstreamStream implements UpstreamStream {
 
   get local(): SocketAddress {
     return this.#connection.local
+  }
+
+  /** Bytes of the response that are read and wait for the downstream. */
+  get waiting(): number {
+    return this.#stream?.readableLength ?? 0
   }
 
   get unused(): boolean {
@@ -76,6 +84,7 @@ export class Http2UpstreamStream implements UpstreamStream {
   send(part: Buffer): boolean {
     const stream = this.#stream
     if (stream === undefined || stream.closed || this.#sent) return true
+    this.#connection.budget.sent(part.length)
     if (this.#dechunker !== undefined) return this.#dechunker.write(part, 0, part.length)
     return part.length === 0 || stream.write(part)
   }
@@ -97,6 +106,11 @@ export class Http2UpstreamStream implements UpstreamStream {
     const sink = this.#sink
     const stream = this.#stream as ClientHttp2Stream
     if (sink === undefined) return
+    const { budget } = this.#connection
+    const headBytes = listBytes(raw)
+    budget.stream(headBytes)
+    if (!budget.holdHead(headBytes)) return this.#malformed()
+    this.#headBytes = headBytes
     const head = responseHead(raw, ended)
     if (head === undefined || head.status < 200) return this.#malformed()
     this.#answered = true
@@ -111,6 +125,7 @@ export class Http2UpstreamStream implements UpstreamStream {
   }
 
   #bytes(chunk: Buffer): void {
+    this.#connection.budget.read(chunk.length)
     this.#body.take(chunk, 0, chunk.length)
     this.#sink?.onBody(chunk, 0, chunk.length)
   }
@@ -138,6 +153,10 @@ export class Http2UpstreamStream implements UpstreamStream {
   }
 
   #closed(): void {
+    const { budget } = this.#connection
+    budget.dropHead(this.#headBytes)
+    this.#headBytes = 0
+    if (!this.#body.done) budget.unread(streamWindow)
     this.#connection.closed(this, performance.now())
     const sink = this.#sink
     this.#sink = undefined

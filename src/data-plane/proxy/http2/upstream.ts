@@ -3,7 +3,10 @@ import { connect, type ClientHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import { plainAddress, type RuntimeCluster, type SocketAddress } from '#engine'
 import type { TlsFacts } from '../transport.ts'
+import type { Logger } from '#lib/log.ts'
+import { ConnectionBudget, type SidecarBudget } from './budget.ts'
 import { clientOptions, connectionWindow, maxConcurrentStreams } from './limits.ts'
+import { ignoreUnaskedPings } from './unasked-ping.ts'
 import { Http2UpstreamStream } from './upstream-stream.ts'
 
 export interface Http2UpstreamOptions {
@@ -12,6 +15,10 @@ export interface Http2UpstreamOptions {
   readonly openedMs: number
   readonly onClosed: (connection: Http2Upstream) => void
   readonly onBug: (error: unknown) => void
+  readonly budget: SidecarBudget
+  readonly log: Logger
+  /** `address:port`, for the log. */
+  readonly endpoint: string
 }
 
 export class Http2Upstream {
@@ -25,6 +32,7 @@ export class Http2Upstream {
   onRoom: () => void = () => {}
   error: Error | undefined
   readonly session: ClientHttp2Session
+  readonly budget: ConnectionBudget
   readonly #socket: Socket
   readonly #config: RuntimeCluster
   #peerStreams = maxConcurrentStreams
@@ -35,7 +43,7 @@ export class Http2Upstream {
   #pingWaits = false
 
   /** Over a connected socket, after its handshake. */
-  constructor(socket: Socket, { facts, config, openedMs, onClosed, onBug }: Http2UpstreamOptions) {
+  constructor(socket: Socket, { facts, config, openedMs, onClosed, onBug, budget, log, endpoint }: Http2UpstreamOptions) {
     this.tls = facts
     this.local = { address: plainAddress(socket.localAddress ?? ''), port: socket.localPort ?? 0 }
     this.openedMs = this.idleSinceMs = this.#pingedMs = openedMs
@@ -47,6 +55,11 @@ export class Http2Upstream {
     // Our sockets stay half open by themselves: an HTTP/2 peer that has said its last byte answers nothing any more.
     socket.once('end', () => this.#peerEnded())
     this.session.on('remoteSettings', (settings) => (this.#peerStreams = settings.maxConcurrentStreams ?? maxConcurrentStreams))
+    this.budget = new ConnectionBudget(this.session, socket, budget, (what) => {
+      this.#going = true
+      log.warn({ endpoint, cluster: config.name, what }, 'http/2 connection ended: its peer sent too many frames that carry no message')
+    })
+    ignoreUnaskedPings(this.session, socket, () => this.budget.unaskedPing())
     this.session.on('goaway', () => (this.#going = true))
     this.session.on('error', (error) => (this.error ??= error))
     this.session.on('close', () => {
@@ -101,6 +114,11 @@ export class Http2Upstream {
 
   /** Too old, or idle too long. */
   sweep(nowMs: number): void {
+    if (this.budget.due(nowMs)) {
+      let waiting = 0
+      for (const stream of this.#streams) waiting += stream.waiting
+      this.budget.sweep(nowMs, waiting)
+    }
     const { idleTimeoutMs, maxConnectionMs } = this.#config
     if (maxConnectionMs > 0 && nowMs - this.openedMs >= maxConnectionMs) this.retire()
     else if (this.active === 0 && idleTimeoutMs > 0 && nowMs - this.idleSinceMs >= idleTimeoutMs) this.retire()
