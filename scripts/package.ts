@@ -8,12 +8,13 @@ import { commands } from '../src/cli/commands.ts'
 import { asWritten, home } from './commands-as-written.ts'
 import { esmBanner } from './esm-banner.ts'
 import { generateProto } from './generate-proto.ts'
+import { billOfMaterials } from './sbom.ts'
 
 const out = resolve(process.argv[2] ?? join(home, 'dist'))
 
 /** What is started by its path, here (src/local/start-mesh.ts) and by bin/kith. */
 const programs = ['src/cli/main.ts', 'src/local/supervisor/main.ts', 'src/control-plane/server/main.ts', 'src/data-plane/agent/main.ts']
-const asTheyAre = ['bin/kith', 'generated/envoy.binpb', 'docs/schema', 'docs/analyzers.md', 'docs/explain.md', 'README.md', 'LICENSE']
+const asTheyAre = ['bin/kith', 'generated/envoy.binpb', 'docs/schema', 'docs/analyzers.md', 'docs/explain.md', 'README.md', 'LICENSE', 'NOTICE']
 const kept = ['name', 'version', 'description', 'license', 'type', 'engines', 'bin', 'dependencies', 'optionalDependencies'] as const
 
 generateProto()
@@ -31,3 +32,4 @@ for (const path of globSync('examples/**/*.*', { cwd: home })) {
   else writeFileSync(join(out, path), text.replaceAll(/(\bnode, [\w-]+)\.ts\b/g, '$1.js'))
 }
 writeFileSync(join(out, 'package.json'), `${JSON.stringify(Object.fromEntries(kept.map((key) => [key, manifest[key]])), undefined, 2)}\n`)
+writeFileSync(join(out, 'sbom.cdx.json'), billOfMaterials())

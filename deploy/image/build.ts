@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { bundles } from './bundle.ts'
 import { compileCache, writeTree } from './compile-cache.ts'
-import { architecture, dependenciesLayer, kithLayer, nodeBinary, runtimeLayer } from './contents.ts'
+import { billOfMaterials } from '../../scripts/sbom.ts'
+import { architecture, dependenciesLayer, kithLayer, nodeBinary, runtimeComponents, runtimeLayer } from './contents.ts'
 import { ociArchive, type ImageConfig } from './oci.ts'
 
 const { version } = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8')) as { version: string }
@@ -30,7 +31,9 @@ if (values.out !== undefined) {
   mkdirSync(dirname(values.out), { recursive: true })
   writeFileSync(aside, bytes)
   renameSync(aside, values.out)
+  const bom = `${values.out.replace(/\.tar$/, '')}.cdx.json`
+  writeFileSync(bom, billOfMaterials(runtimeComponents(runtime)))
   const unpacked = layers.flat().reduce((sum, e) => sum + (e.kind === 'file' ? e.content.length : 0), 0)
   const megabytes = (n: number): string => `${(n / 1e6).toFixed(1)} MB`
-  process.stdout.write(`${names.join('\n')}\n${digest}\n${megabytes(layerBytes)} packed, ${megabytes(unpacked)} unpacked\n`)
+  process.stdout.write(`${names.join('\n')}\n${digest}\n${megabytes(layerBytes)} packed, ${megabytes(unpacked)} unpacked\nbill of materials: ${bom}\n`)
 }

@@ -1,9 +1,9 @@
 // The image: made twice it is the same, and it holds nothing that could run anything but Kith.
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { after, test } from 'node:test'
 import { dependenciesOf, withoutSymbols } from '../../deploy/image/elf.ts'
 import { tar } from '../../deploy/image/tar.ts'
@@ -16,7 +16,8 @@ test('made twice, the archive is the same; its files are Node, its libraries and
   const build = (out: string): string => execFileSync(process.execPath, ['--disable-warning=ExperimentalWarning', 'deploy/image/build.ts', '--out', join(folder, out), '--tag', 'test'], { encoding: 'utf8' })
   const [first, second] = [build('1.tar'), build('2.tar')]
   assert.match(first, /^kith\.dev\/proxyv2:test\nkith\.dev\/pilot:test\nsha256:[0-9a-f]{64}\n/)
-  assert.equal(first, second)
+  assert.equal(first.replace('1.cdx.json', '2.cdx.json'), second)
+  assert.ok(readFileSync(join(folder, '1.cdx.json')).equals(readFileSync(join(folder, '2.cdx.json'))))
   // As docs/install.md says: a pull is part of a pod's start.
   const [, packed, unpacked] = /^([0-9.]+) MB packed, ([0-9.]+) MB unpacked$/m.exec(first) ?? []
   assert.ok(Number(packed) <= 52 && Number(unpacked) <= 142, `${packed} MB packed, ${unpacked} MB unpacked`)
@@ -28,7 +29,13 @@ test('made twice, the archive is the same; its files are Node, its libraries and
   const manifest = JSON.parse(blob((index.manifests[0] as { digest: string }).digest).toString()) as { layers: { digest: string }[] }
   const files = manifest.layers.flatMap((l) => execFileSync('tar', ['-tz'], { input: blob(l.digest), encoding: 'utf8', maxBuffer: 1 << 26 }).split('\n')).filter((f) => f !== '' && !f.endsWith('/'))
   const outside = files.filter((f) => !f.startsWith('opt/kith/') && !/^lib(64)?\//.test(f)).sort()
-  assert.deepEqual(outside, ['etc/group', 'etc/nsswitch.conf', 'etc/passwd', 'usr/bin/node', 'usr/local/bin/kith', 'usr/local/bin/kith-agent'])
+  assert.deepEqual(outside, ['etc/group', 'etc/nsswitch.conf', 'etc/passwd', 'usr/bin/node', 'usr/local/bin/kith', 'usr/local/bin/kith-agent', 'usr/share/licenses/node/LICENSE'])
+  const licensed = new Set(files.filter((f) => /\/(licen[cs]e|notice|copying)[^/]*$/i.test(f)).map((f) => f.slice(0, f.lastIndexOf('/'))))
+  for (const name of ['jose', 'pino', 're2js', '@grpc/grpc-js']) assert.ok(licensed.has(`opt/kith/node_modules/${name}`), `the licence of ${name}`)
+  const bom = JSON.parse(readFileSync(join(folder, '1.cdx.json'), 'utf8')) as { components: { name: string }[] }
+  const components = new Set(bom.components.map((c) => c.name))
+  const modules = new Set(files.flatMap((f) => /^opt\/kith\/node_modules\/((@[^/]+\/)?[^/]+)\//.exec(f)?.[1] ?? []))
+  for (const name of [...modules, ...files.filter((f) => f.startsWith('lib/'))]) assert.ok(components.has(name), `${name} is in the bill of materials`)
   assert.deepEqual(files.filter((f) => /\.test\.ts$|\.map$|\.d\.ts$|node_modules\/(protoc|typescript|oxlint|fast-check|\.bin)\//.test(f)), [])
 })
 
@@ -45,4 +52,19 @@ test('of an ELF file: what it loads, and itself without symbols', { skip }, () =
   assert.ok(small.length < node.length)
   assert.deepEqual(dependenciesOf(small), dependenciesOf(node))
   assert.ok(dependenciesOf(node).libraries.includes('libc.so.6'))
+})
+
+test('a Node that is not what the lock file names is not built in', { skip }, () => {
+  const home = join(folder, 'altered')
+  mkdirSync(join(home, 'node_modules'), { recursive: true })
+  for (const part of ['deploy', 'scripts', 'src', 'generated', 'package.json', 'LICENSE', 'NOTICE', '.npmrc']) symlinkSync(resolve(part), join(home, part))
+  for (const name of readdirSync('node_modules')) symlinkSync(resolve('node_modules', name), join(home, 'node_modules', name))
+  const lock = readFileSync('package-lock.json', 'utf8')
+  const name = `node_modules/node-linux-${process.arch}`
+  const { integrity } = (JSON.parse(lock) as { packages: Record<string, { integrity: string }> }).packages[name] ?? { integrity: '' }
+  const other = `sha512-${Buffer.alloc(64).toString('base64')}`
+  writeFileSync(join(home, 'package-lock.json'), lock.replace(integrity, other))
+  const build = (): string => execFileSync(process.execPath, ['--preserve-symlinks', '--preserve-symlinks-main', '--disable-warning=ExperimentalWarning', join(home, 'deploy/image/build.ts'), '--out', join(folder, 'altered.tar')], { encoding: 'utf8', stdio: 'pipe' })
+  assert.throws(build, /package-lock\.json names sha512-A+=*: the image is not built/)
+  assert.equal(existsSync(join(folder, 'altered.tar')), false)
 })
