@@ -32,6 +32,7 @@ test('a bridge, two pods and their rules', (t) => {
   assert.deepEqual(got, {
     redirected: { address: '10.244.0.3', port: 80 },
     redirected6: { address: 'fd00:244::3', port: 80 },
+    services: ['service', 'service', 'service', 'service'],
     marked: 'direct ::ffff:10.244.0.2',
     notRedirected: 'direct ::ffff:10.244.0.3',
     child: { ownHosts: true, ownLink: true, cameBack: true },

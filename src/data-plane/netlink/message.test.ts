@@ -4,7 +4,6 @@ import fc from 'fast-check'
 import { linkMessage, addressBytes, type LinkChange } from './links.ts'
 import { attribute, attributes, decodeAnswers, encodeMessages } from './message.ts'
 import { expressions } from './nft-expressions.ts'
-import { tableBatch } from './nftables.ts'
 import { formatIpv6, parseSockaddr } from './sockets.ts'
 
 const hex = (b: Buffer): string => b.toString('hex')
@@ -45,14 +44,6 @@ test('a port is compared as on the wire, a network by its mask', () => {
   assert.ok(hex(network[3] as Buffer).includes('08000100' + 'fffff000'))
   assert.ok(hex(network[4] as Buffer).endsWith('08000100' + '0a090000'))
   assert.equal(expressions([{ match: 'destination', cidr: '0.0.0.0/0' }], []).length, 2)
-})
-
-test('a table is declared, deleted and declared again between begin and end', () => {
-  const batch = tableBatch({ family: 'inet', name: 'kith', chains: [{ name: 'output', hook: { type: 'nat', hook: 'output', priority: -100 }, rules: [{ match: [], statements: [{ do: 'return' }] }] }] })
-  assert.deepEqual(batch.map((m) => m.type), [16, 0xa00, 0xa02, 0xa00, 0xa03, 0xa06, 17])
-  assert.equal(hex(batch[0]?.body as Buffer), '0000000a')
-  assert.equal(hex(batch[1]?.body as Buffer), hex(bytes('01000000' + '0900 0100 6b697468 00 000000')))
-  assert.ok(hex(batch[4]?.body as Buffer).includes('14000480' + '0800010000000003' + '08000200ffffff9c'))
 })
 
 test('messages carry length, type, flags and their number', () => {

@@ -60,11 +60,16 @@ export function le32(value: number): Buffer {
   return b
 }
 
+/** Its length on the wire, with the padding behind it. */
+export function encodedBytes({ body }: Message): number {
+  return align(headerBytes + body.length)
+}
+
 /** Messages one behind the other, numbered from `firstSequence`. `acknowledge` says which ask for an ACK; errors come unasked. */
 export function encodeMessages(messages: readonly Message[], firstSequence: number, acknowledge: (index: number) => boolean): Buffer {
   return Buffer.concat(
     messages.map((m, i) => {
-      const bytes = Buffer.alloc(align(headerBytes + m.body.length))
+      const bytes = Buffer.alloc(encodedBytes(m))
       bytes.writeUInt32LE(headerBytes + m.body.length, 0)
       bytes.writeUInt16LE(m.type, 4)
       bytes.writeUInt16LE(m.flags | NLM_F_REQUEST | (acknowledge(i) ? NLM_F_ACK : 0), 6)

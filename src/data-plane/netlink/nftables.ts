@@ -1,6 +1,6 @@
-// nf_tables: a whole table as one batch that replaces the table of that name at once. Pure, but for `replaceTable` and `deleteTable`.
-import { batchBegin, batchEnd, NETLINK_NETFILTER, openChannel } from './channel.ts'
-import { attribute, be32, nested, NLM_F_APPEND, NLM_F_CREATE, text, type Message } from './message.ts'
+// nf_tables: a table as batches of messages. Pure; replace-table.ts sends them.
+import { batchBegin, batchEnd } from './channel.ts'
+import { attribute, be32, encodedBytes, nested, NLM_F_APPEND, NLM_F_CREATE, text, type Message } from './message.ts'
 import { expressions, type Match, type Statement } from './nft-expressions.ts'
 
 export type TableFamily = 'inet' | 'ip' | 'ip6'
@@ -31,6 +31,7 @@ const NFNL_SUBSYS_NFTABLES = 10
 const NFT_MSG_NEWTABLE = 0
 const NFT_MSG_DELTABLE = 2
 const NFT_MSG_NEWCHAIN = 3
+const NFT_MSG_GETCHAIN = 4
 const NFT_MSG_NEWRULE = 6
 const NFTA_TABLE_NAME = 1
 const NFTA_CHAIN_TABLE = 1
@@ -45,26 +46,96 @@ const NFTA_RULE_CHAIN = 2
 const NFTA_RULE_EXPRESSIONS = 4
 const NF_ACCEPT = 1
 
+/** The kernel takes a batch in one write of at most the socket's send buffer, 212,992 bytes by default. */
+const batchBytes = 128 * 1024
+
+/** Names of the table that is in force, and of another one in the same family. */
+export interface Standing {
+  /** undefined: none of the two is in force. */
+  readonly inForce: string | undefined
+  readonly other: string
+}
+
+/** Two tables take turns where one batch does not hold a whole table. */
+export const names = (name: string): readonly [string, string] => [name, `${name}-2`]
+
 /**
- * Declared, deleted and declared again in one transaction: works whether the table is there or not, and never leaves a gap.
- * `fresh`: in a namespace that is known to have no such table the deletion is left out; the kernel waits tens of milliseconds over one.
+ * What puts a table in force, whether an earlier one is there or not, and without a moment in which neither is.
+ * A table that fits is declared, deleted and declared again in one batch. A larger one is built up in several batches
+ * beside the one in force: the last batch hooks its chains in and deletes the other.
+ *
+ * @param standing what is in force; 'fresh': a namespace that is known to have no such table. Deletion is left out
+ * then: the kernel waits tens of milliseconds over one
+ * @param limit bytes of one batch
  */
-export function tableBatch(table: NftTable, fresh = false): Message[] {
-  const family = families[table.family]
-  const name = text(NFTA_TABLE_NAME, table.name)
-  const declare = (): Message => message(NFT_MSG_NEWTABLE, family, NLM_F_CREATE, [name], `table ${table.family} ${table.name}`)
+export function tableBatches(table: NftTable, standing: Standing | 'fresh', limit = batchBytes): Message[][] {
+  const { family, name, chains } = table
+  const replace = (replaced: string): Message[] =>
+    standing === 'fresh' ? [declare(family, replaced)] : [declare(family, replaced), remove(family, replaced), declare(family, replaced)]
+  const besides = standing !== 'fresh' && standing.inForce !== undefined && standing.inForce !== name ? standing.inForce : undefined
+  const whole = [
+    ...replace(name),
+    ...contents(table, chains),
+    ...(besides === undefined ? [] : [remove(family, besides)]),
+  ]
+  if (bytes(whole) <= limit) return [batched(whole)]
+  const next = standing === 'fresh' || standing.inForce === undefined ? name : standing.other
+  const staged: NftTable = { ...table, name: next }
+  const hooked = chains.filter((c) => c.hook !== undefined)
+  const aside = [...chains.filter((c) => c.hook === undefined), ...hooked.map((c) => ({ name: rulesOf(c), rules: c.rules }))]
+  const jumps = hooked.map((c): NftChain => ({ ...c, rules: [{ match: [], statements: [{ do: 'jump', chain: rulesOf(c) }] }] }))
+  const last = [
+    ...contents(staged, jumps),
+    ...(standing === 'fresh' || standing.inForce === undefined ? [] : [remove(family, standing.inForce)]),
+  ]
+  return [...pieces([...replace(next), ...contents(staged, aside)], limit), last].map(batched)
+}
+
+const rulesOf = (chain: NftChain): string => `${chain.name}-rules`
+
+function contents({ family, name }: NftTable, chains: readonly NftChain[]): Message[] {
   return [
-    batch(batchBegin, 'begin'),
-    ...(fresh ? [] : [declare(), message(NFT_MSG_DELTABLE, family, 0, [name], `delete table ${table.family} ${table.name}`)]),
-    declare(),
-    ...table.chains.map((c) => chainMessage(family, table.name, c)),
-    ...table.chains.flatMap((c) => c.rules.map((r, i) => ruleMessage(family, table.name, c.name, r, i))),
-    batch(batchEnd, 'end'),
+    ...chains.map((c) => chainMessage(families[family], name, c)),
+    ...chains.flatMap((c) => c.rules.map((r, i) => ruleMessage(families[family], name, c.name, r, i))),
   ]
 }
 
+function bytes(messages: readonly Message[]): number {
+  return messages.reduce((sum, m) => sum + encodedBytes(m), 2 * encodedBytes(batch(batchBegin, '')))
+}
+
+function pieces(messages: readonly Message[], limit: number): Message[][] {
+  const found: Message[][] = [[]]
+  let held = bytes([])
+  for (const m of messages) {
+    if (held + encodedBytes(m) > limit && found.at(-1)?.length !== 0) {
+      found.push([])
+      held = bytes([])
+    }
+    found.at(-1)?.push(m)
+    held += encodedBytes(m)
+  }
+  return found
+}
+
+const batched = (messages: readonly Message[]): Message[] => [batch(batchBegin, 'begin'), ...messages, batch(batchEnd, 'end')]
+
+function declare(family: TableFamily, name: string): Message {
+  return message(NFT_MSG_NEWTABLE, families[family], NLM_F_CREATE, [text(NFTA_TABLE_NAME, name)], `table ${family} ${name}`)
+}
+
+function remove(family: TableFamily, name: string): Message {
+  return message(NFT_MSG_DELTABLE, families[family], 0, [text(NFTA_TABLE_NAME, name)], `delete table ${family} ${name}`)
+}
+
 export function deletionBatch(family: TableFamily, name: string): Message[] {
-  return [batch(batchBegin, 'begin'), message(NFT_MSG_DELTABLE, families[family], 0, [text(NFTA_TABLE_NAME, name)], `delete table ${family} ${name}`), batch(batchEnd, 'end')]
+  return batched([remove(family, name)])
+}
+
+/** Asks for a chain: the kernel answers with ENOENT where there is none. */
+export function chainQuery(family: TableFamily, table: string, chain: string): Message {
+  const body = [text(NFTA_CHAIN_TABLE, table), text(NFTA_CHAIN_NAME, chain)]
+  return message(NFT_MSG_GETCHAIN, families[family], 0, body, `look up chain ${chain} of table ${family} ${table}`)
 }
 
 function message(type: number, family: number, flags: number, body: readonly Buffer[], what: string): Message {
@@ -89,23 +160,4 @@ function chainMessage(family: number, table: string, chain: NftChain): Message {
 function ruleMessage(family: number, table: string, chain: string, rule: NftRule, index: number): Message {
   const body = [text(NFTA_RULE_TABLE, table), text(NFTA_RULE_CHAIN, chain), nested(NFTA_RULE_EXPRESSIONS, ...expressions(rule.match, rule.statements))]
   return message(NFT_MSG_NEWRULE, family, NLM_F_CREATE | NLM_F_APPEND, body, `rule ${index + 1} of chain ${chain}`)
-}
-
-/** Puts the table in place in the calling thread's network namespace. @throws SystemCallError; nothing has changed then */
-export function replaceTable(table: NftTable, fresh = false): void {
-  send(tableBatch(table, fresh))
-}
-
-/** @throws SystemCallError ENOENT where there is none */
-export function deleteTable(family: TableFamily, name: string): void {
-  send(deletionBatch(family, name))
-}
-
-function send(messages: readonly Message[]): void {
-  const channel = openChannel(NETLINK_NETFILTER)
-  try {
-    channel.request(messages, 'last')
-  } finally {
-    channel.close()
-  }
 }
