@@ -47,6 +47,8 @@ export interface PairOptions {
   readonly serverNames?: readonly { readonly type: 'url' | 'dns'; readonly value: string }[]
   readonly lifetimeMs?: number
   readonly log?: Logger
+  /** Of the server's sidecar and the client's. */
+  readonly headTimeoutMs?: number
 }
 
 export interface Pair {
@@ -72,6 +74,7 @@ export interface SideOptions {
   readonly root: string
   readonly log: Logger
   readonly accessLog?: (lines: string) => void
+  readonly headTimeoutMs?: number
 }
 
 export interface InboundEntry {
@@ -88,6 +91,7 @@ export async function startServerSide(options: SideOptions & { readonly inbound:
     ports: { admin: null, prometheus: null },
     log: options.log,
     accessLog: options.accessLog ?? (() => {}),
+    ...(options.headTimeoutMs === undefined ? {} : { headTimeoutMs: options.headTimeoutMs }),
   })
   return configure(proxy, inboundResources(options.inbound, options.passthrough), options)
 }
@@ -100,6 +104,7 @@ export async function startClientSide(options: SideOptions & { readonly services
     ports: { admin: null, prometheus: null },
     log: options.log,
     accessLog: options.accessLog ?? (() => {}),
+    ...(options.headTimeoutMs === undefined ? {} : { headTimeoutMs: options.headTimeoutMs }),
   })
   return configure(proxy, outboundResources(options.services), options)
 }
@@ -133,11 +138,12 @@ export async function startPair(options: PairOptions): Promise<Pair> {
   const entries = await entriesFor(inbound, options.appPort)
   const keep = (to: string[]) => (lines: string) => void to.push(...lines.trimEnd().split('\n'))
   const { root } = authority
-  const server = await startServerSide({ cert: serverCert, root, log: options.log ?? log, accessLog: keep(serverLog), inbound, entries, passthrough: options.mode ?? 'STRICT' })
+  const more = options.headTimeoutMs === undefined ? {} : { headTimeoutMs: options.headTimeoutMs }
+  const server = await startServerSide({ cert: serverCert, root, log: options.log ?? log, accessLog: keep(serverLog), inbound, entries, passthrough: options.mode ?? 'STRICT', ...more })
   const proxyPort = await freePort()
   const base = baseService(inbound)
   const dial = Object.fromEntries(entries.map((e) => [e.originalDestination, e.listen]))
-  const client = await startClientSide({ cert: clientCert, root, log: options.log ?? log, accessLog: keep(clientLog), services: options.outbound?.(base) ?? [base], dial, proxyPort })
+  const client = await startClientSide({ cert: clientCert, root, log: options.log ?? log, accessLog: keep(clientLog), services: options.outbound?.(base) ?? [base], dial, proxyPort, ...more })
   return {
     client,
     server,

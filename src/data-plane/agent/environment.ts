@@ -41,6 +41,8 @@ export interface AgentSettings {
   /** ISTIO_PROMETHEUS_ANNOTATIONS, as JSON: where the application's own metrics are. */
   readonly prometheus: string
   readonly statusPort: number
+  /** From the first byte of a head, a ClientHello or an HTTP/2 preface to its last; 0 = no limit; undefined = the proxy's default. */
+  readonly headTimeoutMs: number | undefined
   readonly leaving: LeavingSettings
   /** What else Istio tells its control plane of a proxy. */
   readonly metadata: Readonly<Record<string, string>>
@@ -75,6 +77,7 @@ export function readEnvironment(env: Environment, domain?: string): AgentSetting
     certificateSeconds: number('SECRET_TTL_SECONDS') ?? (durationMs(env['SECRET_TTL']) ?? 0) / 1000,
     proxy: env['KITH_PROXY'] === 'envoy' ? 'envoy' : 'kith', envoyPath: env['KITH_ENVOY_PATH'] ?? '', dialMap: mapFile === undefined ? undefined : (JSON.parse(readFileSync(mapFile, 'utf8')) as DialMap),
     mark: number('KITH_PROXY_MARK'), fileRoot: env['KITH_FILE_ROOT'], portBase: number('KITH_PORT_BASE'), probers: env['ISTIO_KUBE_APP_PROBERS'] ?? '', prometheus: env['ISTIO_PROMETHEUS_ANNOTATIONS'] ?? '', statusPort: Number(said('statusPort') ?? 15020),
+    headTimeoutMs: readDuration(env, 'KITH_HEAD_TIMEOUT'),
     leaving: {
       drainMs: drainSeconds === undefined ? (durationMs(said('terminationDrainDuration')) ?? 5000) : drainSeconds * 1000,
       untilIdle: env['EXIT_ON_ZERO_ACTIVE_CONNECTIONS'] === 'true', leastMs: durationMs(env['MINIMUM_DRAIN_DURATION']) ?? 5000, whenIdle: env['KITH_LEAVE_WHEN_IDLE'] === 'true',
@@ -91,6 +94,15 @@ function readLabels(env: Environment): Readonly<Record<string, string>> {
   } catch {
     return {}
   }
+}
+
+/** undefined where it is not set. Throws ENV_INVALID where it is no duration. */
+function readDuration(env: Environment, name: string): number | undefined {
+  const text = env[name]
+  if (text === undefined || text === '') return undefined
+  const ms = parseDuration(text)
+  if (ms === undefined || ms < 0) throw new KithError('ENV_INVALID', `${name} is "${text}", not a duration such as 60s, or 0s for none`)
+  return ms
 }
 
 function parseObject(env: Environment, name: string): Readonly<Record<string, unknown>> {

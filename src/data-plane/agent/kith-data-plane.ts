@@ -11,11 +11,11 @@ import type { WorkloadCertificate } from './rotation.ts'
 import { trustedRoots } from './trust-change.ts'
 
 export async function startKithDataPlane(settings: AgentSettings, log: Logger, proxyLog: Logger, onQuit: () => void, onOutdated: () => void): Promise<DataPlane> {
-  const { pod, namespace, workload, serviceAccount, labels, cluster, trustDomain, owner, address, portBase, dialMap, mark, fileRoot } = settings
+  const { pod, namespace, workload, serviceAccount, labels, cluster, trustDomain, owner, address, portBase, dialMap, mark, fileRoot, headTimeoutMs } = settings
   const proxy = await startProxy({
     identity: { nodeId: nodeId(settings), pod, namespace, workload, serviceAccount, labels, cluster, trustDomain, addresses: [address], owner },
     interception: dialMap === undefined ? { mode: 'REDIRECT' } : { mode: 'NONE', dialMap },
-    ...(portBase === undefined ? {} : { ports: { admin: portBase, prometheus: portBase + 3 } }), ...(mark === undefined ? {} : { mark }), ...(fileRoot === undefined ? {} : { fileRoot }), log: proxyLog, onQuit,
+    ...(portBase === undefined ? {} : { ports: { admin: portBase, prometheus: portBase + 3 } }), ...(mark === undefined ? {} : { mark }), ...(fileRoot === undefined ? {} : { fileRoot }), ...(headTimeoutMs === undefined ? {} : { headTimeoutMs }), log: proxyLog, onQuit,
   })
   let configured = false
   let current: WorkloadCertificate | undefined

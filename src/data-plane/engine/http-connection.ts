@@ -35,7 +35,8 @@ export interface HttpConnection {
   readonly idleTimeoutMs: number
   readonly streamIdleTimeoutMs: number
   readonly requestTimeoutMs: number
-  readonly requestHeadersTimeoutMs: number
+  /** From the first byte of a request's head to its last; 0 = no limit; undefined = the sidecar's own limit. */
+  readonly requestHeadersTimeoutMs?: number
   readonly normalizePath: boolean
   readonly mergeSlashes: boolean
   readonly escapedSlashes: 'KEEP' | 'REJECT' | 'REDIRECT' | 'FORWARD'
@@ -94,7 +95,7 @@ export function compileHttpConnection(any: Any | undefined, notes: Notes): HttpC
     idleTimeoutMs: durationMs(common?.idleTimeout, 3_600_000),
     streamIdleTimeoutMs: durationMs(hcm.streamIdleTimeout, 300_000),
     requestTimeoutMs: durationMs(hcm.requestTimeout, 0),
-    requestHeadersTimeoutMs: durationMs(hcm.requestHeadersTimeout, 0),
+    ...(hcm.requestHeadersTimeout === undefined ? {} : { requestHeadersTimeoutMs: durationMs(hcm.requestHeadersTimeout, 0) }),
     normalizePath: hcm.normalizePath ?? false,
     mergeSlashes: hcm.mergeSlashes,
     escapedSlashes: (['KEEP', 'KEEP', 'REJECT', 'REDIRECT', 'FORWARD'] as const)[hcm.pathWithEscapedSlashesAction] ?? 'KEEP',

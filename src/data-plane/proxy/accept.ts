@@ -33,10 +33,18 @@ export function accept(accepting: Accepting, socket: Socket, inbound: boolean, o
   }
   const { tls, http } = inspectsFor(listener, original.port)
   if (!tls && !http) return choose(accepting, socket, listener, inbound, original, uninspected, oneShot)
-  inspect(socket, { tls, http, timeoutMs: listener.inspectTimeoutMs }, (seen) => {
-    if (seen === undefined || (seen === 'timeout' && !listener.continueOnTimeout)) socket.destroy()
+  inspect(socket, { tls, http, timeoutMs: listener.inspectTimeoutMs, headTimeoutMs: core.headTimeoutMs }, (seen) => {
+    if (seen === 'slow') tooSlow(core, socket, original)
+    else if (seen === undefined || (seen === 'timeout' && !listener.continueOnTimeout)) socket.destroy()
     else choose(accepting, socket, listener, inbound, original, seen === 'timeout' ? uninspected : seen, oneShot)
   })
+}
+
+/** A ClientHello or an HTTP/2 preface that was begun, and did not end in time. */
+function tooSlow(core: Core, socket: Socket, original: SocketAddress): void {
+  core.metrics.count('kith_connections_refused_total', 'reason="slow_head"')
+  core.log.warn({ peer: plainAddress(socket.remoteAddress ?? ''), destination: formatAddress(original), limitMs: core.headTimeoutMs }, 'connection closed: its first bytes took too long')
+  socket.destroy()
 }
 
 function choose(accepting: Accepting, socket: Socket, listener: RuntimeListener, inbound: boolean, original: SocketAddress, seen: Inspected, oneShot: boolean): void {

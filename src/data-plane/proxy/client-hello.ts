@@ -11,45 +11,79 @@ export interface ClientHello {
 export type HelloAnswer = ClientHello | 'more' | 'no'
 
 const maxHelloBytes = 16 * 1024
+const maxRecordBytes = 16384 + 256
+const firstMessageBytes = 1024
 
+/** One hello, from its first bytes. */
 export function readClientHello(data: Uint8Array): HelloAnswer {
-  if (data.length === 0) return 'more'
-  if (data[0] !== 0x16) return 'no'
-  if (data.length >= 2 && data[1] !== 3) return 'no'
-  if (data.length >= 6 && data[5] !== 1) return 'no'
-  const hello = handshakeBytes(data)
-  if (typeof hello === 'string') return hello
-  return parse(hello)
+  return new ClientHelloReader().push(data)
 }
 
-/** The handshake message, its records joined. */
-function handshakeBytes(data: Uint8Array): Uint8Array | 'more' | 'no' {
-  const parts: Uint8Array[] = []
-  let have = 0
-  let need = Infinity
-  let i = 0
-  while (have < need) {
-    if (data.length - i < 5) return 'more'
-    if (data[i] !== 0x16 || data[i + 1] !== 3) return 'no'
-    const length = ((data[i + 3] as number) << 8) | (data[i + 4] as number)
-    if (length === 0 || length > 16384 + 256) return 'no'
-    const part = data.subarray(i + 5, Math.min(data.length, i + 5 + length))
-    parts.push(part)
-    have += part.length
-    if (need === Infinity) {
-      const first = parts.length === 1 ? part : Buffer.concat(parts)
-      if (first.length >= 4) {
-        if (first[0] !== 1) return 'no'
-        need = 4 + (((first[1] as number) << 16) | ((first[2] as number) << 8) | (first[3] as number))
-        if (need > maxHelloBytes) return 'no'
-      }
+/** A hello that comes in pieces, in records of any size. Each byte is looked at once. */
+export class ClientHelloReader {
+  /** Of the record that is being read: how many bytes of its head have come, how many of its content are missing. */
+  #headBytes = 0
+  #length = 0
+  #left = 0
+  /** The handshake message: its own head of 4 bytes, then so many more as that says. */
+  #message = Buffer.allocUnsafe(firstMessageBytes)
+  #have = 0
+  #need = 0
+  #answer: HelloAnswer = 'more'
+
+  /** The bytes behind those that were pushed before. Once the answer is another than `more`, it stays. */
+  push(data: Uint8Array): HelloAnswer {
+    for (let i = 0; i < data.length && this.#answer === 'more'; ) {
+      if (this.#left === 0) this.#recordHead(data[i++] as number)
+      else i = this.#content(data, i)
     }
-    if (have >= need) break
-    if (part.length < length) return 'more'
-    i += 5 + length
+    return this.#answer
   }
-  const whole = parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts)
-  return whole.subarray(4, need)
+
+  /** RFC 8446 section 5.1: type 22, version 3.x, length. */
+  #recordHead(byte: number): void {
+    switch (this.#headBytes++) {
+      case 0:
+        if (byte !== 0x16) this.#answer = 'no'
+        return
+      case 1:
+        if (byte !== 3) this.#answer = 'no'
+        return
+      case 2:
+        return
+      case 3:
+        this.#length = byte << 8
+        return
+      default:
+        this.#left = this.#length | byte
+        this.#headBytes = 0
+        if (this.#left === 0 || this.#left > maxRecordBytes) this.#answer = 'no'
+    }
+  }
+
+  #content(data: Uint8Array, from: number): number {
+    const wanted = (this.#have < 4 ? 4 : this.#need) - this.#have
+    const to = Math.min(data.length, from + Math.min(this.#left, wanted))
+    this.#message.set(data.subarray(from, to), this.#have)
+    this.#have += to - from
+    this.#left -= to - from
+    // 1: ClientHello.
+    if (this.#message[0] !== 1) this.#answer = 'no'
+    else if (this.#have === 4) this.#messageHead()
+    else if (this.#have === this.#need) this.#answer = parse(this.#message.subarray(4, this.#need))
+    return to
+  }
+
+  #messageHead(): void {
+    this.#need = 4 + this.#message.readUIntBE(1, 3)
+    if (this.#need > maxHelloBytes) this.#answer = 'no'
+    else if (this.#need === 4) this.#answer = parse(this.#message.subarray(4, 4))
+    else if (this.#need > this.#message.length) {
+      const larger = Buffer.allocUnsafe(this.#need)
+      this.#message.copy(larger, 0, 0, 4)
+      this.#message = larger
+    }
+  }
 }
 
 function parse(h: Uint8Array): HelloAnswer {

@@ -35,6 +35,8 @@ export interface Core {
   readonly ownMetadata: { readonly value: string; readonly id: string }
   /** Our own mistake, caught: logged and counted. */
   readonly onBug: (error: unknown) => void
+  /** From the first byte of a head, a ClientHello or an HTTP/2 preface to its last; 0 = no limit. */
+  readonly headTimeoutMs: number
   config: RuntimeConfig
   draining: boolean
 }

@@ -32,7 +32,7 @@ export const failures = {
   timeout: failure(504, 'UT', 'response_timeout', 'upstream request timeout'),
   perTryTimeout: failure(504, 'UT', 'upstream_per_try_timeout', 'upstream request timeout'),
   streamIdle: failure(504, 'SI', 'stream_idle_timeout', 'stream timeout'),
-  requestTimeout: failure(408, 'DT', 'request_overall_timeout', 'request timeout'),
+  headTimeout: failure(408, '', 'request_header_timeout', 'request header timeout'),
   denied: failure(403, 'RBAC', 'rbac_access_denied_matched_policy', 'RBAC: access denied'),
   upgradeRefused: failure(403, '', 'upgrade_failed', ''),
   http10: failure(426, 'DPE', 'low_version', ''),

@@ -3,18 +3,26 @@
 import type { Socket } from 'node:net'
 import type { SocketAddress } from '#engine'
 import { accept, type Accepting } from './accept.ts'
+import { Gather } from './gather.ts'
 import { Head } from './http1/head.ts'
 
 const maxHeadBytes = 60 * 1024
 
 export function proxyRequests(accepting: Accepting, hosts: Readonly<Record<string, string>>): (socket: Socket) => void {
   return (socket) => {
-    let held: Buffer = Buffer.alloc(0)
+    const gather = new Gather()
+    const head = new Head()
+    let timer: NodeJS.Timeout | undefined
     const onData = (chunk: Buffer): void => {
-      held = held.length === 0 ? chunk : Buffer.concat([held, chunk])
-      const head = new Head()
-      const end = head.read(held, 0, false, maxHeadBytes, 200)
-      if (end === 0) return
+      const held = gather.append(chunk)
+      const end = head.read(held, 0, false, maxHeadBytes, 200, gather.seen)
+      if (end === 0) {
+        gather.seen = held.length
+        const { headTimeoutMs } = accepting.core
+        if (headTimeoutMs > 0) timer ??= setTimeout(() => refuse(socket, '408 Request Timeout'), headTimeoutMs)
+        return
+      }
+      clearTimeout(timer)
       socket.off('data', onData)
       socket.pause()
       const target = end < 0 || head.authorityStart < 0 ? undefined : resolve(head.authority(), hosts)
@@ -29,7 +37,8 @@ export function proxyRequests(accepting: Accepting, hosts: Readonly<Record<strin
       accept(accepting, socket, false, target, true)
     }
     socket.on('data', onData)
-    socket.once('end', () => (held.length === 0 ? socket.destroy() : undefined))
+    socket.once('end', () => (gather.length === 0 ? socket.destroy() : undefined))
+    socket.once('close', () => clearTimeout(timer))
     socket.resume()
   }
 }

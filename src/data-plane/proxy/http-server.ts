@@ -5,6 +5,7 @@ import type { ConnectionFactsSeen, Core, Live } from './core.ts'
 import type { Downstream, Trailers } from './downstream.ts'
 import { Exchange } from './exchange.ts'
 import { failures, headFailure, type Failure } from './failures.ts'
+import { Gather } from './gather.ts'
 import { Body } from './http1/body.ts'
 import { Head } from './http1/head.ts'
 import { chunk, lastChunk, maxJoinedBytes, writeChunk } from './http1/chunked.ts'
@@ -29,7 +30,9 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
   readonly head = new Head()
   readonly body = new Body()
   touched = true
-  #held: Buffer | undefined
+  readonly #held = new Gather()
+  /** When the first byte of a head came that is not whole yet; 0 = none. */
+  #headMs = 0
   #exchange: Exchange | undefined
   #lastMs: number
   #ended = false
@@ -60,11 +63,11 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
     if (exchange !== undefined) {
       if (!this.body.done) return this.#bodyBytes(exchange, chunk, 0)
       // The next request, before the answer to this one.
-      this.#held = this.#held === undefined ? chunk : Buffer.concat([this.#held, chunk])
+      this.#held.append(chunk)
       if (this.#held.length > maxHeldBytes) this.transport.pause()
       return
     }
-    this.#held = this.#held === undefined ? chunk : Buffer.concat([this.#held, chunk])
+    this.#held.append(chunk)
     this.#work()
   }
 
@@ -72,11 +75,16 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
   #work(): void {
     if (this.#working) return
     this.#working = true
-    while (this.#held !== undefined && this.#exchange === undefined && !this.#closing) {
-      const buf: Buffer = this.#held
-      const at = this.head.read(buf, 0, false, this.http.maxHeaderBytes, this.http.maxHeaders)
-      if (at === 0) break
-      this.#held = undefined
+    while (this.#held.bytes !== undefined && this.#exchange === undefined && !this.#closing) {
+      const buf: Buffer = this.#held.bytes
+      const at = this.head.read(buf, 0, false, this.http.maxHeaderBytes, this.http.maxHeaders, this.#held.seen)
+      if (at === 0) {
+        this.#held.seen = buf.length
+        if (this.#headMs === 0) this.#headMs = performance.now()
+        break
+      }
+      this.#held.clear()
+      this.#headMs = 0
       if (at < 0) {
         if (this.#first && this.#toHttp2 !== undefined && buf.toString('latin1', 0, 18) === 'PRI * HTTP/2.0\r\n\r\n') this.#switch(this.#toHttp2, buf)
         else this.#refuse(headFailure(this.head.error))
@@ -108,7 +116,7 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
     if (body.broken) return this.#refuse(headFailure('bad-framing'))
     const exchange = new Exchange(this)
     this.#exchange = exchange
-    if (stop < buf.length) this.#held = stop === 0 ? buf : buf.subarray(stop)
+    if (stop < buf.length) this.#held.keep(stop === 0 ? buf : buf.subarray(stop))
     exchange.start(buf, at, stop)
   }
 
@@ -118,7 +126,7 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
       exchange.badRequest()
       return
     }
-    if (stop < buf.length) this.#held = buf.subarray(stop)
+    if (stop < buf.length) this.#held.keep(buf.subarray(stop))
     exchange.requestBytes(buf, from, stop)
   }
 
@@ -164,8 +172,8 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
   }
 
   tunnel(): ReturnType<Downstream['tunnel']> {
-    const early = this.#held
-    this.#held = undefined
+    const early = this.#held.bytes
+    this.#held.clear()
     return { transport: this.transport, early, closed: () => this.onClose() }
   }
 
@@ -174,7 +182,7 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
     this.touched = true
     if (close || this.#ended || this.leaving) return this.finish()
     this.transport.resume()
-    if (this.#held !== undefined) queueMicrotask(() => this.#work())
+    if (this.#held.bytes !== undefined) queueMicrotask(() => this.#work())
   }
 
   get leaving(): boolean {
@@ -221,6 +229,8 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
   }
 
   sweep(nowMs: number): void {
+    const headLimitMs = this.http.requestHeadersTimeoutMs ?? this.core.headTimeoutMs
+    if (this.#headMs > 0 && headLimitMs > 0 && nowMs - this.#headMs > headLimitMs && !this.#closing) return this.#refuse(failures.headTimeout)
     if (this.touched) {
       this.touched = false
       this.#lastMs = nowMs
@@ -229,7 +239,6 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
     const idle = nowMs - this.#lastMs
     const exchange = this.#exchange
     if (exchange !== undefined) exchange.idleFor(idle)
-    else if (this.#held !== undefined && this.http.requestHeadersTimeoutMs > 0 && idle > this.http.requestHeadersTimeoutMs) this.#refuse(failures.requestTimeout)
     else if (this.http.idleTimeoutMs > 0 && idle > this.http.idleTimeoutMs) this.finish()
   }
 

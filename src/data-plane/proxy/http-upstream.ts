@@ -1,6 +1,7 @@
 // One HTTP/1.1 connection to an upstream: a request at a time, its response read and framed. Law: what comes while nobody asked ends the connection.
 import type { SocketAddress } from '#engine'
 import type { Trailers } from './downstream.ts'
+import { Gather } from './gather.ts'
 import { Body } from './http1/body.ts'
 import { lastChunk, maxJoinedBytes, writeChunk } from './http1/chunked.ts'
 import { Head } from './http1/head.ts'
@@ -24,7 +25,7 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
   #sink: ResponseSink | undefined
   readonly #head = new Head()
   readonly #body = new Body()
-  #held: Buffer | undefined
+  readonly #held = new Gather()
   #inBody = false
   #anyByte = false
   #method = ''
@@ -58,7 +59,7 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
     this.#method = method
     this.#upgradeAsked = upgradeAsked
     this.#inBody = this.#anyByte = false
-    this.#held = undefined
+    this.#held.clear()
     this.requests++
   }
 
@@ -116,13 +117,15 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
     let buf = chunk
     let from = 0
     if (!this.#inBody) {
-      if (this.#held !== undefined) buf = Buffer.concat([this.#held, chunk])
-      this.#held = undefined
+      buf = this.#held.append(chunk)
+      let { seen } = this.#held
       for (;;) {
-        const end = this.#head.read(buf, from, true, maxResponseHeadBytes, 200)
+        const end = this.#head.read(buf, from, true, maxResponseHeadBytes, 200, seen)
+        seen = 0
         if (end < 0) return this.#fail()
         if (end === 0) {
-          this.#held = from === 0 ? buf : buf.subarray(from)
+          if (from > 0) this.#held.keep(buf.subarray(from))
+          this.#held.seen = this.#held.length
           return
         }
         from = end
@@ -131,8 +134,9 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
         if (status === 101) return this.#fail()
         this.#sink.onInterim(this.#head)
         if (this.#sink === undefined) return
-        if (from === buf.length) return
+        if (from === buf.length) return this.#held.clear()
       }
+      this.#held.clear()
       this.#inBody = true
       this.#frame()
       const stop = this.#body.take(buf, from, buf.length)

@@ -48,6 +48,8 @@ export interface ProxyOptions {
   readonly identity: ProxyIdentity
   readonly interception: Interception
   readonly ports?: ProxyPorts
+  /** From the first byte of a request's head, a ClientHello or an HTTP/2 preface to its last; 0 = no limit. Default 60 s. */
+  readonly headTimeoutMs?: number
   /** SO_MARK of upstream connections; absent: none. */
   readonly mark?: number
   /** Files that clusters name are looked for below this folder first. */

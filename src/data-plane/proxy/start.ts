@@ -21,6 +21,7 @@ import { Upstreams } from './upstreams.ts'
 import { secretsNamed } from './secret-names.ts'
 
 const sweepEveryMs = 1000
+const defaultHeadTimeoutMs = 60_000
 
 /** Listens at once; serves once `update` has brought a configuration. @throws KithError LISTEN_FAILED */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
@@ -48,6 +49,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     handshakes,
     live: new Set(),
     http2,
+    headTimeoutMs: options.headTimeoutMs ?? defaultHeadTimeoutMs,
     ownMetadata: encodeMetadata(identity),
     config: emptyConfig,
     draining: false,

@@ -98,14 +98,16 @@ export class Head {
 
   /**
    * Reads a head that begins at `from`. Returns where the body begins, 0 when more bytes are needed, -1 with `error` set.
-   * `maxBytes` and `maxHeaders` bound what a peer may send.
+   * `maxBytes` and `maxHeaders` bound what a peer may send. `seen`: how many bytes from `from` on a call before has read in vain (it
+   * returned 0); they are not looked at again until the head is whole.
    */
-  read(buf: Buffer, from: number, response: boolean, maxBytes: number, maxHeaders: number): number {
+  read(buf: Buffer, from: number, response: boolean, maxBytes: number, maxHeaders: number, seen = 0): number {
+    const fresh = from + seen
     while (!response && from + 1 < buf.length && buf[from] === 0x0d && buf[from + 1] === 0x0a && from < 8) from += 2
-    const blank = buf.indexOf('\r\n\r\n', from, 'latin1')
+    const blank = buf.indexOf('\r\n\r\n', Math.max(from, fresh - 3), 'latin1')
     if (blank < 0) {
       if (buf.length - from > maxBytes) return this.#fail('too-large')
-      for (let i = buf.indexOf(0x0a, from); i >= 0; i = buf.indexOf(0x0a, i + 1)) if (i === 0 || buf[i - 1] !== 0x0d) return this.#fail('bad-header')
+      for (let i = buf.indexOf(0x0a, Math.max(from, fresh)); i >= 0; i = buf.indexOf(0x0a, i + 1)) if (i === 0 || buf[i - 1] !== 0x0d) return this.#fail('bad-header')
       // A TLS record or other noise on an HTTP port need not wait for an empty line.
       if (buf.length > from && !response && tokenChar[buf[from] as number] === 0) return this.#fail('bad-start-line')
       return 0

@@ -80,6 +80,11 @@ export class ConnectionBudget {
   /** Bytes that have come beyond those. */
   #unknown = 0
   #heads = 0
+  /** Since the last sweep a frame has ended, or a part of DATA has come or gone. */
+  #active = false
+  /** Since when bytes come that end no frame; 0 = none have come since the last frame. */
+  #slowSinceMs = 0
+  #slowMs = 0
   #over = false
   #closed = false
 
@@ -113,6 +118,7 @@ export class ConnectionBudget {
 
   /** A stream has begun with this head, as it is after decoding. */
   stream(headBytes: number): void {
+    this.#active = true
     this.#known += headBytes + streamEarns
   }
 
@@ -123,12 +129,14 @@ export class ConnectionBudget {
 
   /** DATA has come, and is passed on. */
   read(bytes: number): void {
+    this.#active = true
     this.#known += bytes + readFrameEarns
   }
 
   /** DATA has been given to the connection. */
   sent(bytes: number): void {
     const earns = (1 + Math.floor(bytes / frameBytes)) * sentFrameEarns
+    this.#active = true
     this.#known += earns
     this.#earned += earns
   }
@@ -151,12 +159,26 @@ export class ConnectionBudget {
   }
 
   #spend(cost: number, what: string): void {
+    this.#active = true
     this.#spent += cost
     if (this.#debt + this.#spent - this.#earned > this.#burst) this.#end(what)
   }
 
   get #burst(): number {
     return this.#sidecar.exhausted ? strictBurst : burst
+  }
+
+  /** For how long one frame has been coming, as of the last sweep: a head, most likely. 0 = there is none, or what comes may be WINDOW_UPDATEs. */
+  get slowMs(): number {
+    return this.#slowMs
+  }
+
+  /** `more`: bytes have come that nothing explains. */
+  #noteSlowness(nowMs: number, more: boolean): void {
+    if (this.#active) this.#slowSinceMs = 0
+    else if (more && this.#slowSinceMs === 0) this.#slowSinceMs = nowMs
+    this.#slowMs = more && this.#slowSinceMs > 0 ? nowMs - this.#slowSinceMs : 0
+    this.#active = false
   }
 
   /** Whether it is time for the next sweep. */
@@ -170,6 +192,7 @@ export class ConnectionBudget {
     const read = this.#socket.bytesRead
     this.#known = Math.min(this.#known, read + maxCredit)
     const unknown = Math.max(0, read - this.#known - waitingEarns * waiting)
+    this.#noteSlowness(nowMs, unknown > this.#unknown)
     this.#spent += Math.max(0, unknown - this.#unknown)
     // What was unknown and has become known since (it waited) was spent for nothing.
     this.#debt -= Math.max(0, this.#unknown - unknown)

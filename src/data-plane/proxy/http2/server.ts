@@ -23,13 +23,18 @@ export class Http2ServerConnection implements Live {
   leaving = false
   readonly budget: ConnectionBudget
   readonly #session: ServerHttp2Session
+  readonly #socket: Socket
   readonly #streams = new Set<Http2ServerStream>()
+  #greeted = false
+  /** When the first byte of the preface had come; 0 = none has. */
+  #prefaceMs = 0
   #lastMs = performance.now()
 
   constructor(core: Core, facts: ConnectionFactsSeen, http: HttpConnection, socket: Socket) {
     this.core = core
     this.facts = facts
     this.http = http
+    this.#socket = socket
     core.live.add(this)
     this.#session = performServerHandshake(socket, serverOptions(http.maxHeaderBytes, http.maxHeaders, http.maxStreams))
     // Our sockets stay half open by themselves; who has said the last byte of HTTP/2 reads no answers either.
@@ -37,6 +42,7 @@ export class Http2ServerConnection implements Live {
     this.#session.setLocalWindowSize(connectionWindow)
     this.#session.on('stream', (stream, _headers, flags, raw) => this.#begin(stream, flags, raw))
     this.budget = new ConnectionBudget(this.#session, socket, core.http2, (what) => this.#flooded(what))
+    this.#session.once('remoteSettings', () => (this.#greeted = true))
     ignoreUnaskedPings(this.#session, socket, () => this.budget.unaskedPing())
     this.#session.on('error', (error) => this.#broken(error))
     this.#session.on('close', () => core.live.delete(this))
@@ -68,6 +74,20 @@ export class Http2ServerConnection implements Live {
     this.core.log.debug({ error: error.message, peer: this.facts.remote.address }, 'http/2 connection broken')
   }
 
+  /** How long the preface has been coming: the client's magic and its SETTINGS. */
+  #prefaceFor(nowMs: number): number {
+    if (this.#greeted || this.#socket.bytesRead === 0) return 0
+    if (this.#prefaceMs === 0) this.#prefaceMs = nowMs
+    return nowMs - this.#prefaceMs
+  }
+
+  #tooSlow(): void {
+    this.#countError('http2.slow_head')
+    this.core.log.warn({ peer: formatAddress(this.facts.remote), limitMs: this.core.headTimeoutMs }, 'http/2 connection ended: its preface or a frame took too long')
+    this.#session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    this.#socket.destroySoon()
+  }
+
   #flooded(what: string): void {
     this.#countError('http2.flood')
     this.core.log.warn({ peer: formatAddress(this.facts.remote), what }, 'http/2 connection ended: its peer sent too many frames that carry no message')
@@ -84,6 +104,8 @@ export class Http2ServerConnection implements Live {
       waiting += stream.waiting
     }
     if (this.budget.due(nowMs)) this.budget.sweep(nowMs, waiting)
+    const { headTimeoutMs } = this.core
+    if (headTimeoutMs > 0 && (this.#prefaceFor(nowMs) > headTimeoutMs || this.budget.slowMs > headTimeoutMs)) return this.#tooSlow()
     if (this.#streams.size === 0 && this.http.idleTimeoutMs > 0 && nowMs - this.#lastMs > this.http.idleTimeoutMs) this.drain()
   }
 
