@@ -1,9 +1,11 @@
 // One certificate for one proven identity. What the CSR asks for beyond its key counts nothing.
-import { ExtendedKeyUsageExtension, KeyUsageFlags, KeyUsagesExtension, Pkcs10CertificateRequest, SubjectAlternativeNameExtension, BasicConstraintsExtension, X509CertificateGenerator, type JsonGeneralNames } from '@peculiar/x509'
-import { createPublicKey, type webcrypto } from 'node:crypto'
+import { ExtendedKeyUsageExtension, KeyUsageFlags, KeyUsagesExtension, Pkcs10CertificateRequest, SubjectAlternativeNameExtension, BasicConstraintsExtension, type JsonGeneralNames } from '@peculiar/x509'
+import { createPublicKey, X509Certificate } from 'node:crypto'
 import { KithError } from '#lib/errors.ts'
+import { parseCertificates, rawSubject, strictChainProblem } from '#identity'
 import { issueSkewMs } from '#xds'
 import { authorityKeyId, randomSerial, type Authority } from './authority.ts'
+import { signCertificate } from './signed-certificate.ts'
 
 export interface IssueRequest {
   /** PEM; its signature proves the key. */
@@ -19,23 +21,34 @@ const clientAuth = '1.3.6.1.5.5.7.3.2'
 /** A request is a key and a signature; more is no request. */
 const longestCsr = 16 * 1024
 
-/** PEM: leaf, intermediates, roots last. Throws CSR_INVALID. */
+/** PEM: leaf, intermediates, roots last. Throws CSR_INVALID; CA_UNFIT where a verifier would not take what this authority signs. */
 export async function issueCertificate(authority: Authority, request: IssueRequest): Promise<string[]> {
   const csr = await readCsr(request.csr)
-  const end = Math.min(request.nowMs + request.lifetimeMs, authority.certificate.notAfter.getTime())
-  const leaf = await X509CertificateGenerator.create({
-    serialNumber: randomSerial(), issuer: authority.certificate.subject, notBefore: new Date(request.nowMs - Math.min(issueSkewMs, request.lifetimeMs)), notAfter: new Date(end),
-    publicKey: csr.publicKey, signingKey: authority.key, signingAlgorithm: authority.algorithm as webcrypto.EcdsaParams,
+  const { certificate } = authority
+  const leaf = await signCertificate({
+    serialNumber: randomSerial(), issuer: rawSubject(new Uint8Array(certificate.rawData)), notBeforeMs: request.nowMs - Math.min(issueSkewMs, request.lifetimeMs), notAfterMs: Math.min(request.nowMs + request.lifetimeMs, certificate.notAfter.getTime()),
+    publicKey: new Uint8Array(csr.publicKey.rawData),
     extensions: [
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment, true),
       new ExtendedKeyUsageExtension([serverAuth, clientAuth]),
       new BasicConstraintsExtension(false, undefined, true),
-      await authorityKeyId(authority.certificate),
+      await authorityKeyId(certificate),
       // The subject is empty, so the names are critical (RFC 5280 4.2.1.6).
       new SubjectAlternativeNameExtension(request.names, true),
     ],
-  })
-  return [leaf.toString('pem') + '\n', ...authority.intermediates, authority.roots]
+  }, authority.key)
+  const issued = new X509Certificate(leaf)
+  const problem = strictChainProblem(issued, { ...pathOf(authority), nowMs: request.nowMs })
+  if (problem !== undefined) throw new KithError('CA_UNFIT', `what the certificate authority signs would not be taken: ${problem}`)
+  return [issued.toString(), ...authority.intermediates, authority.roots]
+}
+
+const paths = new WeakMap<Authority, { readonly intermediates: readonly X509Certificate[]; readonly roots: readonly X509Certificate[] }>()
+
+function pathOf(authority: Authority): { readonly intermediates: readonly X509Certificate[]; readonly roots: readonly X509Certificate[] } {
+  const held = paths.get(authority) ?? { intermediates: authority.intermediates.flatMap(parseCertificates), roots: parseCertificates(authority.roots) }
+  paths.set(authority, held)
+  return held
 }
 
 async function readCsr(pem: string): Promise<Pkcs10CertificateRequest> {

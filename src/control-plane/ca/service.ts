@@ -65,6 +65,11 @@ export function createCertificateHandler(service: CaService): handleUnaryCall<Ce
         log.warn({ reason: error.message }, 'token could not be reviewed')
         return fail(status.UNAVAILABLE, 'the token could not be reviewed, try again')
       }
+      if (error instanceof KithError && error.code === 'CA_UNFIT') {
+        // Another authority may be put in place: until then the sidecar keeps what it has.
+        log.error({ reason: error.message }, 'certificate could not be issued')
+        return fail(status.UNAVAILABLE, error.message)
+      }
       if (error instanceof KithError && error.code === 'CSR_INVALID') return fail(status.INVALID_ARGUMENT, error.message)
       log.error({ error: String(error) }, 'certificate could not be issued')
       fail(status.INTERNAL, 'certificate could not be issued')

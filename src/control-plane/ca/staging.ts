@@ -1,7 +1,7 @@
 // One authority takes over from another in steps that lose no connection: both trusted by all, then the new one signs, then the old root goes.
 // Law: pure. A signer signs only once all have heard of its root; a root goes only once nothing rests on it. Who is silent is not waited for for ever (the caller's clock).
 import { parseCertificates, parseTrustBundle } from '#identity'
-import type { Authority } from './authority.ts'
+import { isSameCertificate, type Authority } from './authority.ts'
 
 export interface Staging {
   /** Signs now. */
@@ -34,7 +34,7 @@ export function beginStaging(authority: Authority, nowMs: number, held = '', for
 
 /** Somebody put another authority in the place of the one that was to sign. */
 export function offer(before: Staging, target: Authority, nowMs: number): Staging {
-  const same = !before.mute && target.certificate.serialNumber === before.signer.certificate.serialNumber
+  const same = !before.mute && isSameCertificate(target, before.signer)
   const staging = { ...before, target, sinceMs: nowMs, ...(same || before.mute ? { signer: target } : {}), roots: union(before.roots, target.roots) }
   // Where all know its root already it signs at once: so goes a mesh whose owner takes the steps by hand.
   return same || !isKnown(target, before.known) ? settle(staging) : takeOver(staging)

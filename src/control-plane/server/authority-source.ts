@@ -3,7 +3,7 @@
 import { existsSync, watch, type FSWatcher } from 'node:fs'
 import { join } from 'node:path'
 import type { Logger } from '#lib/log.ts'
-import { keptAuthority, pluggedInAuthority, selfSignedAuthority, type Authority } from '#ca'
+import { isSameCertificate, keptAuthority, pluggedInAuthority, selfSignedAuthority, type Authority } from '#ca'
 
 export interface AuthoritySourceOptions {
   /** `cacerts/` here is the plugged-in authority, `root/` the kept one. */
@@ -68,5 +68,5 @@ export function isUnchanged(a: Authority, b: Authority): boolean {
 }
 
 export function isSameAuthority(a: Authority, b: Authority): boolean {
-  return a.roots === b.roots && a.certificate.serialNumber === b.certificate.serialNumber && a.intermediates.join() === b.intermediates.join()
+  return a.roots === b.roots && isSameCertificate(a, b) && a.intermediates.join() === b.intermediates.join()
 }

@@ -1,4 +1,5 @@
-// A body counts only with its kind: every verb against every kind of wrong answer with status 200, and refusals that no API server wrote.
+// A body counts only with its kind: every verb against every kind of wrong answer with status 200, and refusals that no
+// API server wrote.
 import assert from 'node:assert/strict'
 import { createServer, type ServerResponse } from 'node:http'
 import { test, type TestContext } from 'node:test'
@@ -20,26 +21,47 @@ async function served(t: TestContext) {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as { port: number }).port}`
-  const client = clientOver(transport({ server: url, namespace: 'foo', cluster: { server: url }, user: {} }), url, 'foo')
+  const client = clientOver(
+    transport({ server: url, namespace: 'foo', cluster: { server: url }, user: {} }),
+    url,
+    'foo',
+  )
   t.after(() => {
     client.close()
     server.closeAllConnections()
     server.close()
   })
-  return { client, answer: (next: Body) => { body = next } }
+  return {
+    client,
+    answer: (next: Body) => {
+      body = next
+    },
+  }
 }
 
 const of = { apiVersion: 'security.istio.io/v1', kind: 'AuthorizationPolicy' }
 const key = { ...of, namespace: 'foo', name: 'deny' }
 const object = { ...of, metadata: { name: 'deny', namespace: 'foo', resourceVersion: '7', uid: 'u' }, spec: {} }
-const list = { apiVersion: of.apiVersion, kind: 'AuthorizationPolicyList', metadata: { resourceVersion: '8' }, items: [{ metadata: object.metadata }] }
-const table = { apiVersion: 'meta.k8s.io/v1', kind: 'Table', metadata: { resourceVersion: '8' }, columnDefinitions: [], rows: [] }
+const list = {
+  apiVersion: of.apiVersion,
+  kind: 'AuthorizationPolicyList',
+  metadata: { resourceVersion: '8' },
+  items: [{ metadata: object.metadata }],
+}
+const table = {
+  apiVersion: 'meta.k8s.io/v1',
+  kind: 'Table',
+  metadata: { resourceVersion: '8' },
+  columnDefinitions: [],
+  rows: [],
+}
 const success = { apiVersion: 'v1', kind: 'Status', status: 'Success' }
 const html = '<!DOCTYPE html><html><body>Sign in</body></html>'
 
 async function watched(client: KubernetesClient): Promise<string[]> {
   const got: string[] = []
-  for await (const event of client.watch(of, { resourceVersion: '1', signal: new AbortController().signal })) got.push(`${event.type} ${event.object.metadata?.name ?? ''}`)
+  for await (const event of client.watch(of, { resourceVersion: '1', signal: new AbortController().signal }))
+    got.push(`${event.type} ${event.object.metadata?.name ?? ''}`)
   return got
 }
 
@@ -65,11 +87,23 @@ const wrong: Readonly<Record<string, Body>> = {
   'no content': { text: '', status: 204 },
   'truncated object': { text: JSON.stringify(object).slice(0, -8), type: 'application/json' },
   'truncated list': { text: JSON.stringify(list).slice(0, -8), type: 'application/json' },
-  null: json(null), string: json('ok'), array: json([object]), 'empty object': json({}),
-  table: json(table), failure: json({ ...success, status: 'Failure', code: 500 }),
-  'another kind': json({ ...object, kind: 'PeerAuthentication' }), 'another version': json({ ...object, apiVersion: 'v1' }), 'another name': json({ ...object, metadata: { ...object.metadata, name: 'allow' } }), 'no metadata': json({ ...of, spec: {} }),
-  'list of another kind': json({ ...list, kind: 'PeerAuthenticationList' }), 'list of another version': json({ ...list, apiVersion: 'v1' }), 'list without a version': json({ ...list, metadata: {} }), 'list without items': json({ ...list, items: undefined }),
-  'list of odd items': json({ ...list, items: [7] }), 'list of items without names': json({ ...list, items: [{ metadata: {} }] }), 'list of items of another kind': json({ ...list, items: [{ ...object, kind: 'Secret' }] }),
+  null: json(null),
+  string: json('ok'),
+  array: json([object]),
+  'empty object': json({}),
+  table: json(table),
+  failure: json({ ...success, status: 'Failure', code: 500 }),
+  'another kind': json({ ...object, kind: 'PeerAuthentication' }),
+  'another version': json({ ...object, apiVersion: 'v1' }),
+  'another name': json({ ...object, metadata: { ...object.metadata, name: 'allow' } }),
+  'no metadata': json({ ...of, spec: {} }),
+  'list of another kind': json({ ...list, kind: 'PeerAuthenticationList' }),
+  'list of another version': json({ ...list, apiVersion: 'v1' }),
+  'list without a version': json({ ...list, metadata: {} }),
+  'list without items': json({ ...list, items: undefined }),
+  'list of odd items': json({ ...list, items: [7] }),
+  'list of items without names': json({ ...list, items: [{ metadata: {} }] }),
+  'list of items of another kind': json({ ...list, items: [{ ...object, kind: 'Secret' }] }),
 }
 
 test('an answer with status 200 that is not what was asked for is K8S_FAILED, for every verb', async (t) => {
@@ -85,12 +119,16 @@ test('an answer with status 200 that is not what was asked for is K8S_FAILED, fo
 test('what was asked for counts', async (t) => {
   const { client, answer } = await served(t)
   answer(json(object))
-  for (const verb of ['get', 'create', 'update', 'apply', 'patch', 'patch of a status', 'delete']) assert.ok(await verbs[verb]?.(client), verb)
+  for (const verb of ['get', 'create', 'update', 'apply', 'patch', 'patch of a status', 'delete'])
+    assert.ok(await verbs[verb]?.(client), verb)
   answer(json(success))
   assert.equal(await client.delete(key), true)
   for (const items of [list.items, [], null]) {
     answer(json({ ...list, items }))
-    assert.deepEqual(await client.list(of), { items: items === null ? [] : items.map((i) => ({ ...i, ...of })), resourceVersion: '8' })
+    assert.deepEqual(await client.list(of), {
+      items: items === null ? [] : items.map((i) => ({ ...i, ...of })),
+      resourceVersion: '8',
+    })
   }
   const review = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenReview', metadata: {}, spec: {} }
   answer(json({ ...review, metadata: { creationTimestamp: null }, status: { authenticated: true } }))
@@ -102,17 +140,37 @@ test('a watch yields events of its kind alone; anything else is K8S_FAILED, and 
   const line = (value: unknown): string => JSON.stringify(value) + '\n'
   const bookmark = { type: 'BOOKMARK', object: { ...of, metadata: { resourceVersion: '9' } } }
   const error = { type: 'ERROR', object: { ...success, status: 'Failure', code: 410 } }
-  answer({ text: [{ type: 'ADDED', object }, bookmark, { type: 'DELETED', object }, error].map(line).join(''), type: 'application/json;stream=watch' })
+  answer({
+    text: [{ type: 'ADDED', object }, bookmark, { type: 'DELETED', object }, error].map(line).join(''),
+    type: 'application/json;stream=watch',
+  })
   assert.deepEqual(await watched(client), ['ADDED deny', 'BOOKMARK ', 'DELETED deny', 'ERROR '])
   const events: readonly unknown[] = [
-    null, 'x', {}, { type: 'ADDED' }, { object }, { type: 'RENAMED', object }, { type: 'DELETED', object: { ...object, kind: 'Table' } }, { type: 'DELETED', object: { metadata: object.metadata } }, { type: 'ADDED', object: { ...object, apiVersion: 'v1' } },
-    { type: 'ADDED', object: { ...object, metadata: { name: 'deny' } } }, { type: 'MODIFIED', object: { ...object, metadata: { resourceVersion: '3' } } }, { type: 'BOOKMARK', object: { ...of, metadata: {} } }, { type: 'BOOKMARK', object: { ...table } }, { type: 'ERROR', object: 'gone' }, { type: 'ERROR', object: { code: 410 } },
+    null,
+    'x',
+    {},
+    { type: 'ADDED' },
+    { object },
+    { type: 'RENAMED', object },
+    { type: 'DELETED', object: { ...object, kind: 'Table' } },
+    { type: 'DELETED', object: { metadata: object.metadata } },
+    { type: 'ADDED', object: { ...object, apiVersion: 'v1' } },
+    { type: 'ADDED', object: { ...object, metadata: { name: 'deny' } } },
+    { type: 'MODIFIED', object: { ...object, metadata: { resourceVersion: '3' } } },
+    { type: 'BOOKMARK', object: { ...of, metadata: {} } },
+    { type: 'BOOKMARK', object: { ...table } },
+    { type: 'ERROR', object: 'gone' },
+    { type: 'ERROR', object: { code: 410 } },
   ]
   for (const event of events) {
     answer({ text: line(event), type: 'application/json' })
     await assert.rejects(watched(client), { code: 'K8S_FAILED' }, line(event))
   }
-  for (const body of [{ text: html, type: 'text/html' }, { text: html + '\n' }, { text: '{"type":\n', type: 'application/json' }]) {
+  for (const body of [
+    { text: html, type: 'text/html' },
+    { text: html + '\n' },
+    { text: '{"type":\n', type: 'application/json' },
+  ]) {
     answer(body)
     await assert.rejects(watched(client), { code: 'K8S_FAILED' }, body.text)
   }
@@ -123,7 +181,12 @@ test('a refusal has a meaning only where the API server wrote it: a page with 40
   for (const status of [400, 403, 404, 409, 410, 422, 502, 503]) {
     for (const text of [html, '', '{}', '[]', 'null', 'no such host']) {
       answer({ text, status })
-      for (const verb of ['get', 'delete', 'list', 'create']) await assert.rejects(async () => await verbs[verb]?.(client), { code: 'K8S_FAILED' }, `${verb}: ${status} ${text}`)
+      for (const verb of ['get', 'delete', 'list', 'create'])
+        await assert.rejects(
+          async () => await verbs[verb]?.(client),
+          { code: 'K8S_FAILED' },
+          `${verb}: ${status} ${text}`,
+        )
       await assert.rejects(watched(client), { code: 'K8S_FAILED' }, `watch: ${status} ${text}`)
     }
   }
@@ -136,7 +199,17 @@ test('a refusal has a meaning only where the API server wrote it: a page with 40
 test('what is refused is described without a word of its content', async (t) => {
   const { client, answer } = await served(t)
   answer({ text: JSON.stringify({ ...object, kind: 'Secret', data: { key: 'c2VjcmV0' } }) })
-  await assert.rejects(client.get(key), (error: Error) => error.message === 'GET /apis/security.istio.io/v1/namespaces/foo/authorizationpolicies/deny: the answer is Secret of security.istio.io/v1, not AuthorizationPolicy of security.istio.io/v1')
+  await assert.rejects(
+    client.get(key),
+    (error: Error) =>
+      error.message ===
+      'GET /apis/security.istio.io/v1/namespaces/foo/authorizationpolicies/deny: the answer is Secret of security.istio.io/v1, not AuthorizationPolicy of security.istio.io/v1',
+  )
   answer({ text: '{"data":{"key":"c2VjcmV0"' })
-  await assert.rejects(client.get(key), (error: Error) => error.message === 'GET /apis/security.istio.io/v1/namespaces/foo/authorizationpolicies/deny: the answer is text of 25 characters, not AuthorizationPolicy of security.istio.io/v1')
+  await assert.rejects(
+    client.get(key),
+    (error: Error) =>
+      error.message ===
+      'GET /apis/security.istio.io/v1/namespaces/foo/authorizationpolicies/deny: the answer is text of 25 characters, not AuthorizationPolicy of security.istio.io/v1',
+  )
 })
