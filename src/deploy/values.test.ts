@@ -53,3 +53,9 @@ test('the tables of keys agree: what is free stands among the defaults, what has
   for (const key of freeKeys) assert.notEqual(valueAt(defaultValues, key), undefined, key)
   for (const key of Object.keys(withoutEffect)) assert.equal(valueAt(defaultValues, key), undefined, key)
 })
+
+test('a CNI plugin that is asked for and does not come along is said', () => {
+  const problems = (value: object): string[] => resolveValues([{ from: '--set', value }]).problems.map((p) => `${p.severity} ${p.ref.path}`)
+  assert.deepEqual(problems({ pilot: { cni: { enabled: true } } }), ['warning pilot.cni.enabled'])
+  assert.deepEqual(problems({ pilot: { cni: { enabled: false } } }), [])
+})

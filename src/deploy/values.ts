@@ -6,6 +6,9 @@ import type { Problem } from '#lib/problem.ts'
 import { defaultValues, freeKeys, withoutEffect, type Values } from './default-values.ts'
 import { valuesOfOperator } from './operator.ts'
 
+/** The value counts: it is what is not there that its owner must hear of. */
+const noCniPlugin = 'pilot.cni.enabled is set, and Kith brings no CNI plugin. Pods get the init container istio-validation in place of istio-init, and do not start unless a CNI plugin that is there already redirects their traffic'
+
 export interface ResolvedValues {
   readonly values: Values
   readonly problems: readonly Problem[]
@@ -33,6 +36,8 @@ export function resolveValues(layers: readonly Layer[]): ResolvedValues {
     if (isRecord(meshConfig)) problems.push(...decodeMeshConfig(meshConfig, {}).problems.map((p) => problem(from, `meshConfig.${p.ref.path}`, p.severity, `meshConfig.${p.ref.path}: ${p.message}`, p.help)))
     values = mergeValues(values, plain.values)
   }
+  const { pilot } = values
+  if (isRecord(pilot) && isRecord(pilot['cni']) && pilot['cni']['enabled'] === true) problems.push(problem('values', 'pilot.cni.enabled', 'warning', noCniPlugin))
   return { values, problems }
 }
 

@@ -1,6 +1,6 @@
 // kith validate -f FILE…: whether a cluster would admit what the files hold. Output and exit codes as istioctl's: 0 valid (warnings or not), 1 not.
 import { Command } from 'commander'
-import { isRecord, read, unservedKind, type Origin } from '#api'
+import { isRecord, read, whyKindNotServed, type Origin } from '#api'
 import type { Problem } from '#lib/problem.ts'
 import { readFiles } from '#sources'
 import { checkServicePorts } from '#insight/validate/service-ports.ts'
@@ -54,7 +54,7 @@ function judge(paths: readonly string[], istioNamespace: string): Verdict {
 /** On stderr: what istioctl prints on stdout stays as it is. */
 function noteOf(value: unknown, { file, line }: Origin): string[] {
   if (!isRecord(value) || typeof value['apiVersion'] !== 'string' || typeof value['kind'] !== 'string') return []
-  const why = unservedKind(value['apiVersion'], value['kind'])
+  const why = whyKindNotServed(value['apiVersion'], value['kind'])
   const name = isRecord(value['metadata']) ? String(value['metadata']['name'] ?? '') : ''
   const place = file === undefined ? '' : ` (${file}${line === undefined ? '' : `:${line}`})`
   return why === undefined ? [] : [`note: ${value['kind']} ${name}: Kith does not serve this kind: ${why}${place}\n`]

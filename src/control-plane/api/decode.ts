@@ -115,7 +115,7 @@ function strangeMetadata(raw: unknown): Fault[] {
 }
 
 /** Kinds of Istio's groups that Kith takes unread. */
-const unmodelled: ReadonlySet<string> = new Set(['WasmPlugin', 'TrafficExtension', 'IstioOperator'])
+export const unmodelled: ReadonlySet<string> = new Set(['WasmPlugin', 'TrafficExtension', 'IstioOperator'])
 
 const roots = new Map<IstioKind, Decoding['root']>()
 function rootOf(known: IstioKind): Decoding['root'] {

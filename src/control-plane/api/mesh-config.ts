@@ -27,24 +27,3 @@ export function clusterDomainOf(config: MeshConfigSpec): string {
 function isDomain(text: string): boolean {
   return text.length <= 253 && /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/.test(text)
 }
-
-/** Fields that are read and change nothing, with what that means for who set them. */
-const nobodys: Readonly<Partial<Record<keyof MeshConfigSpec, string>>> = {
-  caCertificates: 'sidecars trust the mesh’s own roots alone; to trust another root beside them, put it into root-cert.pem of the Secret cacerts',
-  pathNormalization: 'paths are normalised as by BASE, whatever is set: policies on paths see no merged or decoded slashes',
-  tlsDefaults: 'TLS outside the mesh keeps the proxy’s own versions and ciphers', verifyCertificateAtClient: 'a server outside the mesh is verified where its DestinationRule names whom to believe',
-  extensionProviders: 'no tracing, access log or authorization service is called', enableTracing: 'no traces are sent', defaultProviders: 'no tracing, access log or authorization service is called',
-  certificates: 'no certificates are made for names of your own', configSources: 'objects are read from the cluster’s API server, or from the files that were named',
-  serviceSettings: 'every Service is the cluster’s own', proxyListenPort: 'sidecars listen on 15001', proxyInboundListenPort: 'sidecars listen on 15006', proxyHttpPort: 'there is no port for explicit HTTP proxying', accessLogEncoding: 'the access log is text',
-}
-
-export function unservedMeshConfig(config: MeshConfigSpec): readonly { readonly field: string; readonly meaning: string }[] {
-  return Object.entries(nobodys).flatMap(([field, meaning]) => (isUsual(config[field as keyof MeshConfigSpec]) ? [] : [{ field, meaning }]))
-}
-
-/** As if it were not there. */
-function isUsual(value: unknown): boolean {
-  const normalization = (value as { normalization?: unknown } | undefined)?.normalization
-  if (normalization === 'DEFAULT' || normalization === 'BASE') return true
-  return value === undefined || value === null || value === false || value === '' || value === 'TEXT' || (Array.isArray(value) && value.length === 0) || (typeof value === 'object' && Object.keys(value).length === 0)
-}

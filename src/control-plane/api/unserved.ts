@@ -1,12 +1,14 @@
-// What a policy asks for and the mesh does not do: said wherever the policy turns up, with what happens instead. Nothing is silently ignored.
+// What an object asks for and the mesh does not do: said wherever the object turns up, with what happens instead. Nothing is silently ignored.
+// By kind: not-served-kinds.ts; by field: served-fields.ts.
 import type { Problem } from '#lib/problem.ts'
 import type { AuthorizationPolicy } from './kinds.ts'
+import { unservedKind } from './not-served-kinds.ts'
 import { refTo, type ApiObject } from './object.ts'
 import { unservedFields } from './served-fields.ts'
 
 export function unserved(object: ApiObject): readonly Problem[] {
-  if (object.apiVersion.startsWith('networking.istio.io/')) return unservedFields(object)
-  if (!object.apiVersion.startsWith('security.istio.io/')) return []
+  if (object.apiVersion.startsWith('networking.istio.io/')) return [...unservedKind(object), ...unservedFields(object)]
+  if (!object.apiVersion.startsWith('security.istio.io/')) return unservedKind(object)
   return object.kind === 'AuthorizationPolicy' ? ofPolicy(object as AuthorizationPolicy) : []
 }
 

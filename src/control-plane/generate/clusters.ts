@@ -4,7 +4,7 @@ import { circuitBreakers, httpOptions, outlierDetection, tcpKeepalive, type Http
 import { localityEndpoints } from './endpoints.ts'
 import { dnsFamily, fromSidecar } from './families.ts'
 import { seconds, some, type Obj } from './json.ts'
-import { metadata } from './reasons.ts'
+import { metadata, notServed } from './reasons.ts'
 import { byAddress } from './pod-tls.ts'
 import { rawBuffer, upstreamMtls, upstreamUserTls } from './tls.ts'
 
@@ -126,7 +126,7 @@ export function fixedClusters(plan: ProxyPlan): Obj[] {
   return [
     originalDst(plan, 'InboundPassthroughCluster', { upstreamBindConfig: fromSidecar(plan) }),
     originalDst(plan, 'PassthroughCluster', byAddress(plan.passthrough, '', ['istio'], plan.mesh.sidecarPorts)),
-    { name: 'BlackHoleCluster', type: 'STATIC', connectTimeout: seconds(plan.mesh.connectTimeoutMs) },
+    some({ name: 'BlackHoleCluster', type: 'STATIC', connectTimeout: seconds(plan.mesh.connectTimeoutMs), metadata: notServed(plan) }),
   ]
 }
 

@@ -8,6 +8,7 @@ import { clusterLoadAssignment } from './endpoints.ts'
 import { wildcards } from './families.ts'
 import { outboundListener, virtualInbound, virtualOutbound } from './listeners.ts'
 import { resource, type Obj } from './json.ts'
+import { notServedBy } from './reasons.ts'
 import { routeConfiguration } from './routes.ts'
 
 export { asMessage } from './json.ts'
@@ -65,7 +66,7 @@ const kept = new WeakMap<ProxyPlan['upstreams'], Kept>()
 
 function sharedResources(plan: ProxyPlan): Shared<Resource> {
   const { outbound, routeTables, upstreams, egress, passthrough } = plan
-  const settings = JSON.stringify([plan.mesh, wildcards(plan)])
+  const settings = JSON.stringify([plan.mesh, wildcards(plan), notServedBy(plan)])
   const before = kept.get(upstreams)
   if (before !== undefined && before.settings === settings && before.from.outbound === outbound && before.from.routeTables === routeTables && before.from.egress === egress && before.from.passthrough === passthrough) return before.resources
   const { clusters, listeners, routes } = sharedJson(plan)

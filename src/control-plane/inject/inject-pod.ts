@@ -1,6 +1,6 @@
 // One pod (or pod template) → the same with what its templates add. Idempotent: what an earlier injection added is taken out first.
 // Istio: pkg/kube/inject/inject.go RunTemplate, webhook.go reapplyOverwrittenContainers and postProcessPod.
-import { isRecord } from '#api'
+import { isRecord, unservedMetadata } from '#api'
 import { annotationFaults } from './annotations.ts'
 import { cloneJson } from './clone.ts'
 import { containersOf, keepOthers, objectsIn, overridesKey, statusKey, takeOutEarlier, type Earlier } from './earlier.ts'
@@ -236,10 +236,10 @@ function reorder(spec: Obj, annotations: Readonly<Record<string, string>>, input
   else delete spec['initContainers']
 }
 
-function warningsOf({ owner, native, annotations, settings }: TemplateInput, spec: Obj): string[] {
+function warningsOf({ owner, native, annotations, labels, settings }: TemplateInput, spec: Obj): string[] {
   const warnings: string[] = []
   if (['Default', 'None'].includes(String(spec['dnsPolicy']))) warnings.push(`dnsPolicy ${String(spec['dnsPolicy'])}: the sidecar may not find ${settings.caAddress}`)
-  if (annotations['sidecar.istio.io/bootstrapOverride']) warnings.push('sidecar.istio.io/bootstrapOverride is mounted, but only an Envoy data plane reads it')
+  warnings.push(...unservedMetadata(annotations, labels).map((s) => s.meaning))
   if (!native && ['Job', 'CronJob'].includes(owner.kind)) warnings.push('the sidecar keeps running when the work is done: a native sidecar (annotation sidecar.istio.io/nativeSidecar: "true") ends by itself, else POST http://localhost:15020/quitquitquit ends it')
   return warnings
 }

@@ -48,6 +48,9 @@ const fields: Readonly<Record<string, Check>> = {
   holdApplicationUntilProxyStarts: flag, proxyMetadata: texts, runtimeValues: texts, tracing, sds: map, gatewayTopology: map, proxyStatsMatcher: map, readinessProbe: map, image: map, privateKeyProvider: keyProvider, proxyHeaders: map, extraStatTags: list, caCertificatesPem: list,
 }
 
+/** Every field of ProxyConfig. */
+export const proxyConfigFields: readonly string[] = Object.keys(fields)
+
 export interface OwnProxyConfig { readonly config: Obj; readonly faults: readonly string[] }
 
 /** `own`: as parsed. Field names in snake_case are the same fields. */

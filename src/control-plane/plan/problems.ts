@@ -6,9 +6,10 @@ import { unservedPolicies } from './authorization.ts'
 import type { PlanContext } from './context.ts'
 import { servicesSelecting } from './inbound.ts'
 import { policiesFor } from './mtls.ts'
+import { unservedKindsAt } from './not-served.ts'
 
 export function planProblems(context: PlanContext): Problem[] {
-  return [...servicePortsInPeerAuthentication(context), ...ignoredRootSelectors(context), ...unservedPolicies(context), ...unservedRules(context), ...foreignRules(context)]
+  return [...servicePortsInPeerAuthentication(context), ...ignoredRootSelectors(context), ...unservedPolicies(context), ...unservedRules(context), ...foreignRules(context), ...unservedKindsAt(context.mesh, context.client)]
 }
 
 /** Objects of other namespaces that steer this client's calls to a host that is not theirs. */

@@ -4,6 +4,7 @@ import { KithError } from '#lib/errors.ts'
 import { readEnvironment } from './environment.ts'
 import { readFlags } from './flags.ts'
 import { jsonLogger } from './json-logger.ts'
+import { settingsWithoutEffect } from './not-served.ts'
 import { ReadinessGate, readinessPlace, serveReadiness } from './readiness.ts'
 import type { Sidecar } from './sidecar.ts'
 
@@ -25,6 +26,7 @@ process.on('unhandledRejection', (error) => log.error({ error: error instanceof 
 
 try {
   const settings = readEnvironment(process.env, domain)
+  for (const setting of settingsWithoutEffect(process.env)) log.warn({ setting }, 'setting has no effect in this sidecar')
   const gate = new ReadinessGate()
   await serveReadiness(readinessPlace(settings.portBase), gate)
   const { startSidecar } = await import('./sidecar.ts')

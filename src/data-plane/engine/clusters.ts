@@ -1,6 +1,6 @@
 // Clusters, compiled: how endpoints are found, chosen, dialled and verified.
 import { compileEndpoints, type RuntimeEndpoint, type RuntimeEndpoints } from './endpoints.ts'
-import { istioService, kithMetadata, type IstioService, type KithMetadata } from './metadata.ts'
+import { istioService, kithMetadata, notServedHere, type IstioService, type KithMetadata } from './metadata.ts'
 import { durationMs, fields, type Notes } from './notes.ts'
 import { compileSocketMatcher, type SocketMatcher } from './socket-matcher.ts'
 import { compileUpstreamTls, type UpstreamTls } from './tls-context.ts'
@@ -99,6 +99,7 @@ export function compileCluster(cluster: Cluster, notes: Notes): RuntimeCluster |
   nestedFields(cluster, notes)
   const options = compileOptions(cluster, notes)
   const service = istioService(cluster.metadata)
+  for (const said of notServedHere(cluster.metadata)) notes.passOn(said)
   const bind = cluster.upstreamBindConfig?.sourceAddress?.address
   const keepalive = cluster.upstreamConnectionOptions?.tcpKeepalive
   const original = cluster.lbConfig.case === 'originalDstLbConfig' ? cluster.lbConfig.value : undefined

@@ -14,6 +14,12 @@ export function kithMetadata(metadata: Metadata | undefined): KithMetadata {
   return { rule: text(found, 'rule'), source: text(found, 'source') }
 }
 
+/** `filter_metadata.kith.not_served`: what the control plane was asked for this proxy and the mesh does not do. */
+export function notServedHere(metadata: Metadata | undefined): readonly string[] {
+  const said = metadata?.filterMetadata['kith']?.['not_served']
+  return Array.isArray(said) ? said.filter((s) => typeof s === 'string') : []
+}
+
 export interface IstioService {
   readonly host: string
   readonly name: string

@@ -44,6 +44,11 @@ export class Notes {
     this.unserved.push({ type: this.#type, name: this.#name, message: this.#say(`${text} is not served by this proxy`) })
   }
 
+  /** What the control plane says is not served: its own words. */
+  passOn(text: string): void {
+    this.unserved.push({ type: this.#type, name: this.#name, message: text })
+  }
+
   /** Names every set field of `value` that is not in `served` (proto names). */
   onlyServes(value: Message, served: ReadonlySet<string>): void {
     const desc: DescMessage | undefined = registry.getMessage(value.$typeName)

@@ -10,6 +10,7 @@ const namespace = (name: string, labels = 'istio-injection: enabled'): string =>
 const service = (rest: string, name = 's'): string => `{apiVersion: v1, kind: Service, metadata: {name: ${name}, namespace: foo}, spec: {${rest}}}`
 const telemetry = (name: string, spec: string, ns = 'foo'): string => `{apiVersion: telemetry.istio.io/v1, kind: Telemetry, metadata: {name: ${name}, namespace: ${ns}}, spec: ${spec}}`
 const foreign = (exportTo: string, name = 'v'): string => `{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: ${name}, namespace: legacy}, spec: {hosts: [s.foo.svc.cluster.local], exportTo: ${exportTo}, http: [{directResponse: {status: 418}}]}}`
+const injectorMap = (values: string): string => `{apiVersion: v1, kind: ConfigMap, metadata: {name: istio-sidecar-injector, namespace: istio-system}, data: {values: '${values}'}}`
 const webhook = (name: string, hooks: string): string => `{apiVersion: admissionregistration.k8s.io/v1, kind: MutatingWebhookConfiguration, metadata: {name: ${name}}, webhooks: [${hooks}]}`
 const hook = (name: string, selectors: string, to = 'istiod'): string => `{name: ${name}.istio.io, clientConfig: {service: {namespace: foo, name: ${to}}}, ${selectors}}`
 const enabled = 'namespaceSelector: {matchLabels: {istio-injection: enabled}}'
@@ -86,6 +87,21 @@ const cases: readonly (readonly [string, readonly string[], RegExp, readonly str
   ['a document of no kind', ['{a: b}', '{kind: b}'], /KITH0006/, ['info KITH0006 b  apiVersion']],
   ['a host of another namespace', [service('ports: [{name: http, port: 80}]'), foreign('["*"]'), foreign('["."]', 'own')], /KITH0120/, ['warning KITH0120 VirtualService v spec.hosts[0]']],
   ['a host of another namespace, refused', [service('ports: [{name: http, port: 80}]'), foreign('["*"]')], /KITH0120/, ['error KITH0120 VirtualService v spec.hosts[0]'], { compat: { foreignHosts: 'refuse' } }],
+  ['Pod Security that refuses what is injected', [namespace('foo', 'istio-injection: enabled, pod-security.kubernetes.io/enforce: restricted'), namespace('bar', 'istio.io/rev: canary, pod-security.kubernetes.io/enforce: baseline')], /KITH0124/,
+    ['warning KITH0124 Namespace bar metadata.labels.pod-security.kubernetes.io/enforce', 'warning KITH0124 Namespace foo metadata.labels.pod-security.kubernetes.io/enforce']],
+  ['Pod Security, and a template that asks by itself', [namespace('foo', 'pod-security.kubernetes.io/enforce: baseline'), deployment('{containers: [{name: a}]}', { template: '{labels: {sidecar.istio.io/inject: "true"}}' })], /KITH0124/,
+    ['warning KITH0124 Namespace foo metadata.labels.pod-security.kubernetes.io/enforce']],
+  ['Pod Security where nothing needs an init container', [
+    namespace('foo', 'istio-injection: enabled, pod-security.kubernetes.io/enforce: restricted'), deployment('{containers: [{name: a}]}', { template: '{annotations: {sidecar.istio.io/interceptionMode: NONE}}' }),
+    namespace('bar', 'istio-injection: enabled, pod-security.kubernetes.io/enforce: privileged'), namespace('baz', 'pod-security.kubernetes.io/enforce: restricted'), namespace('warned', 'istio-injection: enabled, pod-security.kubernetes.io/warn: restricted'),
+  ], /KITH0124/, []],
+  ['Pod Security beside a CNI plugin', [namespace('foo', 'istio-injection: enabled, pod-security.kubernetes.io/enforce: restricted'), injectorMap('{"pilot": {"cni": {"enabled": true}}}'), '{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: istio-cni-node, namespace: kube-system}}'], /KITH012[24]/, []],
+  ['a CNI plugin that is nowhere', [injectorMap('{"pilot": {"cni": {"enabled": true}}}')], /KITH0122/, ['warning KITH0122 ConfigMap istio-sidecar-injector data.values']],
+  ['fields of meshConfig', [namespace('foo')], /KITH0122/, ['warning KITH0122 MeshConfig istio defaultConfig.proxyMetadata.ISTIO_META_DNS_CAPTURE', 'warning KITH0122 MeshConfig istio enableTracing'], { enableTracing: true, defaultConfig: { proxyMetadata: { ISTIO_META_DNS_CAPTURE: 'true' } } }],
+  ['a setting of a template is said of it, not of each of its pods', [
+    deployment('{containers: [{name: a}]}', { template: '{annotations: {sidecar.istio.io/statsHistogramBuckets: x}}' }), pod('d-5d4f9-x', '{containers: [{name: a}]}', ', annotations: {sidecar.istio.io/statsHistogramBuckets: x}, labels: {pod-template-hash: 5d4f9}, ownerReferences: [{kind: ReplicaSet, name: d-5d4f9}]'),
+    pod('alone', '{containers: [{name: a}]}', ', annotations: {sidecar.istio.io/statsHistogramBuckets: x}'),
+  ], /KITH0122/, ['warning KITH0122 Deployment d spec.template.metadata.annotations.sidecar.istio.io/statsHistogramBuckets', 'warning KITH0122 Pod alone metadata.annotations.sidecar.istio.io/statsHistogramBuckets']],
   ['full names end in the cluster’s domain', [service('ports: [{name: http, port: 80}]'), ...['s.foo.svc.k8s.corp', 's.foo.svc.cluster.local'].map((host, n) => `{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v${n}, namespace: foo}, spec: {hosts: [a${n}.com], http: [{route: [{destination: {host: ${host}}}]}]}}`)], /IST0101/,
     ['error IST0101 VirtualService v1 spec.http[0].route[0].destination.host'], { compat: { clusterDomain: 'k8s.corp' } }],
 ]

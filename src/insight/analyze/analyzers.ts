@@ -19,11 +19,12 @@ import { claimRoutes, meshGatewayHosts, virtualServiceDestinations, virtualServi
 import { hiddenTls } from './analyzers/hidden-tls.ts'
 import { peerAuthentications, portLevelServicePorts } from './analyzers/peer-authentications.ts'
 import { plaintextToStrict, tlsConflicts } from './analyzers/tls-conflicts.ts'
+import { podSecurity } from './analyzers/pod-security.ts'
 import { applicationUsers, imageAuto } from './analyzers/pods.ts'
 import { ineffectiveSelectors, unrestrictedJwks } from './analyzers/security-policies.ts'
 import { telemetries, telemetryProviders } from './analyzers/telemetries.ts'
 import { webhookConfigurations } from './analyzers/webhook-configurations.ts'
-import { unservedPolicies } from './analyzers/unserved-policies.ts'
+import { settingsNotServed, unservedPolicies } from './analyzers/unserved-policies.ts'
 import type { AnalysisContext } from './context.ts'
 
 export interface Analyzer {
@@ -69,5 +70,7 @@ export const analyzers: readonly Analyzer[] = [
   { name: 'kith.PlaintextToStrictAnalyzer', description: 'workloads without a sidecar and the STRICT ports of their namespaces’ neighbours', codes: ['KITH0106'], analyze: plaintextToStrict },
   { name: 'kith.ForeignHostAnalyzer', description: 'VirtualServices and ServiceEntries that claim a host of another namespace', codes: ['KITH0120'], analyze: hostsOfOthers },
   { name: 'kith.InjectionAskedElsewhereAnalyzer', description: 'labels and annotations for injection where injection does not look', codes: ['KITH0123'], analyze: askedElsewhere },
-  { name: 'kith.UnservedPolicyAnalyzer', description: 'security policies that this mesh does not carry out as they are meant', codes: ['KITH0107'], analyze: unservedPolicies },
+  { name: 'kith.PodSecurityAnalyzer', description: 'namespaces whose Pod Security level refuses injected pods', codes: ['KITH0124'], analyze: podSecurity },
+  { name: 'kith.UnservedPolicyAnalyzer', description: 'kinds, policies and fields that this mesh does not carry out as they are meant', codes: ['KITH0107', 'KITH0110', 'KITH0121'], analyze: unservedPolicies },
+  { name: 'kith.UnservedSettingAnalyzer', description: 'labels, annotations and fields of meshConfig that this mesh does not carry out', codes: ['KITH0122'], analyze: settingsNotServed },
 ]

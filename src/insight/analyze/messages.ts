@@ -73,7 +73,10 @@ export const messageKinds: Readonly<Record<string, MessageKind>> = {
   KITH0107: { name: 'PolicyNotServed', summary: 'a part of an AuthorizationPolicy that this mesh does not carry out as it is meant' },
   KITH0110: { name: 'FieldNotServed', summary: 'a field of a VirtualService or DestinationRule that Kith’s own sidecar does not carry out' },
   KITH0120: { name: 'HostOfAnotherNamespace', summary: 'the object decides where other namespaces’ clients send their calls to a host that belongs to another namespace' },
+  KITH0121: { name: 'KindNotServed', summary: 'an object of a kind that this mesh does not carry out' },
+  KITH0122: { name: 'SettingNotServed', summary: 'a label, annotation or field of meshConfig that changes nothing here' },
   KITH0123: { name: 'InjectionAskedElsewhere', summary: 'a sidecar is asked for, or refused, where injection does not look' },
+  KITH0124: { name: 'PodSecurityRefusesInjection', summary: 'the namespace’s Pod Security level refuses pods with a sidecar' },
   KITH0109: { name: 'DuplicateObject', summary: 'the same object stands twice, and only the last one counts' },
 }
 

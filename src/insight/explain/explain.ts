@@ -17,6 +17,7 @@ import { assumedAddress } from './assumed-address.ts'
 import { findWorkload } from './find-workload.ts'
 import { claimsHostOf } from './foreign.ts'
 import { askAbout, byWay, type Question } from './question.ts'
+import { unservedAtBothEnds } from './not-served.ts'
 import { arrive, type Sent } from './server-side.ts'
 import { answered } from './symptom.ts'
 import { isLoopback, parseTarget, wrongTarget } from './target.ts'
@@ -180,10 +181,14 @@ function passedOn(q: Question): string {
 /** Of the client what concerns its calls, of the servers what concerns who may come in; each once. */
 function problemsOf(q: Question, answers: readonly EndpointAnswer[]): Problem[] {
   const servers = new Set(answers.map((a) => a.server?.workload))
-  const outgoing = answers.some((a) => a.client.redirected?.value === true) ? concerning(q, answers).filter((p) => !ofServers.has(p.ref.kind)) : []
-  const incoming = q.mesh.workloads.filter((w) => w.sidecar.value && servers.has(`${w.namespace}/${w.name}`)).flatMap((w) => q.serverPlan(w).problems.filter((p) => ofServers.has(p.ref.kind)))
-  return [...new Map([...outgoing, ...incoming].map((p) => [`${p.code} ${formatRef(p.ref)} ${p.message}`, p])).values()]
+  const redirected = answers.some((a) => a.client.redirected?.value === true)
+  const outgoing = redirected ? concerning(q, answers).filter((p) => !ofServers.has(p.ref.kind) && !isUnservedKind(p)) : []
+  const takers = q.mesh.workloads.filter((w) => w.sidecar.value && servers.has(`${w.namespace}/${w.name}`))
+  const incoming = takers.flatMap((w) => q.serverPlan(w).problems.filter((p) => ofServers.has(p.ref.kind)))
+  return [...new Map([...outgoing, ...incoming, ...unservedAtBothEnds(q, redirected, takers)].map((p) => [`${p.code} ${formatRef(p.ref)} ${p.message}`, p])).values()]
 }
+/** Asked for each end by itself. */
+const isUnservedKind = (p: Problem): boolean => p.code === 'KITH0121' && p.ref.kind !== 'VirtualService'
 const ofServers: ReadonlySet<string> = new Set(['PeerAuthentication', 'AuthorizationPolicy', 'RequestAuthentication'])
 
 /** Of fields that are not served, what this call meets: rules for its destination, and the route that it takes. */
@@ -193,7 +198,7 @@ function concerning(q: Question, answers: readonly EndpointAnswer[]): readonly P
     return service === undefined ? [] : (q.context.ruleFor(service)?.from ?? [])
   })
   const met = new Set([...rules.map((r) => refTo(r)), ...answers.flatMap((a) => a.client.route.because.flatMap((r) => (r.source === 'default' ? [] : [r.source])))].map((r) => `${r.kind} ${r.namespace}/${r.name}`))
-  return q.clientPlan().problems.filter((p) => (p.code === 'KITH0120' ? claimsHostOf(q, p) : p.code !== 'KITH0110' || met.has(`${p.ref.kind} ${p.ref.namespace}/${p.ref.name}`)))
+  return q.clientPlan().problems.filter((p) => (p.code === 'KITH0120' ? claimsHostOf(q, p) : (p.code !== 'KITH0110' && p.code !== 'KITH0121') || isUnservedKind(p) || met.has(`${p.ref.kind} ${p.ref.namespace}/${p.ref.name}`)))
 }
 
 function summarize(call: Call, all: readonly EndpointAnswer[], problems: readonly Problem[]): Explanation {

@@ -2,6 +2,7 @@
 // Law: pure but for its pauses; a little at a time, since sidecars wait for the same thread.
 import { setImmediate as others } from 'node:timers/promises'
 import type { Problem } from '#lib/problem.ts'
+import { unserved, unservedSettings } from '#api'
 import { foreignHostProblem, foreignHosts, type Mesh, type Workload } from '#mesh'
 import { planContext, planProblems } from '#plan'
 
@@ -14,6 +15,8 @@ export async function planFindings(mesh: Mesh, wanted: () => boolean): Promise<r
   const seen = new Set<string>()
   const add = (p: Problem): void => void found.set(JSON.stringify([p.code, p.ref.kind, p.ref.namespace, p.ref.name, p.ref.path, p.message]), p)
   for (const f of foreignHosts(mesh)) add(foreignHostProblem(f, mesh.options))
+  // Of all objects with a status of ours, whether a workload is there for them or not.
+  for (const o of mesh.objects) if (o.apiVersion.includes('istio.io/')) for (const p of [...unserved(o), ...unservedSettings(o)]) add(p)
   let untilMs = performance.now() + workMs
   for (const workload of mesh.workloads) {
     if (!workload.sidecar.value) continue

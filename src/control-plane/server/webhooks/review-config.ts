@@ -1,7 +1,7 @@
 // An AdmissionReview of one of the mesh's kinds → the answer: what `kith validate` calls an error refuses, its warnings are the API server's warnings. Pure.
 // Law: what stands already can always be deleted, and its labels and finalizers changed, however wrong its spec became by a newer rule.
 import { isDeepStrictEqual } from 'node:util'
-import { isRecord, read, type ApiObject } from '#api'
+import { isRecord, read, unserved, unservedSettings, type ApiObject } from '#api'
 import type { Problem } from '#lib/problem.ts'
 import { admissionAnswer, readAdmissionReview, refusal, type AdmissionResponse } from '#inject'
 import { checkServicePorts } from '#insight/validate/service-ports.ts'
@@ -42,7 +42,7 @@ function problemsOf(object: Readonly<Record<string, unknown>>, beyond: (object: 
   // A generated name comes later than some API servers ask.
   const named = metadata['name'] === undefined && typeof metadata['generateName'] === 'string' ? { ...object, metadata: { ...metadata, name: `${metadata['generateName']}x` } } : object
   const { draft, faults, findings } = read(named, {})
-  return [...faults.map((f) => f.problem), ...findings, ...(draft === undefined ? [] : [...checkServicePorts(draft), ...beyond(draft)])]
+  return [...faults.map((f) => f.problem), ...findings, ...(draft === undefined ? [] : [...checkServicePorts(draft), ...unserved(draft), ...unservedSettings(draft), ...beyond(draft)])]
 }
 
 /** It was let in with this spec before, or is on its way out. */

@@ -24,7 +24,8 @@ const oldPodNames = [
   injectKey, 'sidecar.istio.io/extraStatTags', 'sidecar.istio.io/statsCompression', 'sidecar.istio.io/discoveryAddress', 'sidecar.istio.io/statsInclusionPrefixes', 'sidecar.istio.io/statsInclusionSuffixes',
   'sidecar.istio.io/statsInclusionRegexps', 'traffic.sidecar.istio.io/kubevirtInterfaces',
 ]
-const known = new Map<string, Known>([
+/** Istio's annotations: where each has its place. */
+export const known = new Map<string, Known>([
   ...podNames.map((name): [string, Known] => [name, { on: ['Pod'] }]),
   ...oldPodNames.map((name): [string, Known] => [name, { on: ['Pod'], deprecated: true }]),
   ...['alpha.istio.io/kubernetes-serviceaccounts', 'alpha.istio.io/canonical-serviceaccounts'].map((name): [string, Known] => [name, { on: ['Service'], deprecated: true }]),

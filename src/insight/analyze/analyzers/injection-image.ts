@@ -7,7 +7,7 @@ import { say } from '../problem.ts'
 const injectionLabel = 'istio-injection'
 const revisionLabel = 'istio.io/rev'
 
-interface InjectorValues { readonly image: string; readonly byDefault: boolean }
+interface InjectorValues { readonly image: string; readonly byDefault: boolean; readonly cni: boolean }
 
 /** What the injector's ConfigMap of a revision says. */
 export function injectorValues(context: AnalysisContext, revision: string | undefined): InjectorValues | undefined {
@@ -21,7 +21,7 @@ export function injectorValues(context: AnalysisContext, revision: string | unde
     const global = part(values, 'global')
     const image = part(part(global, 'proxy'), 'image')
     const whole = typeof image !== 'string' ? '' : image.includes('/') ? image : `${String(part(global, 'hub'))}/${image}:${String(part(global, 'tag'))}`
-    return { image: whole, byDefault: part(part(values, 'sidecarInjectorWebhook'), 'enableNamespacesByDefault') === true }
+    return { image: whole, byDefault: part(part(values, 'sidecarInjectorWebhook'), 'enableNamespacesByDefault') === true, cni: part(part(part(values, 'pilot'), 'cni'), 'enabled') === true }
   } catch {
     return undefined
   }
