@@ -72,7 +72,28 @@ test('within […] and {…} indentation means nothing, as for kubectl', () => {
   assert.deepEqual(values('a:\n  b: [\n    1, # one ]\n    "x # y", # \n  ]\n  c: {\n  d: 2,\n\n  e: [3\n]}\nf: [\n]\n'), [{ a: { b: [1, 'x # y'], c: { d: 2, e: [3] } }, f: [] }])
   const { documents, problems } = parseYaml('a: [\n1,\n2\n]\nb: 3\n', 'f.yaml')
   assert.deepEqual([problems, documents[0]?.origin.locate?.('a[1]')?.line, documents[0]?.origin.locate?.('b')?.line], [[], 3, 5])
-  // Text is no list: its lines must not be joined unseen.
-  assert.equal(parseYaml('a:\n  b: "x,\n  y"\n', 'f.yaml').problems.length, 1)
-  assert.equal(parseYaml('a:\n  b: [x\n  y]\n', 'f.yaml').problems.length, 1)
+})
+
+test('a quoted text, and a plain one within […] and {…}, goes on at any indentation, as for kubectl', () => {
+  // What go-yaml makes of the same text.
+  const cases: readonly (readonly [string, unknown])[] = [
+    ['a:\n  b: "x,\n  y"\n', { a: { b: 'x, y' } }], ['a:\n  b: "x\ny"\nc: 1\n', { a: { b: 'x y' }, c: 1 }], ['a:\n  b: [x\n  y]\n', { a: { b: ['x y'] } }],
+    ["a:\n  b: 'x # c\n  y'\n  c: 1\n", { a: { b: 'x # c y', c: 1 } }], ['- "a\n  b\n\n- c"\n- d\n', ['a b\n- c', 'd']], ['a:\n  b: "x\\\n  y"\n', { a: { b: 'xy' } }],
+    ['a:\n  b: "x\n\ty"\n', { a: { b: 'x y' } }], ["a:\n  b: 'it''s\n  - y: \"z\"'\n  c: d\n", { a: { b: 'it\'s - y: "z"', c: 'd' } }], ['a:\n  b: {c: "x\n  z"}\n', { a: { b: { c: 'x z' } } }],
+    ['a:\n- b: "x\n- z"\n- c\n', { a: [{ b: 'x - z' }, 'c'] }], ['a:\n  b: "x\n  # z\n  w"\n', { a: { b: 'x # z w' } }], ['a:\n  b: "x [1, # c\n  2"\n  c: [\n  1, # "\n  2]\n', { a: { b: 'x [1, # c 2', c: [1, 2] } }],
+    ['a: |\n  k: "x\n  y"\nb:\n  c: "d\n  e"\n', { a: 'k: "x\ny"\n', b: { c: 'd e' } }], ['a:\r\n  b: "x\r\n  z"\r\n  c: 1\r\n', { a: { b: 'x z', c: 1 } }],
+  ]
+  for (const [text, value] of cases) assert.deepEqual([parseYaml(text, 'f.yaml').problems, values(text)], [[], [value]], JSON.stringify(text))
+  for (const text of ['a:\n  b: [x # c\n  y\n  ]\n', 'a:\n  b: x\n  y\n', 'a:\n  "k\n  l": 1\n', 'a:\n  b: "x\n  y\n']) assert.equal(parseYaml(text, 'f.yaml').problems.length, 1, JSON.stringify(text))
+})
+
+test('a definition with hundreds of such texts is read, and its fields know their lines', () => {
+  const field = (i: number): string => `          field${i}:\n            description: "the field ${i}: first\n            second, # no comment\n            it''s the third: \\"line\\""\n            type: string\n`
+  const text = `kind: CustomResourceDefinition\nspec:\n  schema:\n    properties:\n${Array.from({ length: 800 }, (_, i) => field(i)).join('')}`
+  const { documents, problems } = parseYaml(text, 'f.yaml')
+  assert.deepEqual(problems, [])
+  const properties = (documents[0]?.value as { spec: { schema: { properties: Record<string, unknown> } } }).spec.schema.properties
+  assert.equal(Object.keys(properties).length, 800)
+  assert.deepEqual(properties['field799'], { description: 'the field 799: first second, # no comment it\'\'s the third: "line"', type: 'string' })
+  assert.equal(documents[0]?.origin.locate?.('spec.schema.properties.field799.type')?.line, 4 + 800 * 5)
 })
