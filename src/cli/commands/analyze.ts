@@ -76,7 +76,7 @@ async function run(files: readonly string[], options: Options): Promise<void> {
   const all = [...config.problems, ...messages].filter((p) => !suppressed(p, options.suppress) && within(p, options, input.cluster))
   const shown = all.filter((p) => levels.indexOf(levelOf(p)) <= output)
   for (const code of unknownCodes(options.suppress)) process.stderr.write(`Warning: ${code} is no code of a message, so --suppress ${code}=… has no effect.\n`)
-  print([...broken, ...shown], options)
+  print([...broken.filter((p) => levels.indexOf(levelOf(p)) <= output), ...shown], options)
   if (options.output === 'log' && broken.length + shown.length === 0) process.stderr.write(`✔ No validation issues found when analyzing ${input.what}.\n`)
   if (all.some((p) => levels.indexOf(levelOf(p)) <= failure)) {
     if (options.output === 'log') process.stderr.write(`Error: Analyzers found issues when analyzing ${input.what}.\nSee https://istio.io/v1.31/docs/reference/config/analysis for more information about causes and resolutions.\n`)

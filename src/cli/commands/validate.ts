@@ -32,7 +32,8 @@ interface Verdict {
 
 function judge(paths: readonly string[], istioNamespace: string): Verdict {
   const input = readFiles(paths)
-  const problems: Problem[] = [...input.problems]
+  const isNote = (p: Problem): boolean => p.code === 'KITH0007'
+  const problems: Problem[] = input.problems.filter((p) => !isNote(p))
   for (const { value, origin } of input.documents) {
     const { draft, faults, findings } = read(value, origin)
     const own = [...faults.map((fault) => (fault.kind === 'stranger' ? stranger(fault.problem) : fault.problem)), ...findings]
@@ -46,7 +47,7 @@ function judge(paths: readonly string[], istioNamespace: string): Verdict {
     if (warnings.length > 0) said.push(file === '-' ? warnings.map((w) => `warning: ${problemText(w)}\n`).join('') : `"${file}" has warnings: \n${warnings.map((w) => `\t* ${problemText(w)}\n`).join('')}`)
     else if (errors.length === 0) said.push(file === '-' ? 'validation succeed\n' : `"${file}" is valid\n`)
   }
-  const notes = input.documents.flatMap(({ value, origin }) => noteOf(value, origin))
+  const notes = [...input.problems.filter(isNote).map((p) => `note: ${problemText(p)}\n`), ...input.documents.flatMap(({ value, origin }) => noteOf(value, origin))]
   if (errors.length === 0) return { said, notes, refused: '' }
   return { said, notes, refused: `Error: ${errors.length} error${errors.length === 1 ? '' : 's'} occurred:\n${errors.map((e) => `\t* ${problemText(e)}\n`).join('')}\n` }
 }

@@ -3,38 +3,48 @@ import { isUtf8 } from 'node:buffer'
 import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Problem } from '#lib/problem.ts'
+import { chartProblem, isOfChart, withoutOthers } from './other-files.ts'
 import { parseYaml, type ParsedText, type RawDocument } from './yaml.ts'
 
 export interface ReadFiles {
   readonly documents: readonly RawDocument[]
   readonly problems: readonly Problem[]
-  /** Every file that was looked at, in order. */
+  /** Every file that was looked at and not left out, in order. */
   readonly files: readonly string[]
 }
 
 const mostBytes = 64 * 1024 * 1024
 const endings = /\.(ya?ml|json)$/i
 
-/** `paths`: files, folders (recursively, *.yaml *.yml *.json) or `-` for standard input. */
+/** `paths`: files, folders (recursively, *.yaml *.yml *.json) or `-` for standard input. What is no object is left out of folders, and named (KITH0007). */
 export function readFiles(paths: readonly string[]): ReadFiles {
-  const files: string[] = []
+  const files: Listed[] = []
   const problems: Problem[] = []
   for (const path of paths) {
-    if (path === '-') files.push(path)
+    if (path === '-') files.push({ file: path, found: false })
     else collect(path, files, problems)
   }
-  const parsed = files.map((file) => readOne(file))
-  return { files, documents: parsed.flatMap((p) => p.documents), problems: [...problems, ...parsed.flatMap((p) => p.problems)] }
+  const left = withoutOthers(files.map((listed) => ({ ...listed, ...readOne(listed.file) })))
+  return { files: left.files, documents: left.documents, problems: [...problems, ...left.problems] }
 }
 
-function collect(path: string, files: string[], problems: Problem[]): void {
+interface Listed {
+  readonly file: string
+  /** In a folder; else it was named. */
+  readonly found: boolean
+}
+
+function collect(path: string, files: Listed[], problems: Problem[], found = false): void {
   try {
-    if (!statSync(path).isDirectory()) return void files.push(path)
-    for (const entry of readdirSync(path, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      if (entry.name.startsWith('.') || entry.name === 'node_modules') continue
+    if (!statSync(path).isDirectory()) return void files.push({ file: path, found })
+    const entries = readdirSync(path, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))
+    const isChart = entries.some((e) => e.name === 'Chart.yaml')
+    if (isChart) problems.push(chartProblem(path))
+    for (const entry of entries) {
+      if (entry.name.startsWith('.') || entry.name === 'node_modules' || (isChart && isOfChart(entry.name))) continue
       const child = join(path, entry.name)
-      if (entry.isDirectory()) collect(child, files, problems)
-      else if (endings.test(entry.name)) files.push(child)
+      if (entry.isDirectory()) collect(child, files, problems, true)
+      else if (endings.test(entry.name)) files.push({ file: child, found: true })
     }
   } catch (error) {
     problems.push(unreadable(path, (error as Error).message))

@@ -7,6 +7,7 @@ import type { Problem } from '#lib/problem.ts'
 import type { Origin } from '#api'
 import { LineIndex } from './line-index.ts'
 import { decimalTag, wholeTag } from './plain-numbers.ts'
+import { templateHelp } from './other-files.ts'
 import { readEvents } from './yaml-events.ts'
 import { fieldPositions } from './positions.ts'
 
@@ -149,6 +150,6 @@ const remedies: readonly (readonly [RegExp, string])[] = [
 function failed(error: unknown, { part, file, lines, start }: Place, at = 0): Problem {
   const mark = error instanceof YAMLException ? (error.mark as { position?: number } | undefined) : undefined
   const reason = error instanceof YAMLException ? error.reason : (error as Error).message
-  const help = /\{\{|\{%/.test(part) ? 'it looks like a template: render it first, as in: helm template … | kith validate -f -' : remedies.find(([words]) => words.test(reason))?.[1]
+  const help = /\{\{|\{%/.test(part) ? `${templateHelp}: render it first, as in: helm template … | kith validate -f -` : remedies.find(([words]) => words.test(reason))?.[1]
   return { code: 'KITH0001', severity: 'error', ref: { kind: '', namespace: '', name: '', path: '', file, ...lines.at(start + (mark?.position ?? at)) }, message: `this YAML can't be read: ${reason}`, ...(help === undefined ? {} : { help }) }
 }
