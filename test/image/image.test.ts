@@ -1,6 +1,6 @@
 // The image: made twice it is the same, and it holds nothing that could run anything but Kith.
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -37,6 +37,22 @@ test('made twice, the archive is the same; its files are Node, its libraries and
   const modules = new Set(files.flatMap((f) => /^opt\/kith\/node_modules\/((@[^/]+\/)?[^/]+)\//.exec(f)?.[1] ?? []))
   for (const name of [...modules, ...files.filter((f) => f.startsWith('lib/'))]) assert.ok(components.has(name), `${name} is in the bill of materials`)
   assert.deepEqual(files.filter((f) => /\.test\.ts$|\.map$|\.d\.ts$|node_modules\/(protoc|typescript|oxlint|fast-check|\.bin)\//.test(f)), [])
+})
+
+test('each command that copies the image into a registry names an image of the archive', { skip }, (t) => {
+  const archive = join(folder, '1.tar')
+  const index = JSON.parse(execFileSync('tar', ['-xOf', archive, 'index.json'], { encoding: 'utf8' })) as { manifests: { annotations: Record<string, string> }[] }
+  const names = index.manifests.map((m) => m.annotations['org.opencontainers.image.ref.name']).sort()
+  const page = readFileSync('deploy/image/README.md', 'utf8').replaceAll('registry.example.com/mesh', 'kith.dev').replaceAll('0.1.0', 'test')
+  const loop = /^for image in (.*); do (skopeo copy .*); done$/m.exec(page)
+  const commands = (loop?.[1] ?? '').split(' ').map((image) => (loop?.[2] ?? '').replaceAll('$image', image))
+  assert.deepEqual(commands.map((c) => /oci-archive:kith\.tar:(\S+) docker:\/\/(\S+)/.exec(c)?.slice(1)).sort(), names.map((n) => [n, n]))
+  if (spawnSync('skopeo', ['--version']).error !== undefined) return t.skip('skipped: needs skopeo')
+  for (const [i, command] of commands.entries()) {
+    const to = command.replace('oci-archive:kith.tar:', `oci-archive:${archive}:`).replace(/docker:.*/, `dir:${join(folder, `copy-${i}`)}`)
+    const run = spawnSync('skopeo', to.split(' ').slice(1), { encoding: 'utf8' })
+    assert.equal(run.status, 0, run.stderr)
+  }
 })
 
 test('a long path is split, one that can’t be is refused', () => {

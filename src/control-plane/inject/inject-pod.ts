@@ -166,10 +166,21 @@ function withOneHandler(probe: unknown, own: unknown): unknown {
   return Object.fromEntries(Object.entries(probe).filter(([field]) => !(handlers as readonly string[]).includes(field) || isRecord(own[field])))
 }
 
+/**
+ * `Always` is what the API server sets for `image: auto`, whose tag is `latest`, before a webhook sees the pod. The image
+ * that takes its place has a tag of its own: `global.imagePullPolicy` counts, else that image's own default.
+ */
+function withoutDefaultPolicy(own: Obj): Obj {
+  const { imagePullPolicy, ...rest } = own
+  return imagePullPolicy === 'Always' ? rest : own
+}
+
 function overlay(rendered: Obj, own: Obj | undefined): Obj {
   if (own === undefined) return cloneJson(rendered)
-  const { image, ...rest } = withoutEmpty(own)
-  const merged = strategicMerge(rendered, image === undefined || image === 'auto' ? rest : { ...rest, image }) as Obj
+  const { image, ...others } = withoutEmpty(own)
+  const isAuto = image === undefined || image === 'auto'
+  const rest = isAuto ? withoutDefaultPolicy(others) : others
+  const merged = strategicMerge(rendered, isAuto ? rest : { ...rest, image }) as Obj
   for (const probe of ['readinessProbe', 'livenessProbe', 'startupProbe']) merged[probe] = withOneHandler(merged[probe], own[probe])
   return cloneJson(clean(merged))
 }

@@ -89,6 +89,22 @@ test('a gateway is the proxy itself', () => {
   assert.deepEqual(inject(once, injector).object, once)
 })
 
+test('the API server’s pull policy for image auto does not hold for the image that takes its place', () => {
+  const policyOf = (own: Obj, values: Obj = {}, templates = 'gateway'): unknown => {
+    const containers = templates === 'gateway' ? [{ name: 'istio-proxy', ...own }] : [{ name: 'web', image: 'x' }, { name: 'istio-proxy', ...own }]
+    const { pod } = inject(deployment({ 'inject.istio.io/templates': templates }, { containers }), injectorOf({}, { values: { global: values } }))
+    const all = [...(pod.spec.containers as Obj[]), ...((pod.spec.initContainers ?? []) as Obj[])]
+    return all.find((c) => c['name'] === 'istio-proxy')?.['imagePullPolicy']
+  }
+  for (const templates of ['gateway', 'sidecar']) {
+    assert.equal(policyOf({ image: 'auto', imagePullPolicy: 'Always' }, {}, templates), undefined, templates)
+    assert.equal(policyOf({ image: 'auto', imagePullPolicy: 'Always' }, { imagePullPolicy: 'Never' }, templates), 'Never', templates)
+    assert.equal(policyOf({ image: 'auto', imagePullPolicy: 'Always' }, { imagePullPolicy: 'Always' }, templates), 'Always', templates)
+    assert.equal(policyOf({ image: 'auto', imagePullPolicy: 'Never' }, {}, templates), 'Never', templates)
+    assert.equal(policyOf({ image: 'mine:1', imagePullPolicy: 'Always' }, {}, templates), 'Always', templates)
+  }
+})
+
 test('mistakes name the template and the place', () => {
   const faultsOf = (config: Obj, annotations: Record<string, string> = {}): string => {
     const result = injectObject(deployment(annotations), injectorOf(config))

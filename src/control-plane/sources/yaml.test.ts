@@ -92,8 +92,9 @@ test('a definition with hundreds of such texts is read, and its fields know thei
   const text = `kind: CustomResourceDefinition\nspec:\n  schema:\n    properties:\n${Array.from({ length: 800 }, (_, i) => field(i)).join('')}`
   const { documents, problems } = parseYaml(text, 'f.yaml')
   assert.deepEqual(problems, [])
-  const properties = (documents[0]?.value as { spec: { schema: { properties: Record<string, unknown> } } }).spec.schema.properties
+  assert.ok(documents[0])
+  const { properties } = (documents[0].value as { spec: { schema: { properties: Record<string, unknown> } } }).spec.schema
   assert.equal(Object.keys(properties).length, 800)
   assert.deepEqual(properties['field799'], { description: 'the field 799: first second, # no comment it\'\'s the third: "line"', type: 'string' })
-  assert.equal(documents[0]?.origin.locate?.('spec.schema.properties.field799.type')?.line, 4 + 800 * 5)
+  assert.equal(documents[0].origin.locate?.('spec.schema.properties.field799.type')?.line, 4 + 800 * 5)
 })
