@@ -27,6 +27,13 @@ export function systemRefusal(error: unknown): { readonly code: string; readonly
   return { code, message: why === undefined ? error.message : `can't ${syscall}${path === undefined ? '' : ` ${path}`}: ${why}` }
 }
 
+/** Any failure as a code and a sentence. UNEXPECTED: a fault of Kith's own, with its stack. */
+export function describeFailure(error: unknown): { readonly code: string; readonly message: string } {
+  if (error instanceof KithError) return { code: error.code, message: error.message }
+  const unexpected = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return systemRefusal(error) ?? { code: 'UNEXPECTED', message: unexpected }
+}
+
 export function invariant(condition: unknown, message: string): asserts condition {
   if (!condition) throw new InvariantError(message)
 }

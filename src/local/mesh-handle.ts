@@ -40,6 +40,8 @@ export interface MeshHandle {
   onEvent(listener: (event: MeshEvent) => void): () => void
   /** Resolves when the mesh has gone, whoever ended it. */
   readonly ended: Promise<void>
+  /** Why the mesh ended by itself; undefined: it runs, or was told to end. Only of a mesh that this process started. */
+  lost?(): Promise<Error | undefined>
   /** Takes everything down and resolves when nothing is left. An attached mesh is left running: see `stopMesh`. */
   down(why?: string): Promise<void>
 }

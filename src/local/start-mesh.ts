@@ -21,12 +21,20 @@ export async function startMesh(options: StartMeshOptions): Promise<MeshHandle> 
   if (!statSync(dir).isDirectory()) throw new KithError('NO_SUCH_FOLDER', `${options.dir} is no folder`)
   const paths = lockState(stateDir)
   try {
-    const { supervisor, mode, reason } = await startSupervisor(options.mode ?? 'auto', { dir, stateDir: paths.root, ...(options.proxy === undefined ? {} : { proxy: options.proxy }) })
-    const attached = await attachState(stateDir, dir)
-    const events = options.onEvent === undefined ? undefined : await forwardEvents(paths, options.onEvent)
+    const { supervisor: { child: supervisor, lost }, mode, reason } = await startSupervisor(options.mode ?? 'auto', { dir, stateDir: paths.root, ...(options.proxy === undefined ? {} : { proxy: options.proxy }) })
+    /** An answer, or why the mesh ended before it came. */
+    const answered = <T>(asked: Promise<T>): Promise<T> =>
+      asked.catch(async (error: unknown) => {
+        const unanswered = error instanceof KithError && (error.code === 'MESH_UNREACHABLE' || error.code === 'MESH_NOT_RUNNING')
+        throw (unanswered ? await lost() : undefined) ?? error
+      })
+    const attached = await answered(attachState(stateDir, dir))
+    const events = options.onEvent === undefined ? undefined : await answered(forwardEvents(paths, options.onEvent))
     const ended = new Promise<void>((resolve) => supervisor.once('exit', () => resolve()))
     return {
-      ...attached, mode, ended, ...(reason === undefined ? {} : { modeReason: reason }),
+      ...attached, mode, ended, lost,
+      waitReady: (timeoutMs) => answered(attached.waitReady(timeoutMs)),
+      ...(reason === undefined ? {} : { modeReason: reason }),
       async down(why) {
         if (supervisor.exitCode === null && supervisor.signalCode === null) {
           await ask(paths.socket, { op: 'down', ...(why === undefined ? {} : { why }) }).catch(() => supervisor.stdin?.end())
@@ -51,8 +59,14 @@ async function forwardEvents(paths: StatePaths, listener: NonNullable<StartMeshO
   return { ended: session.closed }
 }
 
+interface Supervisor {
+  readonly child: ChildProcess
+  /** Why it ended by itself, once it has; undefined while it runs, or where it was told to end. */
+  lost(): Promise<KithError | undefined>
+}
+
 interface Started {
-  readonly supervisor: ChildProcess
+  readonly supervisor: Supervisor
   readonly mode: LocalMode
   readonly reason?: string
 }
@@ -77,7 +91,7 @@ async function startSupervisor(mode: LocalMode | 'auto', options: Pick<Superviso
 const nodeFlags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=2']
 
 /** The sandbox's first process is the supervisor: when it ends, so does everything in it, and `--kill-child` ends it with `unshare`. */
-function supervise(options: Pick<SupervisorOptions, 'dir' | 'stateDir' | 'proxy' | 'mode' | 'modeReason'>): Promise<ChildProcess> {
+function supervise(options: Pick<SupervisorOptions, 'dir' | 'stateDir' | 'proxy' | 'mode' | 'modeReason'>): Promise<Supervisor> {
   const root = process.getuid?.() === 0
   const whole: SupervisorOptions = { ...options, programs: { controlPlane: program('control-plane/server/main'), agent: program('data-plane/agent/main') }, ownUsers: root }
   const sandbox = options.mode === 'explicit' ? [] : ['unshare', ...(root ? [] : ['--user', '--map-root-user']), '--net', '--mount', '--pid', '--mount-proc', '--fork', '--kill-child', '--']
@@ -87,16 +101,28 @@ function supervise(options: Pick<SupervisorOptions, 'dir' | 'stateDir' | 'proxy'
   child.stdin?.on('error', () => undefined)
   let said = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-8192)))
+  let cause: KithError | undefined
+  const exited = new Promise<void>((resolve) => child.once('close', () => resolve()))
+  const lost = async (): Promise<KithError | undefined> => {
+    const left = await Promise.race([exited.then(() => true), new Promise<false>((r) => setTimeout(r, 2000, false).unref())])
+    if (!left || child.exitCode === 0) return undefined
+    return cause ?? failure(options.mode, said.trim(), child.exitCode ?? child.signalCode)
+  }
   return new Promise((resolve, reject) => {
     child.once('error', (cause) => reject(new KithError(options.mode === 'namespaced' ? 'NAMESPACES_REFUSED' : 'SUPERVISOR_FAILED', `${command} can't be started: ${cause.message}`, { cause })))
     child.once('exit', (code, signal) => reject(failure(options.mode, said.trim(), code ?? signal)))
     if (child.stdout !== null) createInterface({ input: child.stdout }).on('line', (line) => {
       const message = JSON.parse(line) as { event: string; code?: string; message?: string }
-      if (message.event === 'listening') resolve(child)
-      else if (options.mode === 'namespaced' && machineRefuses.has(message.code ?? '')) reject(new KithError('NAMESPACES_REFUSED', `this machine refuses part of a pod's network (${message.message})`))
-      else reject(new KithError(message.code === 'UNEXPECTED' ? 'SUPERVISOR_FAILED' : (message.code ?? 'SUPERVISOR_FAILED'), message.message ?? 'the supervisor failed'))
+      if (message.event === 'listening') return resolve({ child, lost })
+      cause = failed(message)
+      if (options.mode === 'namespaced' && machineRefuses.has(message.code ?? '')) reject(new KithError('NAMESPACES_REFUSED', `this machine refuses part of a pod's network (${message.message})`))
+      else reject(cause)
     })
   })
+}
+
+function failed({ code = 'UNEXPECTED', message = 'the supervisor failed' }: { readonly code?: string; readonly message?: string }): KithError {
+  return new KithError(code === 'UNEXPECTED' ? 'SUPERVISOR_FAILED' : code, message)
 }
 
 /** What the inside says where the kernel or the machine lacks something. */

@@ -1,9 +1,10 @@
 // Where a running mesh keeps its socket, objects and tokens: one folder a mesh folder, private to the user, gone when the mesh is.
 import { createHash } from 'node:crypto'
-import { existsSync, lstatSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { KithError, systemRefusal } from '#lib/errors.ts'
+import { writeFile } from './replace-file.ts'
 
 export interface StatePaths {
   readonly root: string
@@ -66,7 +67,7 @@ export function lockState(root: string): StatePaths {
   }
   for (let attempt = 0; ; attempt++) {
     try {
-      writeFileSync(paths.lock, `${process.pid} ${startOf(process.pid)}\n`, { flag: 'wx', mode: 0o600 })
+      writeFile(paths.lock, `${process.pid} ${startOf(process.pid)}\n`, { flag: 'wx', mode: 0o600 })
       break
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || attempt > 3) throw error

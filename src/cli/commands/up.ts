@@ -59,7 +59,7 @@ async function run(dir: string, rest: readonly string[], options: Options): Prom
   void interrupted.then((signal) => (why = signal === 'SIGINT' ? 'Ctrl-C' : signal))
   try {
     const code = command.length > 0 ? await runCommand(mesh, command, options.timeout * 1000, interrupted) : await Promise.race([interrupted.then(() => 0), mesh.ended.then(() => (told ? 0 : 1))])
-    if (code === 1 && command.length === 0) throw new ExitError(1, 'kith: the mesh has ended by itself')
+    if (code === 1 && command.length === 0) throw (await mesh.lost?.()) ?? new ExitError(1, 'kith: the mesh has ended by itself')
     if (code !== 0) throw new ExitError(code)
   } finally {
     await mesh.down(why)

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { parseArgs } from 'node:util'
-import { KithError } from '#lib/errors.ts'
+import { describeFailure, KithError } from '#lib/errors.ts'
 import { kubernetesClient } from '#lib/kubernetes/client.ts'
 import { createLogger } from '#lib/log.ts'
 import { jwksReviewer } from '#ca'
@@ -56,6 +56,7 @@ try {
   const drainMs = values.kubernetes ? Number(values['drain-seconds']) * 1000 : 0
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void plane.stop(drainMs).then(() => process.exit(0)))
 } catch (error) {
-  log.error({ code: error instanceof KithError ? error.code : 'UNEXPECTED', reason: error instanceof Error ? error.message : String(error) }, 'control plane could not start')
+  const { code, message: reason } = describeFailure(error)
+  log.error({ code, reason }, 'control plane could not start')
   process.exit(1)
 }

@@ -1,6 +1,6 @@
 // The sidecar as a process. Its readiness is served before the rest of it is loaded: the kubelet asks early.
 import { flushCompileCache } from 'node:module'
-import { KithError } from '#lib/errors.ts'
+import { describeFailure } from '#lib/errors.ts'
 import { readEnvironment } from './environment.ts'
 import { readFlags } from './flags.ts'
 import { jsonLogger } from './json-logger.ts'
@@ -34,6 +34,7 @@ try {
   // The next sidecar on this machine starts from compiled code, where NODE_COMPILE_CACHE names a folder.
   flushCompileCache()
 } catch (error) {
-  log.error({ code: error instanceof KithError ? error.code : 'UNEXPECTED', reason: error instanceof Error ? error.message : String(error) }, 'sidecar could not start')
+  const { code, message: reason } = describeFailure(error)
+  log.error({ code, reason }, 'sidecar could not start')
   process.exit(1)
 }

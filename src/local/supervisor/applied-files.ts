@@ -1,10 +1,11 @@
 // What `kith apply` brought: a file an object, lines kept where they were, and where each came from.
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { canonicalHash } from '#lib/canonical.ts'
 import type { Problem } from '#lib/problem.ts'
 import { decode, refTo, unserved, unservedSettings, type ApiObject, type Origin } from '#api'
 import { objectKey, parseYaml, type RawDocument } from '#sources'
+import { replaceFile } from '../replace-file.ts'
 import type { AppliedChange } from '../types.ts'
 import type { StatePaths } from '../state-dir.ts'
 
@@ -68,13 +69,12 @@ export class AppliedFiles {
   }
 
   #write(name: string, text: string, origin: string): void {
-    writeFileSync(join(this.#dir, `.${name}.new`), text)
-    renameSync(join(this.#dir, `.${name}.new`), join(this.#dir, name))
+    replaceFile(join(this.#dir, name), text)
     this.#origins[name] = origin
   }
 
   #saveOrigins(): void {
-    writeFileSync(join(this.#dir, originsFile), JSON.stringify(this.#origins))
+    replaceFile(join(this.#dir, originsFile), JSON.stringify(this.#origins))
   }
 }
 

@@ -1,7 +1,9 @@
 // The node and the controllers: objects → pods that run, their state → objects. One writer, everything else asks it.
 // Law: what is told to the control plane is what really runs; addresses are given once and kept.
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { dump } from 'js-yaml'
+import { describeFailure } from '#lib/errors.ts'
 import type { Problem } from '#lib/problem.ts'
 import { decode, refTo, type ApiObject, type MeshConfigSpec, type ServiceSpec } from '#api'
 import { decideInjection } from '#inject'
@@ -12,6 +14,7 @@ import { containerCommand } from '../container-command.ts'
 import { desiredPods, type DesiredPod } from '../desired-pods.ts'
 import type { LocalImage } from '../mesh-file.ts'
 import { serviceAccountOf } from '../pod-object.ts'
+import { replaceFile } from '../replace-file.ts'
 import type { MeshEvent, PodView } from '../types.ts'
 import type { PodPlace, Sandbox } from './place.ts'
 import { newPodUid, PodRunner } from './pod-runner.ts'
@@ -36,6 +39,8 @@ export interface ClusterOptions {
 const graceMs = 2000
 /** Changes that come together are told together. */
 const gatherMs = 5
+/** After the machine has refused something. */
+const retryMs = 1000
 
 export class Cluster {
   readonly #options: ClusterOptions
@@ -51,6 +56,8 @@ export class Cluster {
   #timer: NodeJS.Timeout | undefined
   readonly #renewal: NodeJS.Timeout
   #stopping = false
+  /** Until then a refusal ends the mesh, and the command says why. */
+  #started = false
 
   constructor(options: ClusterOptions) {
     this.#options = options
@@ -63,7 +70,13 @@ export class Cluster {
   /** At four fifths of their life, as kubelet does. */
   #renewTokens(): void {
     for (const { desired, uid, injected, place } of this.#pods.values()) {
-      if (injected) place.renewToken(this.#options.tokens.issue({ namespace: desired.namespace, name: desired.name, uid, serviceAccount: serviceAccountOf(desired) }))
+      if (!injected) continue
+      const { namespace, name } = desired
+      try {
+        place.renewToken(this.#options.tokens.issue({ namespace, name, uid, serviceAccount: serviceAccountOf(desired) }))
+      } catch (error) {
+        this.#refused(refTo(desired.object), 'the pod keeps its old token', error)
+      }
     }
   }
 
@@ -88,13 +101,43 @@ export class Cluster {
 
   /** Places first, all of them: in explicit mode each sidecar must know all others' ports before it starts. */
   start(created: readonly PodRunner[]): void {
-    const placed = created.map((runner) => [runner, this.#place(runner)] as const)
+    this.#startIn(created.map((runner) => [runner, this.#place(runner)] as const))
+    this.#started = true
+  }
+
+  #startIn(placed: readonly (readonly [PodRunner, PodPlace])[]): void {
     this.#publish()
     for (const [runner, place] of placed) void runner.run(place)
   }
 
+  /** As `plan` and `start`; a pod that gets no place now, such as on a full disk, gets one later. */
   update(objects: readonly ApiObject[]): void {
-    this.start(this.plan(objects))
+    this.#startLater(this.plan(objects))
+  }
+
+  #startLater(created: readonly PodRunner[]): void {
+    const refused: PodRunner[] = []
+    const placed = created.flatMap((runner): (readonly [PodRunner, PodPlace])[] => {
+      try {
+        return [[runner, this.#place(runner)]]
+      } catch (error) {
+        refused.push(runner)
+        this.#refused(refTo(runner.desired.object), 'the pod has no place yet, and is tried again', error)
+        return []
+      }
+    })
+    this.#startIn(placed)
+    if (refused.length === 0) return
+    const again = setTimeout(() => {
+      if (!this.#stopping) this.#startLater(refused.filter((r) => this.#pods.get(r.desired.slot) === r))
+    }, retryMs)
+    again.unref()
+  }
+
+  /** What the machine refuses a mesh that runs: said, and the mesh goes on. */
+  #refused(ref: Problem['ref'], effect: string, error: unknown): void {
+    const { code, message } = describeFailure(error)
+    this.#problem({ code: 'KITH0208', severity: 'error', ref, message: `${effect}: ${message} [${code}]` })
   }
 
   /** kith.yaml has changed: pods whose commands are others now are made anew. */
@@ -178,9 +221,15 @@ export class Cluster {
     const text = documents.map((d) => dump(d, { lineWidth: -1, noRefs: true })).join('---\n')
     if (text === this.#written) return
     this.#written = text
-    const { objectsDir } = this.#options
-    writeFileSync(`${objectsDir}/.cluster.yaml.new`, text)
-    renameSync(`${objectsDir}/.cluster.yaml.new`, `${objectsDir}/cluster.yaml`)
+    const path = join(this.#options.objectsDir, 'cluster.yaml')
+    try {
+      replaceFile(path, text)
+    } catch (error) {
+      if (!this.#started) throw error
+      this.#written = ''
+      this.#refused({ kind: '', namespace: '', name: '', path: '', file: path }, 'the control plane keeps the pods that it knew before', error)
+      setTimeout(() => this.#soon(), retryMs).unref()
+    }
   }
 
   /** Each service without an address gets one that it keeps; told as an overlay, so that the user's own object keeps its origin. */

@@ -1,6 +1,7 @@
 // One container: a process, started again with growing pauses as its pod's restart policy says; its last lines and its end are kept.
 import type { ChildProcess } from 'node:child_process'
 import { StringDecoder } from 'node:string_decoder'
+import { startFailure } from '../open-files.ts'
 import { lastWords } from './last-words.ts'
 import { LogRing } from './log-ring.ts'
 
@@ -61,7 +62,7 @@ export class ContainerRunner {
     try {
       this.#run(this.#options.start())
     } catch (error) {
-      this.#over(128, (error as Error).message)
+      this.#over(128, startFailure(error as Error))
     }
   }
 
@@ -77,7 +78,7 @@ export class ContainerRunner {
     }
     this.#ended = new Promise((resolve) => {
       child.once('error', (error) => {
-        this.#over(127, error.message)
+        this.#over(127, startFailure(error))
         resolve()
       })
       child.once('exit', (code, signal) => {

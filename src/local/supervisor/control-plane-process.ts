@@ -1,8 +1,9 @@
 // The control plane as a process of the sandbox: started first, started again where it ends, its log passed on as events.
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync } from 'node:fs'
 import { request } from 'node:http'
 import { createInterface } from 'node:readline'
 import { searchPath } from '../container-command.ts'
+import { writeFile } from '../replace-file.ts'
 import type { Page } from '../control-protocol.ts'
 import { ContainerRunner } from './container.ts'
 import type { Sandbox } from './place.ts'
@@ -26,6 +27,8 @@ export interface ControlPlaneProcess {
   readonly runner: ContainerRunner
   /** Where the folder lies in which sidecars find `root-cert.pem`. */
   readonly rootCertDir: string
+  /** Why it could not start the last time; undefined: it did, or has not tried yet. */
+  refusal(): { readonly code: string; readonly reason: string } | undefined
   /** True once every connected proxy has answered to the newest snapshot, which is at least `snapshot`. */
   settled(snapshot: number): Promise<boolean>
   snapshot(): Promise<number>
@@ -34,12 +37,15 @@ export interface ControlPlaneProcess {
   stop(): Promise<void>
 }
 
+/** What the control plane logs then, with `code` and `reason`. */
+const couldNotStart = 'control plane could not start'
+
 export function startControlPlane(options: ControlPlaneProcessOptions): ControlPlaneProcess {
   const { stateDir, sandbox } = options
   const own = `${stateDir}/control-plane`
   const rootCertDir = `${stateDir}/root-cert`
   for (const dir of [own, rootCertDir]) mkdirSync(dir, { recursive: true })
-  writeFileSync(`${own}/token-keys.json`, JSON.stringify(options.tokenKeys))
+  writeFile(`${own}/token-keys.json`, JSON.stringify(options.tokenKeys))
   const argv = [
     process.execPath, '--disable-warning=ExperimentalWarning', '--max-semi-space-size=4', options.program, ...options.configPaths.flatMap((p) => ['--config-dir', p]), ...(options.meshConfigFile === undefined ? [] : ['--mesh-config', options.meshConfigFile]),
     '--state-dir', own, '--listen', sandbox.controlPlaneAddress, '--status-port', String(sandbox.statusPort), '--token-keys', `${own}/token-keys.json`, '--token-issuer', tokenIssuer,
@@ -48,6 +54,7 @@ export function startControlPlane(options: ControlPlaneProcessOptions): ControlP
   let statusPort = sandbox.statusPort
   let starts = 0
   let stopping = false
+  let refusal: { readonly code: string; readonly reason: string } | undefined
   const runner = new ContainerRunner({
     name: 'control-plane', restartPolicy: 'Always',
     start() {
@@ -58,10 +65,12 @@ export function startControlPlane(options: ControlPlaneProcessOptions): ControlP
         if (typeof said['statusPort'] === 'number') statusPort = said['statusPort']
         copyFileSync(`${own}/root-cert.pem`, `${rootCertDir}/root-cert.pem`)
         runner.ready = true
+        refusal = undefined
         options.onReady(starts++ > 0)
       })
       if (child.stderr !== null) createInterface({ input: child.stderr }).on('line', (line) => {
         const { level, msg, time: _time, scope: _scope, ...fields } = parse(line) ?? { level: 'error', msg: line }
+        if (typeof fields['code'] === 'string' && msg === couldNotStart) refusal = { code: fields['code'], reason: String(fields['reason']) }
         options.onLog(String(level), String(msg), fields)
       })
       return child
@@ -74,6 +83,7 @@ export function startControlPlane(options: ControlPlaneProcessOptions): ControlP
   const status = async (): Promise<{ snapshot: number; proxies: { snapshot: number; settled: boolean }[] }> => (await getJson(statusPort, '/debug/syncz')) as never
   return {
     runner, rootCertDir,
+    refusal: () => refusal,
     snapshot: async () => (await status()).snapshot,
     page: (path) => getPage(statusPort, path),
     async settled(snapshot) {

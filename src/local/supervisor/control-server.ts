@@ -1,7 +1,7 @@
 // The supervisor's end of the control socket: one request a connection.
 import { createServer, type Server, type Socket } from 'node:net'
 import type { ChildProcess } from 'node:child_process'
-import { KithError } from '#lib/errors.ts'
+import { describeFailure, KithError } from '#lib/errors.ts'
 import { channels, encodeFrame, encodeJson, FrameReader, type Channel, type ClientNote, type MeshStatus, type Page, type Reply, type Request } from '../control-protocol.ts'
 import { findPod } from './find-pod.ts'
 import { signalNumber } from './container.ts'
@@ -85,8 +85,7 @@ class Connection {
   }
 
   #fail(error: unknown): void {
-    const code = error instanceof KithError ? error.code : 'UNEXPECTED'
-    this.#end({ failure: { code, message: error instanceof Error ? error.message : String(error) } })
+    this.#end({ failure: describeFailure(error) })
   }
 
   async #answer(request: Request): Promise<void> {

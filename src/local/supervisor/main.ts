@@ -1,9 +1,18 @@
 // Inside the sandbox, its first process: brings everything up, keeps it, takes it down when told or when the one outside has gone.
 // Law: standard input is the lifeline; when it ends, so does the mesh.
 import { rmSync, writeFileSync } from 'node:fs'
-import { KithError, systemRefusal } from '#lib/errors.ts'
+import { describeFailure } from '#lib/errors.ts'
 import { startMeshInside } from './mesh-inside.ts'
 import type { SupervisorOptions } from './options.ts'
+
+/** The command that started the mesh reads it from our standard output. */
+function fail(error: unknown): never {
+  writeFileSync(1, `${JSON.stringify({ event: 'failed', ...describeFailure(error) })}\n`)
+  process.exit(1)
+}
+
+process.on('uncaughtException', fail)
+process.on('unhandledRejection', fail)
 
 const options = JSON.parse(process.argv[2] ?? '{}') as SupervisorOptions
 
@@ -23,8 +32,5 @@ try {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => end(signal))
   process.stdout.write('{"event":"listening"}\n')
 } catch (error) {
-  const said = error instanceof KithError ? error : (systemRefusal(error) ?? { code: 'UNEXPECTED', message: error instanceof Error ? (error.stack ?? error.message) : String(error) })
-  const failure = { event: 'failed', code: said.code, message: said.message }
-  writeFileSync(1, JSON.stringify(failure) + '\n')
-  process.exit(1)
+  fail(error)
 }

@@ -1,6 +1,6 @@
 // The mesh put together by hand, top to bottom: sandbox, objects, control plane, external servers, pods, control socket.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { dump } from 'js-yaml'
 import { KithError } from '#lib/errors.ts'
@@ -10,6 +10,8 @@ import { sidecarMark, type Exemption } from '#interception'
 import { readFiles, watchFiles, type Objects } from '#sources'
 import { searchPath } from '../container-command.ts'
 import { readMeshFile } from '../mesh-file.ts'
+import { checkOpenFiles } from '../open-files.ts'
+import { writeFile } from '../replace-file.ts'
 import { brokenFiles, watchMeshFile } from './saved-files.ts'
 import { statePaths, type MeshRecord } from '../state-dir.ts'
 import type { MeshEvent } from '../types.ts'
@@ -83,7 +85,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   if (unreadable !== undefined) throw new KithError('MESH_FILE_INVALID', `spec.resources of kith.yaml: ${unreadable.message}`)
   const applied = new AppliedFiles(paths.applied)
   const meshConfigFile = file.meshConfig === undefined ? undefined : join(options.stateDir, 'mesh-config.yaml')
-  if (meshConfigFile !== undefined) writeFileSync(meshConfigFile, dump(file.meshConfig))
+  if (meshConfigFile !== undefined) writeFile(meshConfigFile, dump(file.meshConfig))
   mkdirSync(paths.objects, { recursive: true })
   const configPaths = [...userPaths, paths.applied, paths.objects]
 
@@ -104,6 +106,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   // The pods' objects are written before the control plane reads for the first time, and it starts up while the pods get their places.
   reportUnusual(watch.current(), options.dir, emit)
   const first = cluster.plan(watch.current().objects)
+  checkOpenFiles(first.reduce((sum, pod) => sum + pod.view().containers.length, 0))
   const plane = startControlPlane({
     sandbox, program: options.programs.controlPlane, stateDir: options.stateDir, configPaths, tokenKeys: tokens.keys, inherited: inheritedEnv(), ...(meshConfigFile === undefined ? {} : { meshConfigFile }),
     ...(file.certTtlSeconds === undefined ? {} : { certTtlSeconds: file.certTtlSeconds }),
@@ -117,9 +120,12 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   })
   cluster.start(first)
 
-  const waitReady = async (timeoutMs: number): Promise<void> => {
+  /** `patient`: what the machine refuses now, such as a full disk, may be allowed later. */
+  const waitReady = async (timeoutMs: number, patient = false): Promise<void> => {
     const until = Date.now() + timeoutMs
     while (!(plane.runner.ready && external.ready() && cluster.settled)) {
+      const refusal = plane.refusal()
+      if (refusal !== undefined && !patient) throw new KithError(refusal.code, `the control plane could not start: ${refusal.reason}`)
       const stuck = cluster.views().find((v) => v.containers.some((c) => c.status === 'ErrImagePull'))
       if (stuck !== undefined || Date.now() > until) throw new KithError('MESH_NOT_READY', notReady(cluster, plane.runner.ready, external.waiting()))
       await new Promise((r) => setTimeout(r, 20))
@@ -127,7 +133,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
     // Ready pods are endpoints when every sidecar has heard of them; who calls at once would else find none.
     await propagated(plane, await plane.snapshot().catch(() => 0), 6)
   }
-  void waitReady(600_000).then(() => emit({ event: 'ready', pods: cluster.views().length, afterMs: Date.now() - startMs }), () => undefined)
+  void waitReady(600_000, true).then(() => emit({ event: 'ready', pods: cluster.views().length, afterMs: Date.now() - startMs }), () => undefined)
 
   let down: (why: string | undefined) => void = () => undefined
   const record: MeshRecord = { dir: options.dir, mode: options.mode, startedAt, pid: process.pid, configPaths, ...(meshConfigFile === undefined ? {} : { meshConfigFile }) }
@@ -152,7 +158,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
     controlPlanePage: (path) => plane.page(path),
     down: (why) => down(why),
   })
-  writeFileSync(paths.record, JSON.stringify(record))
+  writeFile(paths.record, JSON.stringify(record))
   emit({ event: 'started', mode: options.mode, stateDir: options.stateDir, ...(options.modeReason === undefined ? {} : { reason: options.modeReason }) })
 
   return {

@@ -2,6 +2,7 @@
 import { chmodSync, chownSync, closeSync, existsSync, lstatSync, mkdirSync, openSync, readlinkSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { mount } from '#netlink'
+import { writeFile } from '../replace-file.ts'
 
 export const secretsDir = '/run/secrets'
 
@@ -52,7 +53,7 @@ function keepLinkTarget(path: string): void {
 /** Writes a pod's own files below `dir`. */
 export function writeContainerFiles(dir: string, facts: ContainerFacts): ContainerFiles {
   const put = (name: string, text: string): string => {
-    writeFileSync(`${dir}/${name}`, text, { mode: 0o644 })
+    writeFile(`${dir}/${name}`, text, { mode: 0o644 })
     return `${dir}/${name}`
   }
   const hosts = `127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n${facts.address}\t${facts.hostname}\n`
@@ -66,7 +67,7 @@ export function writeContainerFiles(dir: string, facts: ContainerFacts): Contain
 /** The token in place of an older one; readable by the sidecar's user alone. */
 export function writeToken(dir: string, token: string, owner: number): void {
   const path = `${dir}/tokens/istio-token`
-  writeFileSync(path, token, { mode: 0o600 })
+  writeFile(path, token, { mode: 0o600 })
   chmodSync(path, 0o600)
   if (owner !== 0 && process.getuid?.() === 0) chownSync(path, owner, owner)
 }
