@@ -139,7 +139,8 @@ export class ApiServer {
     if (collection.endsWith('/tokenreviews')) return json(response, 201, { ...body, status: this.tokens.get((body as unknown as { spec: { token: string } }).spec.token) ?? { authenticated: false } })
     if (collection.endsWith('accessreviews')) return json(response, 201, { ...body, status: { allowed: this.allowed } })
     if (request.method === 'POST') {
-      const its = body as KubernetesObject
+      const its = { ...(body as KubernetesObject), ...typeOf(collection) }
+      if (url.searchParams.get('dryRun') === 'All') return json(response, 201, its)
       return this.read(path, its.metadata.name ?? '') === undefined ? json(response, 201, this.put(path, its)) : fail(response, 409, `"${its.metadata.name}" already exists`)
     }
     const before = this.read(path, name)

@@ -26,11 +26,12 @@ async function largeRoot(): Promise<Record<string, string>> {
   return { 'ca-cert.pem': pem, 'ca-key.pem': privateKey.export({ type: 'pkcs8', format: 'pem' }) as string, 'root-cert.pem': pem }
 }
 
-async function started(t: TestContext): Promise<{ api: ApiServer; taken: Authority[] }> {
+async function started(t: TestContext, goneAfterMs?: number, before: (api: ApiServer) => void = () => undefined): Promise<{ api: ApiServer; taken: Authority[] }> {
   const api = await ApiServer.start()
+  before(api)
   const client = clientOf(api)
   const taken: Authority[] = []
-  const source = await clusterAuthority({ client, namespace: 'istio-system', trustDomain: 'cluster.local', now: Date.now, log: silentLogger, onChange: (a) => taken.push(a) })
+  const source = await clusterAuthority({ client, namespace: 'istio-system', trustDomain: 'cluster.local', now: Date.now, log: silentLogger, onChange: (a) => taken.push(a), ...(goneAfterMs === undefined ? {} : { goneAfterMs }) })
   t.after(async () => {
     source.close()
     client.close()
@@ -77,4 +78,25 @@ test('lists of what was revoked come with the Secret, and change without another
   plugIn()
   await eventually('none', () => taken, (all) => all.length === 3)
   assert.deepEqual([taken.map((a) => a.revocations), new Set(taken.map((a) => a.certificate.serialNumber)).size], [[first, second, ''], 1])
+})
+
+test('what was plugged in is removed: our own root takes over without a restart; one that comes back in time goes on', async (t) => {
+  const files = await newRootFiles('cluster.local', Date.now())
+  const plugIn = (api: ApiServer): void => void api.put(secrets, { metadata: { name: 'cacerts' }, data: dataOf(files) })
+  const { api, taken } = await started(t, 300, plugIn)
+  await eventually('the watches', () => api.watching('secrets'), (n) => n === 2)
+  api.remove(secrets, 'cacerts')
+  await eventually('our own root', () => taken.length, (n) => n === 1)
+  const own = api.read(secrets, 'istio-ca-secret')?.['data'] as Record<string, string> | undefined
+  assert.equal(taken[0]?.roots, Buffer.from(own?.['root-cert.pem'] ?? '', 'base64').toString())
+  plugIn(api)
+  await eventually('plugged in again', () => taken.at(-1)?.roots, (roots) => roots === files['root-cert.pem'])
+  const patient = await started(t, 60_000, plugIn)
+  await eventually('the watches', () => patient.api.watching('secrets'), (n) => n === 2)
+  const other = await newRootFiles('cluster.local', Date.now())
+  patient.api.remove(secrets, 'cacerts')
+  patient.api.put(secrets, { metadata: { name: 'cacerts' }, data: dataOf(other) })
+  await eventually('replaced', () => patient.taken.length, (n) => n === 1)
+  assert.equal(patient.taken[0]?.roots, other['root-cert.pem'])
+  assert.equal(patient.api.read(secrets, 'istio-ca-secret'), undefined)
 })

@@ -48,6 +48,34 @@ test('another control plane under the same name, its webhook, and pod security t
   assert.deepEqual((await said('canary')).filter((m) => m.startsWith('error')), [])
 })
 
+test('webhooks that the API server can’t call are said in its own words; one attempt each, and nothing is kept', async () => {
+  const clean = await said()
+  assert.deepEqual(clean.filter((m) => m.includes('KITH0046')), [])
+  const admission = '/apis/admissionregistration.k8s.io/v1'
+  const labels = { 'istio.io/rev': 'default' }
+  for (const plural of ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations']) api.put(`${admission}/${plural}`, { metadata: { name: 'precheck', labels } })
+  const tried: string[] = []
+  api.instead = (request, response) => {
+    const url = request.url ?? ''
+    const webhook = url.includes('/pods?') ? 'rev.object.sidecar-injector.istio.io' : url.includes('/peerauthentications?') ? 'rev.validation.istio.io' : ''
+    if (request.method !== 'POST' || webhook === '') return false
+    tried.push(url)
+    const message = `Internal error occurred: failed calling webhook "${webhook}": failed to call webhook: Post "https://istiod.istio-system.svc:443/x?timeout=10s": tls: failed to verify certificate: x509: certificate signed by unknown authority`
+    response.writeHead(500, { 'content-type': 'application/json' }).end(JSON.stringify({ kind: 'Status', code: 500, message }))
+    return true
+  }
+  const found = (await said()).filter((m) => m.includes('KITH0046'))
+  api.instead = undefined
+  assert.equal(found.length, 2)
+  assert.match(found[0] ?? '', /^error KITH0046 the API server can't call a webhook of the control plane that runs: failed calling webhook "rev\.object\.sidecar-injector\.istio\.io": .*x509: certificate signed by unknown authority$/)
+  assert.ok(tried.every((url) => url.includes('dryRun=All')), tried.join())
+  // A refusal of another kind is no fault of the webhooks.
+  api.refused.set('pods', 403)
+  api.refused.set('peerauthentications', 422)
+  assert.deepEqual((await said()).filter((m) => m.includes('KITH0046')), [])
+  for (const plural of ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations']) api.remove(`${admission}/${plural}`, 'precheck')
+})
+
 test('what may not even be asked is said', async () => {
   api.refused.set('namespaces', 403)
   assert.ok((await said()).some((m) => m.startsWith('warning IST0141 this can’t be checked') || m.startsWith("warning IST0141 this can't be checked")))

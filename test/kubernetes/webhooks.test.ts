@@ -74,7 +74,15 @@ async function started(t: TestContext, { config, kubelets = ['v1.33.0'], leads =
       call.on('error', reject).end(body)
     })
   }
+  const ready = (): Promise<string> => new Promise((resolve, reject) => {
+    const call = request({ host: '127.0.0.1', port, servername: 'istiod.istio-system.svc', ca: authority.roots, path: '/ready', agent: false }, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (c: Buffer) => chunks.push(c)).on('end', () => resolve(`${response.statusCode} ${Buffer.concat(chunks).toString()}`))
+    })
+    call.on('error', reject).end()
+  })
   return {
+    ready, notes: running.notes,
     api, injector, bundle, review, registry, lines, roots: () => Buffer.from(authority.roots).toString('base64'),
     async replaceRoot() {
       authority = await selfSignedAuthority('cluster.local', Date.now())
@@ -179,4 +187,28 @@ test('a VirtualService for another namespace’s host is warned of; meshConfig c
   const refused = await refusing.review(object('httpbin.bar.svc.cluster.local'), {}, '/validate')
   assert.equal(refused.allowed, false)
   assert.match(refused.status?.message ?? '', /belongs to namespace bar: compat\.foreignHosts is refuse.*exportTo: \["\."\]/)
+})
+
+test('a caBundle that does not verify what is served is said in /ready, log and metric, until it does', async (t) => {
+  const { api, bundle, lines, notes, ready, registry, roots } = await started(t)
+  await eventually('the bundle', () => [...bundle(), ...bundle('istio-validator-istio-system', 'ValidatingWebhookConfiguration')], (all) => all.every((b) => b === roots()))
+  await eventually('nothing amiss', notes, (all) => all.length === 0)
+  assert.equal(await ready(), '200 ready\n')
+  assert.match(await registry.metrics(), /kith_webhook_trusted\{name="istio-sidecar-injector"\} 1\n/)
+  // Somebody else's root of the same name, and no right to mend it.
+  api.instead = (call, response) => {
+    if (call.method !== 'PATCH') return false
+    response.writeHead(403, { 'content-type': 'application/json' }).end('{"kind":"Status","code":403,"message":"no"}')
+    return true
+  }
+  const { roots: foreign } = await selfSignedAuthority('cluster.local', Date.now())
+  api.put(plural('MutatingWebhookConfiguration'), webhookConfigurations({ revision: 'default', namespace: system, caBundle: foreign })[0] as never)
+  await eventually('said', () => lines.some((l) => l.level === 'error' && l.message.startsWith('the API server can’t call a webhook')), (said) => said, 15_000)
+  assert.match(await ready(), /^200 ready\nMutatingWebhookConfiguration istio-sidecar-injector: the API server can’t call the webhook rev\.namespace\.sidecar-injector\.istio\.io: its caBundle does not verify the certificate that is served: /)
+  assert.match(await registry.metrics(), /kith_webhook_trusted\{name="istio-sidecar-injector"\} 0\n/)
+  assert.match(await registry.metrics(), /kith_webhook_trusted\{name="istio-validator-istio-system"\} 1\n/)
+  api.instead = undefined
+  await eventually('mended', () => lines.some((l) => l.message === 'the API server can call the webhooks again'), (said) => said, 15_000)
+  assert.equal(await ready(), '200 ready\n')
+  assert.equal(lines.filter((l) => l.message.startsWith('the API server can’t call a webhook')).length, 4, 'each webhook once')
 })

@@ -8,13 +8,14 @@ import type { Problem, Severity } from '#lib/problem.ts'
 import { fieldManager } from './apply.ts'
 import type { InstallPlan } from './plan-install.ts'
 import { foreignControlPlane } from './stages.ts'
+import { failedWebhookCalls } from './webhook-calls.ts'
 
 /** Rules in definitions (CEL) and native sidecars are there from this one on. */
 const oldestMinor = 29
 const neededApis = ['admissionregistration.k8s.io/v1', 'apiextensions.k8s.io/v1', 'authentication.k8s.io/v1', 'coordination.k8s.io/v1', 'discovery.k8s.io/v1', 'policy/v1']
 
 export async function precheck(client: KubernetesClient, plan: InstallPlan): Promise<readonly Problem[]> {
-  const checks = [versionOf, apis, permissions, otherMesh, definitions, podSecurity]
+  const checks = [versionOf, apis, permissions, otherMesh, definitions, podSecurity, webhookCalls]
   const found = await Promise.all(checks.map(async (check) => {
     try {
       return await check(client, plan)
@@ -106,6 +107,12 @@ async function podSecurity(client: KubernetesClient): Promise<Problem[]> {
     if (!injected || level === undefined || level === 'privileged') return []
     return [say('KITH0045', 'warning', `namespace ${n.metadata.name ?? ''} asks for sidecars and enforces pod security "${level}", which refuses the init container that redirects traffic`, 'relax it there (pod-security.kubernetes.io/enforce=privileged), or redirect by a CNI plugin')]
   })
+}
+
+async function webhookCalls(client: KubernetesClient, plan: InstallPlan): Promise<Problem[]> {
+  const failed = await failedWebhookCalls(client, plan)
+  const help = `kubectl logs -n ${plan.namespace} -l app=istiod says why; its /ready on port 15014 says whether the caBundle verifies it`
+  return failed.map((said) => say('KITH0046', 'error', `the API server can't call a webhook of the control plane that runs: ${said}`, help))
 }
 
 function say(code: string, severity: Severity, message: string, help?: string): Problem {

@@ -1,9 +1,10 @@
 // The mesh's certificate authority: a root of its own, or one that was plugged in. Keys stay in this process's memory.
 import 'reflect-metadata'
 import { AuthorityKeyIdentifierExtension, BasicConstraintsExtension, KeyUsageFlags, KeyUsagesExtension, Name, PemConverter, SubjectKeyIdentifierExtension, X509Certificate } from '@peculiar/x509'
-import { createPrivateKey, createPublicKey, KeyObject, X509Certificate as NodeCertificate } from 'node:crypto'
+import { createPrivateKey, createPublicKey, generateKeyPair, X509Certificate as NodeCertificate, type KeyObject } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { KithError } from '#lib/errors.ts'
 import { Secret } from '#lib/secret.ts'
 import { chainProblem, parseCertificates, parseTrustBundle, rawSubject, strictChainProblem } from '#identity'
@@ -31,7 +32,7 @@ const lifetimeMs = 3650 * 86_400_000
 
 /** A self-signed P-256 root, ten years long, as Istio makes one; its key exists in this process's memory alone. */
 export async function selfSignedAuthority(trustDomain: string, nowMs: number): Promise<Authority> {
-  const { certificate, key } = await makeRoot(trustDomain, nowMs, false)
+  const { certificate, key } = await makeRoot(trustDomain, nowMs)
   return { certificate, key, intermediates: [], roots: certificate.toString('pem') + '\n' }
 }
 
@@ -53,15 +54,15 @@ export type AuthorityFiles = Readonly<Record<'ca-cert.pem' | 'ca-key.pem' | 'roo
 
 /** A new root with its key, under the names that `readAuthority` knows. The key leaves this process: it is for a place that keeps it. */
 export async function newRootFiles(trustDomain: string, nowMs: number, forMs = lifetimeMs): Promise<AuthorityFiles> {
-  const { certificate, key } = await makeRoot(trustDomain, nowMs, true, forMs)
+  const { certificate, key } = await makeRoot(trustDomain, nowMs, forMs)
   const pem = certificate.toString('pem') + '\n'
   return { 'ca-cert.pem': pem, 'ca-key.pem': key.export({ type: 'pkcs8', format: 'pem' }) as string, 'root-cert.pem': pem, 'cert-chain.pem': pem }
 }
 
-async function makeRoot(trustDomain: string, nowMs: number, extractable: boolean, forMs = lifetimeMs): Promise<{ certificate: X509Certificate; key: KeyObject }> {
-  const keys = await crypto.subtle.generateKey(ecdsaP256, extractable, ['sign', 'verify'])
-  const [key, publicKey] = [KeyObject.from(keys.privateKey), KeyObject.from(keys.publicKey)]
-  return { certificate: await rootOf(new Uint8Array(new Name(`O=${trustDomain}`).toArrayBuffer()), key, publicKey, nowMs, forMs), key }
+async function makeRoot(trustDomain: string, nowMs: number, forMs = lifetimeMs): Promise<{ certificate: X509Certificate; key: KeyObject }> {
+  const { privateKey, publicKey } = await promisify(generateKeyPair)('ec', { namedCurve: 'P-256' })
+  const name = new Uint8Array(new Name(`O=${trustDomain}`).toArrayBuffer())
+  return { certificate: await rootOf(name, privateKey, publicKey, nowMs, forMs), key: privateKey }
 }
 
 /** `name`: DER. */

@@ -59,6 +59,8 @@ export interface ControlPlaneOptions {
   readonly scope?: (objects: readonly ApiObject[], config: MeshConfigSpec) => readonly ApiObject[]
   readonly kinds?: () => readonly KindStatus[]
   readonly clusterStatus?: () => object
+  /** What /ready says beside its status. */
+  readonly readyNotes?: () => readonly string[]
   readonly leads?: () => boolean
   readonly mayDebug?: (token: string) => Promise<boolean>
   /** Secrets that DestinationRules name. Default: those among the objects. */
@@ -183,6 +185,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const port = await bind(server, options.listen, serving)
   const status = await serveStatus(typeof options.statusPort === 'number' ? { host: '127.0.0.1', port: options.statusPort } : options.statusPort, {
     registry, snapshot: () => snapshot?.number ?? 0, proxies: () => discovery.status(), ready: () => snapshot !== undefined && !ending,
+    ...(options.readyNotes === undefined ? {} : { notes: options.readyNotes }),
     ...(options.kinds === undefined ? {} : { kinds: options.kinds }), ...(options.clusterStatus === undefined ? {} : { cluster: options.clusterStatus }), ...(options.mayDebug === undefined ? {} : { mayDebug: options.mayDebug }),
   })
   return {

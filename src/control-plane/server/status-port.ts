@@ -10,6 +10,8 @@ export interface StatusSources {
   readonly snapshot: () => number
   readonly proxies: () => readonly ProxyStatus[]
   readonly ready: () => boolean
+  /** What /ready says, one line each; its status is `ready`'s alone. */
+  readonly notes?: () => readonly string[]
   /** What stands behind it in a cluster. */
   readonly cluster?: () => object
   readonly kinds?: () => readonly KindStatus[]
@@ -33,7 +35,7 @@ export async function serveStatus({ host, port }: StatusAddress, sources: Status
     if (host === '127.0.0.1' && !isLocalName(request)) return void response.writeHead(403).end('only for localhost\n')
     switch (path) {
       case '/ready':
-        return void response.writeHead(sources.ready() ? 200 : 503).end()
+        return void response.writeHead(sources.ready() ? 200 : 503, { 'content-type': 'text/plain; charset=utf-8' }).end((sources.notes?.() ?? []).map((n) => `${n}\n`).join(''))
       case '/metrics':
         return void sources.registry.metrics().then((text) => response.writeHead(200, { 'content-type': sources.registry.contentType }).end(text), () => response.writeHead(500).end())
       case '/version':

@@ -26,7 +26,14 @@ export interface ClusterAuthorityOptions {
   readonly onChange: (authority: Authority) => void
   /** PEM of roots that peers may still go by. */
   readonly held?: string
+  /**
+   * What was plugged in is gone for so long: our own root takes over, as it would after a restart. Until then it may be
+   * being replaced. Default 30 s.
+   */
+  readonly goneAfterMs?: number
 }
+
+const usualGoneAfterMs = 30_000
 
 export async function clusterAuthority(options: ClusterAuthorityOptions): Promise<AuthoritySource> {
   const held = options.held === undefined ? {} : { held: options.held }
@@ -34,8 +41,32 @@ export async function clusterAuthority(options: ClusterAuthorityOptions): Promis
   let last: Authority | undefined
   let pluggedIn = false
   let taking: Promise<void> = Promise.resolve()
+  let returning: NodeJS.Timeout | undefined
+  let isBack = (): boolean => false
+  let closed = false
+  const inOrder = (work: () => Promise<void>): void => {
+    // One after another: of two that come in haste the later one counts.
+    taking = taking.then(work).catch((error: unknown) => log.error({ reason: (error as Error).message }, 'certificate authority refused, the last one goes on'))
+  }
+  const gone = (name: string): void => {
+    if (name !== pluggedInSecret || !pluggedIn || closed) return void (last !== undefined && log.warn({ secret: name, namespace }, 'the secret of the certificate authority is gone, the last one goes on'))
+    const afterMs = options.goneAfterMs ?? usualGoneAfterMs
+    log.warn({ secret: name, namespace, seconds: afterMs / 1000 }, 'the secret of the certificate authority is gone: unless it comes back by then, our own root takes over in steps')
+    clearTimeout(returning)
+    returning = setTimeout(() => inOrder(async () => {
+      if (isBack() || closed) return
+      const own = await ownOrNew(options).catch((error: unknown) => {
+        gone(name)
+        throw error
+      })
+      pluggedIn = false
+      await take(ownSecret, own)
+    }), afterMs)
+    returning.unref()
+  }
   const take = async (name: string, secret: KubernetesObject | undefined): Promise<void> => {
-    if (secret === undefined) return void (last !== undefined && log.warn({ secret: name, namespace }, 'the secret of the certificate authority is gone, the last one goes on'))
+    if (secret === undefined) return gone(name)
+    if (name === pluggedInSecret) clearTimeout(returning)
     // What somebody plugged in counts before what we made.
     if (name === ownSecret && pluggedIn) return
     const next = await authorityOfSecret(secret, `the secret ${namespace}/${name}`, now())
@@ -46,9 +77,13 @@ export async function clusterAuthority(options: ClusterAuthorityOptions): Promis
     if (!isFirst) onChange(next)
   }
   const watch = (name: string) => followObject(client, { apiVersion: 'v1', kind: 'Secret', namespace, name }, log, (secret) => {
-    // One after another: of two that come in haste the later one counts.
-    taking = taking.then(() => take(name, secret)).catch((error: unknown) => log.error({ reason: (error as Error).message }, 'certificate authority refused, the last one goes on'))
+    inOrder(() => take(name, secret))
   })
+  const close = (watches: readonly { close(): void }[]): void => {
+    closed = true
+    clearTimeout(returning)
+    for (const w of watches) w.close()
+  }
   const plugged = await client.get({ apiVersion: 'v1', kind: 'Secret', namespace, name: pluggedInSecret })
   const isMounted = existsSync(join(mounted, 'ca-key.pem')) || existsSync(join(mounted, 'tls.key'))
   // Where the root that we made is still there, it may be what signed before.
@@ -58,8 +93,9 @@ export async function clusterAuthority(options: ClusterAuthorityOptions): Promis
   if (plugged === undefined && isMounted) return { ...(await pluggedInSource(mounted, options)), ...before }
   if (plugged === undefined) await take(ownSecret, await ownOrNew(options))
   else await take(pluggedInSecret, plugged)
-  const watches = [watch(pluggedInSecret), watch(ownSecret)]
-  return { first: last as unknown as Authority, ...before, close: () => watches.forEach((w) => w.close()) }
+  const watches = [watch(pluggedInSecret), watch(ownSecret)] as const
+  isBack = () => watches[0].current() !== undefined
+  return { first: last as unknown as Authority, ...before, close: () => close(watches) }
 }
 
 async function ownAuthority({ client, namespace, now, log }: ClusterAuthorityOptions): Promise<Authority | undefined> {

@@ -17,7 +17,7 @@ import { renewRoot, type RootRenewalSettings } from './root-renewal.ts'
 import { stagingSecretShare } from './staging-secret.ts'
 import { statusWriter } from './status-writer.ts'
 import { bundleName, trustBundles } from './trust-bundles.ts'
-import type { StartWebhooks } from './webhook-context.ts'
+import type { StartWebhooks, Webhooks } from './webhook-context.ts'
 
 export interface InClusterOptions extends Pick<ControlPlaneOptions, 'listen' | 'statusPort' | 'certificateLifetimeMs' | 'staging'> {
   readonly client: KubernetesClient
@@ -58,6 +58,7 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
   const reviewer = tokenReviewer(client, Date.now)
   const listeners: ((roots: string) => void)[] = []
   let watch: KubernetesWatch | undefined
+  let webhooks: Webhooks | undefined
   let roots = ''
   await bundles.settled
   const onTrust = (trust: Trust): void => {
@@ -89,6 +90,7 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
     credentials: (onChange) => clusterCredentials({ client, log, now: Date.now, onChange }),
     kinds: () => watch?.status() ?? [], clusterStatus: () => ({ me, revision, namespace, leads: leadership.isLeader(), roots: plane.authority.trust().step, bundle: bundleName }),
     leads: () => leadership.isLeader(),
+    readyNotes: () => webhooks?.notes() ?? [],
     mayDebug: async (token) => {
       const caller = await reviewer.authenticate(token)
       return 'namespace' in caller && caller.namespace === namespace
@@ -112,7 +114,7 @@ export async function startInCluster(options: InClusterOptions): Promise<Cluster
   })
   const renewal = renewRoot({ ...options.root, client, namespace, mayRenew: () => leadership.isLeader() && plane.authority.trust().step === 'steady', now: Date.now, pick: Math.random, log })
   const { serving, snapshot, meshConfig, registry } = plane
-  const webhooks = webhookLeadership === undefined ? undefined : await options.webhooks?.start({
+  webhooks = webhookLeadership === undefined ? undefined : await options.webhooks?.start({
     client, namespace, revision, host: options.webhooks.host, port: options.webhooks.port, serving, leadership: webhookLeadership, snapshot, meshConfig, registry, log: log.child({ part: 'webhooks' }),
     onRoots(listener) {
       listeners.push(listener)

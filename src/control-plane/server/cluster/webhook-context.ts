@@ -27,4 +27,10 @@ export interface WebhookContext {
   readonly log: Logger
 }
 
-export type StartWebhooks = (context: WebhookContext) => Promise<{ close(): Promise<void> | void }>
+export interface Webhooks {
+  /** Sentences for /ready: webhooks that the API server can't call. */
+  notes(): readonly string[]
+  close(): Promise<void> | void
+}
+
+export type StartWebhooks = (context: WebhookContext) => Promise<Webhooks>

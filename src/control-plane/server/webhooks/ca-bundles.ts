@@ -4,9 +4,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { KithError } from '#lib/errors.ts'
 import type { KubernetesClient, KubernetesObject } from '#lib/kubernetes/types.ts'
 import type { Logger } from '#lib/log.ts'
-import { isRecord } from '#api'
 import { certificateBlocks } from '#identity'
 import { follow } from '#sources'
+import type { Pair } from '../serving-certificate.ts'
+import { distrusted, distrustText, ownWebhooks, type Distrust } from './webhook-trust.ts'
 
 export interface CaBundlesOptions {
   readonly client: KubernetesClient
@@ -15,19 +16,26 @@ export interface CaBundlesOptions {
   readonly namespace: string
   readonly leads: () => boolean
   readonly onPatch: (name: string, outcome: 'done' | 'failed') => void
+  /** The pair that is served now; undefined: none is yet. */
+  readonly served: () => Pair | undefined
   readonly log: Logger
+  /** What is not believed for so long is said in the log: a bundle that is about to be set is no news. Default 3 s. */
+  readonly sayAfterMs?: number
 }
 
 export interface CaBundles {
   /** PEM. */
   setRoots(roots: string): void
-  /** Leading or not, ready or not: looks again. */
+  /** Leading or not, ready or not, another certificate served: looks again. */
   check(): void
+  /** Webhooks of ours that the API server would not believe now. */
+  distrusted(): readonly Distrust[]
+  /** The configurations that are followed, by name: whether all of their webhooks are believed. */
+  trust(): ReadonlyMap<string, boolean>
   close(): void
 }
 
 const kinds = ['MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration'] as const
-const ours = /(^|\.)(sidecar-injector|validation)\.istio\.io$/
 const retryMs = 5000
 const othersWaitMs = 30_000
 
@@ -58,6 +66,7 @@ export function keepCaBundles(options: CaBundlesOptions): CaBundles {
   }
   const work = async (): Promise<number | undefined> => {
     let laterMs: number | undefined
+    tell()
     for (const [key, object] of held) {
       if (roots === '' || ending.signal.aborted) return undefined
       const change = bundlePatch(object, roots)
@@ -87,6 +96,12 @@ export function keepCaBundles(options: CaBundlesOptions): CaBundles {
     }
     return laterMs
   }
+  const now = (object: KubernetesObject): Distrust[] => {
+    const pair = options.served()
+    return pair === undefined ? [] : distrusted(object, pair.certificate.toString('utf8'), Date.now())
+  }
+  const doubts = distrustLog(log, () => [...held.values()].flatMap(now), options.sayAfterMs)
+  const tell = (): void => doubts.look()
   for (const kind of kinds) {
     follow({ apiVersion: 'admissionregistration.k8s.io/v1', kind, labelSelector: `istio.io/rev=${revision}` }, {
       client, log, signal: ending.signal,
@@ -103,24 +118,50 @@ export function keepCaBundles(options: CaBundlesOptions): CaBundles {
       wake()
     },
     check: () => wake(),
+    distrusted: () => [...held.values()].flatMap(now),
+    trust: () => new Map([...held.values()].map((object) => [object.metadata.name ?? '', now(object).length === 0])),
     close() {
       ending.abort()
+      doubts.close()
       clearTimeout(timer)
     },
   }
 }
 
-interface Webhook {
-  readonly name: string
-  readonly failurePolicy?: string
-  readonly clientConfig: { readonly caBundle?: string; readonly service?: { readonly namespace?: string } }
+/** Says once what the API server would not believe, and once that it does again. */
+function distrustLog(log: Logger, current: () => readonly Distrust[], sayAfterMs = 3000): { look(): void; close(): void } {
+  let said: ReadonlySet<string> = new Set()
+  let timer: NodeJS.Timeout | undefined
+  let closed = false
+  const say = (): void => {
+    timer = undefined
+    const doubts = new Map(current().map((d) => [distrustText(d), d]))
+    for (const [text, { configuration, webhook, reason }] of doubts) {
+      if (!said.has(text)) log.error({ configuration, webhook, reason }, 'the API server can’t call a webhook: its caBundle does not verify this control plane')
+    }
+    if (said.size > 0 && doubts.size === 0) log.info({}, 'the API server can call the webhooks again')
+    said = new Set(doubts.keys())
+    if (doubts.size > 0) plan()
+  }
+  const plan = (): void => {
+    if (closed || timer !== undefined) return
+    timer = setTimeout(say, sayAfterMs)
+    timer.unref()
+  }
+  return {
+    look: () => void ((said.size > 0 || current().length > 0) && plan()),
+    close() {
+      closed = true
+      clearTimeout(timer)
+    },
+  }
 }
 
 /** What must change, or undefined. `worst`: a webhook has `none`, lacks one of ours, or has `more` than ours. */
 export function bundlePatch(object: KubernetesObject, roots: string): { readonly webhooks: readonly object[]; readonly worst: 'none' | 'lacks' | 'more' } | undefined {
   const wanted = Buffer.from(roots).toString('base64')
   const validating = object.kind === 'ValidatingWebhookConfiguration'
-  const wrong = webhooksOf(object).filter((w) => ours.test(w.name) && (w.clientConfig.caBundle !== wanted || (validating && w.failurePolicy !== 'Fail')))
+  const wrong = ownWebhooks(object).filter((w) => (w.clientConfig.caBundle !== wanted || (validating && w.failurePolicy !== 'Fail')))
   if (wrong.length === 0) return undefined
   const states = wrong.map((w) => stateOf(w.clientConfig.caBundle ?? '', roots))
   const worst = states.includes('none') ? 'none' : states.includes('lacks') ? 'lacks' : 'more'
@@ -140,10 +181,5 @@ function certificates(pem: string): string[] {
 /** A configuration may be labelled with our revision and send to another mesh's namespace. */
 function belongs(object: KubernetesObject, { revision, namespace }: Pick<CaBundlesOptions, 'revision' | 'namespace'>): boolean {
   if (object.metadata.labels?.['istio.io/rev'] !== revision) return false
-  return webhooksOf(object).some((w) => ours.test(w.name) && (w.clientConfig.service === undefined || w.clientConfig.service.namespace === namespace))
-}
-
-function webhooksOf(object: KubernetesObject): Webhook[] {
-  const list = object['webhooks']
-  return Array.isArray(list) ? (list as unknown[]).filter((w): w is Webhook => isRecord(w) && typeof w['name'] === 'string' && isRecord(w['clientConfig'])) : []
+  return ownWebhooks(object).some((w) => (w.clientConfig.service === undefined || w.clientConfig.service.namespace === namespace))
 }

@@ -8,10 +8,11 @@ import { stringify } from 'yaml'
 import { createInjector, nativeSetting, nativeSidecars, type ReviewContext } from '#inject'
 import { follow, followObject, parseYaml } from '#sources'
 import type { StartWebhooks } from '../cluster/webhook-context.ts'
-import { keepCaBundles } from './ca-bundles.ts'
+import { keepCaBundles, type CaBundles } from './ca-bundles.ts'
 import { notInjectedEvents } from './not-injected-events.ts'
 import { startWebhooks } from './start-webhooks.ts'
-import { webhookMetrics } from './webhook-metrics.ts'
+import { trustMetric, webhookMetrics } from './webhook-metrics.ts'
+import { distrustText } from './webhook-trust.ts'
 
 interface Source {
   readonly config: unknown
@@ -79,14 +80,21 @@ export const clusterWebhooks: StartWebhooks = async (context) => {
   }
 
   const beyond = (object: ApiObject): readonly Problem[] => foreignHostProblems(object, meshConfig(), snapshot()?.mesh)
-  const server = await startWebhooks({ ...context, beyond, injector: injectorFor, metrics, onReview: notInjectedEvents({ client, log, now: Date.now }) })
-  const bundles = keepCaBundles({ client, revision, namespace, leads: () => leadership.isLeader(), onPatch: metrics.patched, log })
-  context.onRoots(bundles.setRoots)
-  leadership.watch(bundles.check)
+  let bundles: CaBundles | undefined
+  const notes = (): readonly string[] => bundles?.distrusted().map(distrustText) ?? []
+  const server = await startWebhooks({ ...context, beyond, injector: injectorFor, metrics, notes, onReview: notInjectedEvents({ client, log, now: Date.now }) })
+  const kept = keepCaBundles({ client, revision, namespace, leads: () => leadership.isLeader(), onPatch: metrics.patched, served: () => context.serving.current, log })
+  bundles = kept
+  trustMetric(registry, kept.trust)
+  context.onRoots(kept.setRoots)
+  leadership.watch(kept.check)
+  context.serving.addIdentityCertificateListener(kept.check)
   log.info({ port: server.port, native: nativeSidecars(setting, kubelets, undefined) }, 'webhooks are served')
   return {
+    notes,
     async close() {
-      bundles.close()
+      context.serving.removeIdentityCertificateListener(kept.check)
+      kept.close()
       settings.close()
       ending.abort()
       await server.close()

@@ -14,6 +14,8 @@ export interface WebhooksOptions extends Pick<WebhookServerOptions, 'host' | 'po
   readonly injector: (node: string | undefined) => ReviewContext | string
   /** What the mesh and its settings say of an object of its kinds, beyond what the object itself tells. Default: nothing. */
   readonly beyond?: (object: ApiObject) => readonly Problem[]
+  /** What /ready says beside "ready". Default: nothing. */
+  readonly notes?: () => readonly string[]
   readonly registry: Registry
   readonly metrics?: WebhookMetrics
   readonly onReview?: (review: Review) => void

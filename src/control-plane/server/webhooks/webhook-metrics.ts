@@ -1,5 +1,5 @@
 // What the webhooks count, by Istio's names: pkg/kube/inject/monitoring.go, pkg/webhooks/validation/server/monitoring.go.
-import { Counter, Histogram, type Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { Review } from '#inject'
 import type { ConfigReview } from './review-config.ts'
 
@@ -46,4 +46,19 @@ export function webhookMetrics(registry: Registry): WebhookMetrics {
       if (outcome === 'failed') patchFailures.inc({ name })
     },
   }
+}
+
+/** `trust`: the webhook configurations of this control plane, and whether the API server believes all of their webhooks. */
+export function trustMetric(registry: Registry, trust: () => ReadonlyMap<string, boolean>): void {
+  const help = 'Whether the caBundle of all webhooks of a configuration verifies the certificate that is served (1) or not (0).'
+  new Gauge({
+    name: 'kith_webhook_trusted',
+    help,
+    labelNames: ['name'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [name, holds] of trust()) this.set({ name }, holds ? 1 : 0)
+    },
+  })
 }

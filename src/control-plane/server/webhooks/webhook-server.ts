@@ -12,6 +12,8 @@ export interface WebhookServerOptions {
   readonly port: number
   readonly serving: Pick<ServingCertificate, 'addIdentityCertificateListener' | 'removeIdentityCertificateListener'>
   readonly ready: () => boolean
+  /** What /ready says beside it, one line each: it stays ready, for what is wrong is not its own. */
+  readonly notes?: () => readonly string[]
   /** First segment of the path → what answers. The body is parsed JSON; what it throws is our bug. */
   readonly routes: Readonly<Record<string, (body: unknown, path: string) => object>>
   readonly log: Logger
@@ -75,7 +77,7 @@ function listen(server: Server, { host, port }: WebhookServerOptions): Promise<v
 async function answer(request: IncomingMessage, response: ServerResponse, options: WebhookServerOptions, holding: { bytes: number }): Promise<void> {
   const path = (request.url ?? '').split('?')[0] ?? ''
   const route = routeOf(request)
-  if (route === 'ready' || route === 'httpsReady') return plain(response, options.ready() ? 200 : 503, options.ready() ? 'ready' : 'not ready')
+  if (route === 'ready' || route === 'httpsReady') return plain(response, options.ready() ? 200 : 503, [options.ready() ? 'ready' : 'not ready', ...(options.notes?.() ?? [])].join('\n'))
   const handle = Object.hasOwn(options.routes, route) ? options.routes[route] : undefined
   if (handle === undefined) return plain(response, 404, 'try /inject, /validate or /ready')
   const refuse = (code: number, why: string, sentence: string): void => {
