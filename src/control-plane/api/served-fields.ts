@@ -1,4 +1,4 @@
-// Which fields of a VirtualService and a DestinationRule are carried out, by whom, and what happens instead. Nothing is silently ignored: a field that no list has fails a test.
+// Which fields of the served kinds are carried out, by whom, and what happens instead. Nothing is silently ignored: a field that no list has fails a test.
 // Paths: `[]` any item of a list, `{}` any value of a map; a policy's own paths hold wherever a policy may stand (general, by port, by subset).
 import type { Problem } from '#lib/problem.ts'
 import type { Sidecar } from './kinds.ts'
@@ -90,16 +90,73 @@ const policyTopShort: Readonly<Record<string, Shortfall>> = {
 const destinationRuleServed = paths('host exportTo[] workloadSelector.matchLabels{} subsets[].name subsets[].labels{}')
 const places = ['trafficPolicy.portLevelSettings[].', 'subsets[].trafficPolicy.portLevelSettings[].', 'trafficPolicy.', 'subsets[].trafficPolicy.']
 
+interface Fields {
+  readonly served: ReadonlySet<string>
+  readonly short: Readonly<Record<string, Shortfall>>
+}
+
+const attachedServed = 'selector.matchLabels{}'
+const toGateway = nobody('gateways and waypoints are not served, and the policy holds for no sidecar', 'write a selector, or neither: then it holds for the namespace')
+const attachedShort: Fields['short'] = Object.fromEntries(['targetRef.', 'targetRefs[].'].flatMap((at) => ['group', 'kind', 'name', 'namespace'].map((f) => [`${at}${f}`, toGateway])))
+const lists = (at: string, names: string): string => names.split(' ').flatMap((n) => [`${at}.${n}[]`, `${at}.not${n[0]?.toUpperCase()}${n.slice(1)}[]`]).join(' ')
+
+const entryServed = (at: string): string => ['ports{}', 'labels{}', 'locality', 'weight', 'serviceAccount'].map((f) => at + f).join(' ')
+const entryShort = (at: string): Fields['short'] => ({
+  [`${at}address`]: nobody('unix sockets are not dialled, and the endpoint gets no calls', 'give an IP address', (value) => typeof value === 'string' && value.startsWith('unix://')),
+  [`${at}network`]: nobody('networks are not told apart, and its address is called as it stands', 'give an address that every client reaches'),
+})
+
+const poolPaths = [...policyServed].filter((path) => path.startsWith('connectionPool.')).map((path) => path.slice('connectionPool.'.length))
+const poolShort = (at: string): Fields['short'] => Object.fromEntries(Object.entries(policyShort).flatMap(([path, short]) => (path.startsWith('connectionPool.') ? [[at + path.slice('connectionPool.'.length), short]] : [])))
+const ingressTls = nobody('the port’s TLS goes by mode, serverCertificate, privateKey, caCertificates and subjectAltNames alone', 'check it in the application, or let PeerAuthentication ask for mutual TLS of the mesh')
+
+const others: Readonly<Record<string, Fields>> = {
+  PeerAuthentication: { served: paths(`${attachedServed} mtls.mode portLevelMtls{}.mode`), short: {} },
+  AuthorizationPolicy: {
+    served: paths(`${attachedServed} action provider.name ${lists('rules[].from[].source', 'principals requestPrincipals namespaces ipBlocks remoteIpBlocks serviceAccounts trustDomains')} ${lists('rules[].to[].operation', 'hosts ports methods paths')}
+      rules[].when[].key rules[].when[].values[] rules[].when[].notValues[]`),
+    short: attachedShort,
+  },
+  RequestAuthentication: {
+    served: paths(`${attachedServed} ${['issuer', 'audiences[]', 'jwksUri', 'jwks_uri', 'jwks', 'fromHeaders[].name', 'fromHeaders[].prefix', 'fromParams[]', 'fromCookies[]', 'outputPayloadToHeader', 'forwardOriginalToken', 'outputClaimToHeaders[].header',
+      'outputClaimToHeaders[].claim', 'timeout', 'spaceDelimitedClaims[]'].map((f) => `jwtRules[].${f}`).join(' ')}`),
+    short: attachedShort,
+  },
+  ServiceEntry: {
+    served: paths(`hosts[] addresses[] ports[].number ports[].protocol ports[].name ports[].targetPort location exportTo[] subjectAltNames[] workloadSelector.labels{} ${entryServed('endpoints[].')}`),
+    short: {
+      ...entryShort('endpoints[].'),
+      resolution: nobody('names are resolved as by DNS, and a call to a wildcard goes where the application’s own resolver led', 'write DNS, or NONE for a wildcard', (value) => value === 'DYNAMIC_DNS'),
+    },
+  },
+  WorkloadEntry: { served: paths(entryServed('')), short: entryShort('') },
+  Sidecar: {
+    served: paths(`workloadSelector.labels{} ${['ingress', 'egress'].flatMap((side) => ['port.number', 'port.protocol', 'port.name', 'port.targetPort', 'bind', 'captureMode'].map((f) => `${side}[].${f}`)).join(' ')} ingress[].defaultEndpoint egress[].hosts[]
+      ${['mode', 'serverCertificate', 'privateKey', 'caCertificates', 'subjectAltNames[]', 'credentialName', 'credentialNames[]'].map((f) => `ingress[].tls.${f}`).join(' ')} outboundTrafficPolicy.mode
+      ${['host', 'subset', 'port.number'].map((f) => `outboundTrafficPolicy.egressProxy.${f}`).join(' ')} ${poolPaths.flatMap((path) => [`ingress[].connectionPool.${path}`, `inboundConnectionPool.${path}`]).join(' ')}`),
+    short: {
+      ...Object.fromEntries(['httpsRedirect', 'insecureSkipVerify', 'caCrl', 'caCertCredentialName', 'verifyCertificateSpki[]', 'verifyCertificateHash[]', 'minProtocolVersion', 'maxProtocolVersion', 'cipherSuites[]', 'tlsCertificates[].serverCertificate',
+        'tlsCertificates[].privateKey', 'tlsCertificates[].caCertificates'].map((f) => [`ingress[].tls.${f}`, ingressTls])),
+      ...poolShort('ingress[].connectionPool.'), ...poolShort('inboundConnectionPool.'),
+    },
+  },
+}
+
+/** Kinds whose fields are looked at one by one. */
+export const fieldKinds: ReadonlySet<string> = new Set(['VirtualService', 'DestinationRule', ...Object.keys(others)])
+
 /** true: served; undefined: no list has it. */
-export function servingOf(kind: 'VirtualService' | 'DestinationRule', path: string): true | Shortfall | undefined {
+export function servingOf(kind: string, path: string): true | Shortfall | undefined {
+  const own = others[kind]
+  if (own !== undefined) return own.short[path] ?? (own.served.has(path) ? true : undefined)
   if (kind === 'VirtualService') return virtualServiceServed.has(path) ? true : virtualServiceShort[path]
   if (destinationRuleServed.has(path)) return true
   const place = places.find((p) => path.startsWith(p))
   if (place === undefined) return undefined
-  const own = path.slice(place.length)
+  const ofPolicy = path.slice(place.length)
   const byPort = place.includes('portLevelSettings')
-  if (policyServed.has(own) || (byPort && own === 'port.number')) return true
-  return policyShort[own] ?? (byPort ? undefined : policyTopShort[own])
+  if (policyServed.has(ofPolicy) || (byPort && ofPolicy === 'port.number')) return true
+  return policyShort[ofPolicy] ?? (byPort ? undefined : policyTopShort[ofPolicy])
 }
 
 interface Found { readonly short: Shortfall; readonly path: string }
@@ -108,8 +165,7 @@ const foundIn = new WeakMap<ApiObject, readonly Problem[]>()
 /** What an object asks for and Kith's sidecar does not do; told once for each reason. */
 export function unservedFields(object: ApiObject): readonly Problem[] {
   const { kind } = object
-  if (kind === 'Sidecar') return unservedListeners(object as Sidecar)
-  if (kind !== 'VirtualService' && kind !== 'DestinationRule') return []
+  if (!fieldKinds.has(kind)) return []
   const known = foundIn.get(object)
   if (known !== undefined) return known
   const found: Found[] = []
@@ -121,8 +177,9 @@ export function unservedFields(object: ApiObject): readonly Problem[] {
   const problems = found.map(({ short, path }): Problem => ({
     code: 'KITH0110', severity: 'warning', ref: refTo(object, `spec.${path}`), message: `${path.slice(path.lastIndexOf('.') + 1)} is not served by ${short.by === 'envoy' ? 'Kith’s own sidecar (an Envoy would)' : 'this mesh'}: ${short.instead}`, ...(short.help === undefined ? {} : { help: short.help }),
   }))
-  foundIn.set(object, problems)
-  return problems
+  const all = kind === 'Sidecar' ? [...unservedListeners(object as Sidecar), ...problems] : problems
+  foundIn.set(object, all)
+  return all
 }
 
 /** A Sidecar's listeners are reached by redirection, and by nothing else. */

@@ -9,7 +9,7 @@ import { unservedFields } from './served-fields.ts'
 export function unserved(object: ApiObject): readonly Problem[] {
   if (object.apiVersion.startsWith('networking.istio.io/')) return [...unservedKind(object), ...unservedFields(object)]
   if (!object.apiVersion.startsWith('security.istio.io/')) return unservedKind(object)
-  return object.kind === 'AuthorizationPolicy' ? ofPolicy(object as AuthorizationPolicy) : []
+  return [...(object.kind === 'AuthorizationPolicy' ? ofPolicy(object as AuthorizationPolicy) : []), ...unservedFields(object)]
 }
 
 function ofPolicy(policy: AuthorizationPolicy): Problem[] {

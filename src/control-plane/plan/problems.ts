@@ -26,7 +26,8 @@ function foreignRules({ mesh, client }: PlanContext): Problem[] {
 /** Rules that this client's calls go by, and what of them its sidecar does not do. */
 function unservedRules(context: PlanContext): Problem[] {
   const rules = new Set<ApiObject>(context.scope.services.flatMap((s) => context.ruleFor(s)?.from ?? []))
-  return [...rules, ...context.scope.virtualServices, ...(context.scope.sidecar === undefined ? [] : [context.scope.sidecar])].flatMap(unserved)
+  const entries = new Set<ApiObject>(context.scope.services.flatMap((s) => (s.origin === 'entry' ? [s.object] : [])))
+  return [...rules, ...entries, ...context.scope.virtualServices, ...(context.scope.sidecar === undefined ? [] : [context.scope.sidecar])].flatMap(unserved)
 }
 
 /** portLevelMtls takes container ports; a number that is only a Service's port has no effect, and the right one can be said. */

@@ -72,7 +72,7 @@ export const messageKinds: Readonly<Record<string, MessageKind>> = {
   KITH0105: { name: 'DestinationRuleHidesTls', summary: 'a DestinationRule without tls hides one with' },
   KITH0106: { name: 'PlaintextToStrict', summary: 'a workload without a sidecar can’t reach a STRICT port' },
   KITH0107: { name: 'PolicyNotServed', summary: 'a part of an AuthorizationPolicy that this mesh does not carry out as it is meant' },
-  KITH0110: { name: 'FieldNotServed', summary: 'a field of a VirtualService or DestinationRule that Kith’s own sidecar does not carry out' },
+  KITH0110: { name: 'FieldNotServed', summary: 'a field that Kith’s own sidecar does not carry out' },
   KITH0120: { name: 'HostOfAnotherNamespace', summary: 'the object decides where other namespaces’ clients send their calls to a host that belongs to another namespace' },
   KITH0121: { name: 'KindNotServed', summary: 'an object of a kind that this mesh does not carry out' },
   KITH0122: { name: 'SettingNotServed', summary: 'a label, annotation or field of meshConfig that changes nothing here' },

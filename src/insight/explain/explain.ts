@@ -4,7 +4,6 @@ import { invariant, KithError } from '#lib/errors.ts'
 import { byDefault, type Decided, type Reason } from '#lib/decided.ts'
 import { formatRef, type Problem } from '#lib/problem.ts'
 import { formatAddress, type RuntimeCluster } from '#engine'
-import { refTo } from '#api'
 import { endpointsOf, type Mesh } from '#mesh'
 import { planEndpoints, podTlsAt, type ProxyPlan, type Upstream } from '#plan'
 import { bytesOnTheWire, candidates, onTheWire, runtimeEndpoints, type ClusterChoice } from '../simulate/index.ts'
@@ -15,9 +14,8 @@ import { clientSide, rewritten } from './client-side.ts'
 import { aborted, didYouMean, listenerNeeded, localAnswer, nameNeeded, noUpstream, nowhere, outside, ownPod } from './dead-ends.ts'
 import { assumedAddress } from './assumed-address.ts'
 import { findWorkload } from './find-workload.ts'
-import { claimsHostOf } from './foreign.ts'
 import { askAbout, byWay, type Question } from './question.ts'
-import { unservedAtBothEnds } from './not-served.ts'
+import { problemsOf } from './concerning.ts'
 import { arrive, type Sent } from './server-side.ts'
 import { answered } from './symptom.ts'
 import { isLoopback, parseTarget, wrongTarget } from './target.ts'
@@ -176,29 +174,6 @@ function passedOn(q: Question): string {
   if (service?.externalName !== undefined) return `${service.host} stands for ${service.externalName}, which the mesh does not know: passed on`
   if (service?.ports.some((p) => p.number === q.target.port) === true) return `not what port ${q.target.port} of ${service.host} declares: passed on as it is`
   return workload === undefined ? `unknown destination: passed on${didYouMean(q)}` : 'a pod’s own address: passed on'
-}
-
-/** Of the client what concerns its calls, of the servers what concerns who may come in; each once. */
-function problemsOf(q: Question, answers: readonly EndpointAnswer[]): Problem[] {
-  const servers = new Set(answers.map((a) => a.server?.workload))
-  const redirected = answers.some((a) => a.client.redirected?.value === true)
-  const outgoing = redirected ? concerning(q, answers).filter((p) => !ofServers.has(p.ref.kind) && !isUnservedKind(p)) : []
-  const takers = q.mesh.workloads.filter((w) => w.sidecar.value && servers.has(`${w.namespace}/${w.name}`))
-  const incoming = takers.flatMap((w) => q.serverPlan(w).problems.filter((p) => ofServers.has(p.ref.kind)))
-  return [...new Map([...outgoing, ...incoming, ...unservedAtBothEnds(q, redirected, takers)].map((p) => [`${p.code} ${formatRef(p.ref)} ${p.message}`, p])).values()]
-}
-/** Asked for each end by itself. */
-const isUnservedKind = (p: Problem): boolean => p.code === 'KITH0121' && p.ref.kind !== 'VirtualService'
-const ofServers: ReadonlySet<string> = new Set(['PeerAuthentication', 'AuthorizationPolicy', 'RequestAuthentication'])
-
-/** Of fields that are not served, what this call meets: rules for its destination, and the route that it takes. */
-function concerning(q: Question, answers: readonly EndpointAnswer[]): readonly Problem[] {
-  const rules = answers.flatMap(({ client: { destination } }) => {
-    const service = destination === null ? undefined : q.context.scope.byHost.get(destination.host)
-    return service === undefined ? [] : (q.context.ruleFor(service)?.from ?? [])
-  })
-  const met = new Set([...rules.map((r) => refTo(r)), ...answers.flatMap((a) => a.client.route.because.flatMap((r) => (r.source === 'default' ? [] : [r.source])))].map((r) => `${r.kind} ${r.namespace}/${r.name}`))
-  return q.clientPlan().problems.filter((p) => (p.code === 'KITH0120' ? claimsHostOf(q, p) : (p.code !== 'KITH0110' && p.code !== 'KITH0121') || isUnservedKind(p) || met.has(`${p.ref.kind} ${p.ref.namespace}/${p.ref.name}`)))
 }
 
 function summarize(call: Call, all: readonly EndpointAnswer[], problems: readonly Problem[]): Explanation {
