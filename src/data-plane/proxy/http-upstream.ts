@@ -1,4 +1,5 @@
-// One HTTP/1.1 connection to an upstream: a request at a time, its response read and framed. Law: what comes while nobody asked ends the connection.
+// One HTTP/1.1 connection to an upstream: a request at a time, its response read and framed. Law: bytes that come while no request is open end
+// the connection; it serves another request only if nothing of the last one is left on it, in either direction.
 import type { SocketAddress } from '#engine'
 import type { Trailers } from './downstream.ts'
 import { Gather } from './gather.ts'
@@ -32,6 +33,7 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
   #tunnel = false
   #upgradeAsked = false
   #chunks = false
+  #paused = false
   readonly #onClosed: (connection: HttpUpstream) => void
 
   constructor(transport: Transport, openedMs: number, onClosed: (connection: HttpUpstream) => void) {
@@ -86,10 +88,12 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
   }
 
   pause(): void {
+    this.#paused = true
     this.transport.pause()
   }
 
   resume(): void {
+    this.#paused = false
     this.transport.resume()
   }
 
@@ -161,7 +165,7 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
   #frame(): void {
     const head = this.#head
     const { status } = head
-    this.reusable &&= head.minor === 1 ? !head.close : head.keepAlive
+    this.reusable &&= !head.close && (head.minor === 1 || head.keepAlive)
     if (status === 101 || (this.#method === 'CONNECT' && status < 300)) {
       this.#tunnel = true
       this.reusable = false
@@ -184,6 +188,10 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
     const sink = this.#sink
     this.#sink = undefined
     this.#inBody = false
+    // A request that the peer has not taken whole, or bytes behind the response, would get in the way of the next one.
+    this.reusable &&= this.transport.settled && !this.#chunks
+    // The caller of this response may have been slow; the next one must be read all the same.
+    if (this.#paused) this.resume()
     sink?.onResponseDone(undefined)
   }
 

@@ -29,6 +29,8 @@ export interface Transport {
   readonly remote: SocketAddress
   readonly tls: TlsFacts | undefined
   readonly closed: boolean
+  /** All that was written is with the kernel, and all that was read has been handed over. */
+  readonly settled: boolean
   /** False: wait for onDrain before writing much more. */
   write(chunk: Buffer): boolean
   /** No more bytes from here; what is queued still goes out. */
@@ -103,6 +105,10 @@ export class SocketTransport implements Transport {
       }
     })
     if (socket.destroyed) queueMicrotask(() => socket.emit('close', false))
+  }
+
+  get settled(): boolean {
+    return this.#socket.writableLength === 0 && this.#socket.readableLength === 0
   }
 
   /** Gives the socket back to whoever speaks another protocol on it; `bytes` were read from it already. */
