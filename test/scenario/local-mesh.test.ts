@@ -197,3 +197,22 @@ test('proxy-status, proxy-config and analyze answer about the mesh on this machi
   const none = spawnSync('bin/kith', ['proxy-config', 'all', 'client.legacy', local], { encoding: 'utf8' })
   assert.deepEqual([none.status, /pod client has no sidecar .*NO_SIDECAR/.test(none.stderr)], [1, true], none.stderr)
 })
+
+test('a file that is truncated and then written makes no pod anew, and what it says holds', async (t) => {
+  const m = up(t)
+  if (m === undefined) return
+  const made = async (): Promise<string[]> => (await m.ps()).map((p) => `${p.namespace}/${p.name} ${p.createdAt}`).sort()
+  const before = await made()
+  const file = join(dir, 'mesh.yaml')
+  const text = readFileSync(file, 'utf8')
+  const half = text.slice(0, text.indexOf('kind: Deployment'))
+  for (const part of ['', half]) {
+    writeFileSync(file, part)
+    await new Promise((written) => setTimeout(written, 40))
+  }
+  writeFileSync(file, `${text}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: saved, namespace: foo}\nspec: {selector: {app: echo}, ports: [{name: http, port: 8000, targetPort: 80}]}\n`)
+  await until(async () => (await m.exec('client.foo', ['getent', 'hosts', 'saved'])).code === 0)
+  assert.deepEqual(await made(), before)
+  writeFileSync(file, text)
+  await until(async () => (await m.exec('client.foo', ['getent', 'hosts', 'saved'])).code !== 0)
+})

@@ -34,6 +34,8 @@ export type ObjectSource = (onChange: (objects: Objects) => void) => { current()
 export interface ControlPlaneOptions {
   /** Files and folders that are watched; ignored where `objects` is given. */
   readonly config?: readonly string[]
+  /** Folders of `config` in which files appear whole, by a rename: they are taken up at once. */
+  readonly wholeConfig?: readonly string[]
   readonly objects?: ObjectSource
   /** What the source calls when its config changes. */
   readonly meshConfig: MeshConfigSpec | ((onChange: () => void) => MeshConfigSource | Promise<MeshConfigSource>)
@@ -167,7 +169,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   announce(authority.trust())
   await serving.renew()
 
-  const watch = (options.objects ?? ((onChange) => watchFiles(options.config ?? [], onChange)))(take)
+  const watch = (options.objects ?? ((onChange) => watchFiles(options.config ?? [], onChange, options.wholeConfig)))(take)
   if (options.objects === undefined) take(watch.current())
 
   const knows = ({ namespace, pod, serviceAccount }: Caller): 'known' | 'unknown' | 'another' => {

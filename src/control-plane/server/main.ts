@@ -16,7 +16,7 @@ const { values } = parseArgs({
   // Istio's word for it, `discovery`, may stand before the flags.
   allowPositionals: true,
   options: {
-    'config-dir': { type: 'string', multiple: true, default: [] }, 'mesh-config': { type: 'string' }, 'state-dir': { type: 'string' }, listen: { type: 'string' }, 'status-port': { type: 'string', default: '15014' },
+    'config-dir': { type: 'string', multiple: true, default: [] }, 'whole-dir': { type: 'string', multiple: true, default: [] }, 'mesh-config': { type: 'string' }, 'state-dir': { type: 'string' }, listen: { type: 'string' }, 'status-port': { type: 'string', default: '15014' },
     'token-keys': { type: 'string' }, 'token-issuer': { type: 'string' }, 'cert-ttl': { type: 'string' }, 'keep-root': { type: 'boolean', default: false }, 'log-level': { type: 'string', default: 'info' },
     // In a cluster.
     kubernetes: { type: 'boolean', default: false }, kubeconfig: { type: 'string' }, context: { type: 'string' }, namespace: { type: 'string' }, revision: { type: 'string', default: 'default' },
@@ -36,7 +36,7 @@ const listen = values.listen ?? (values.kubernetes ? '0.0.0.0:15012' : '127.0.0.
 function fromFiles(): Promise<ControlPlane> {
   const file = values['mesh-config']
   return startControlPlane({
-    config: values['config-dir'], meshConfig: file === undefined ? {} : (onChange) => fileMeshConfig(file, log, onChange), stateDir: need('state-dir'), listen, statusPort: Number(values['status-port']),
+    config: [...values['config-dir'], ...values['whole-dir']], wholeConfig: values['whole-dir'], meshConfig: file === undefined ? {} : (onChange) => fileMeshConfig(file, log, onChange), stateDir: need('state-dir'), listen, statusPort: Number(values['status-port']),
     reviewer: jwksReviewer(JSON.parse(readFileSync(need('token-keys'), 'utf8')) as Parameters<typeof jwksReviewer>[0], need('token-issuer')), ...ttl, keepRoot: values['keep-root'], issuerKeys: { loopback: true }, log,
   })
 }

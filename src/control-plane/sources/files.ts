@@ -18,17 +18,36 @@ const endings = /\.(ya?ml|json)$/i
 
 /** `paths`: files, folders (recursively, *.yaml *.yml *.json) or `-` for standard input. What is no object is left out of folders, and named (KITH0007). */
 export function readFiles(paths: readonly string[]): ReadFiles {
+  return readListed(listFiles(paths), readOne)
+}
+
+export interface Listing {
+  readonly files: readonly Listed[]
+  readonly problems: readonly Problem[]
+}
+
+/** What `readFiles` would read. */
+export function listFiles(paths: readonly string[]): Listing {
   const files: Listed[] = []
   const problems: Problem[] = []
   for (const path of paths) {
     if (path === '-') files.push({ file: path, found: false })
     else collect(path, files, problems)
   }
-  const left = withoutOthers(files.map((listed) => ({ ...listed, ...readOne(listed.file) })))
+  return { files, problems }
+}
+
+/** `read`: what a file holds; undefined: as if it were not there. */
+export function readListed({ files, problems }: Listing, read: (file: string) => ParsedText | undefined): ReadFiles {
+  const parsed = files.flatMap((listed) => {
+    const text = read(listed.file)
+    return text === undefined ? [] : [{ ...listed, ...text }]
+  })
+  const left = withoutOthers(parsed)
   return { files: left.files, documents: left.documents, problems: [...problems, ...left.problems] }
 }
 
-interface Listed {
+export interface Listed {
   readonly file: string
   /** In a folder; else it was named. */
   readonly found: boolean
@@ -51,7 +70,7 @@ function collect(path: string, files: Listed[], problems: Problem[], found = fal
   }
 }
 
-function readOne(file: string): ParsedText {
+export function readOne(file: string): ParsedText {
   try {
     const bytes = file === '-' ? readFileSync(0) : readRegular(file)
     if (!isUtf8(bytes)) return { documents: [], problems: [unreadable(file, otherEncoding(bytes))] }

@@ -64,6 +64,7 @@ export const messageKinds: Readonly<Record<string, MessageKind>> = {
   KITH0004: { name: 'UnreadableValue', summary: 'the value can’t be read as the field’s type' },
   KITH0005: { name: 'RefusedBySchema', summary: 'the CRD’s schema refuses the value' },
   KITH0006: { name: 'NoObject', summary: 'the document is no object of any API' },
+  KITH0008: { name: 'FileBecameEmpty', summary: 'a watched file is empty now, and its objects are gone' },
   KITH0007: { name: 'NotYetObjects', summary: 'the file belongs to another tool, or must be rendered first' },
   KITH0101: { name: 'SeveralPeerAuthentications', summary: 'only the oldest of several PeerAuthentications at one scope counts' },
   KITH0102: { name: 'RootSelectorIgnored', summary: 'a PeerAuthentication of the root namespace with a selector counts nowhere' },

@@ -14,6 +14,8 @@ export interface ControlPlaneProcessOptions {
   readonly program: string
   readonly stateDir: string
   readonly configPaths: readonly string[]
+  /** Folders in which files appear whole, by a rename. */
+  readonly wholePaths: readonly string[]
   readonly meshConfigFile?: string
   readonly tokenKeys: object
   readonly certTtlSeconds?: number
@@ -47,7 +49,7 @@ export function startControlPlane(options: ControlPlaneProcessOptions): ControlP
   for (const dir of [own, rootCertDir]) mkdirSync(dir, { recursive: true })
   writeFile(`${own}/token-keys.json`, JSON.stringify(options.tokenKeys))
   const argv = [
-    process.execPath, '--disable-warning=ExperimentalWarning', '--max-semi-space-size=4', options.program, ...options.configPaths.flatMap((p) => ['--config-dir', p]), ...(options.meshConfigFile === undefined ? [] : ['--mesh-config', options.meshConfigFile]),
+    process.execPath, '--disable-warning=ExperimentalWarning', '--max-semi-space-size=4', options.program, ...options.configPaths.flatMap((p) => ['--config-dir', p]), ...options.wholePaths.flatMap((p) => ['--whole-dir', p]), ...(options.meshConfigFile === undefined ? [] : ['--mesh-config', options.meshConfigFile]),
     '--state-dir', own, '--listen', sandbox.controlPlaneAddress, '--status-port', String(sandbox.statusPort), '--token-keys', `${own}/token-keys.json`, '--token-issuer', tokenIssuer,
     ...(options.certTtlSeconds === undefined ? [] : ['--cert-ttl', String(options.certTtlSeconds)]),
   ]

@@ -100,7 +100,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   const watch = watchFiles([...userPaths, paths.applied], (now) => {
     cluster.update(now.objects)
     for (const mended of broken(now.problems)) emit({ event: 'mended', file: mended })
-  })
+  }, [paths.applied])
   broken(watch.current().problems)
   const meshFileWatch = file.path === undefined ? undefined : watchMeshFile(options.dir, file, (images) => cluster.useImages(images), emit)
   // The pods' objects are written before the control plane reads for the first time, and it starts up while the pods get their places.
@@ -108,7 +108,7 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   const first = cluster.plan(watch.current().objects)
   checkOpenFiles(first.reduce((sum, pod) => sum + pod.view().containers.length, 0))
   const plane = startControlPlane({
-    sandbox, program: options.programs.controlPlane, stateDir: options.stateDir, configPaths, tokenKeys: tokens.keys, inherited: inheritedEnv(), ...(meshConfigFile === undefined ? {} : { meshConfigFile }),
+    sandbox, program: options.programs.controlPlane, stateDir: options.stateDir, configPaths: userPaths, wholePaths: [paths.applied, paths.objects], tokenKeys: tokens.keys, inherited: inheritedEnv(), ...(meshConfigFile === undefined ? {} : { meshConfigFile }),
     ...(file.certTtlSeconds === undefined ? {} : { certTtlSeconds: file.certTtlSeconds }),
     onReady(again) {
       emit({ event: 'control-plane', status: again ? 'restarted' : 'ready' })
