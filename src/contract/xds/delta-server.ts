@@ -1,6 +1,7 @@
 // The server's side of one delta xDS stream, as a pure state machine: what came in → what to send.
 // https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#incremental-xds
 import type { Resource } from './resource.ts'
+import { NameBudget, namesExcess, typeExcess, usualLimits, type StreamLimits } from './stream-limits.ts'
 
 export interface DeltaRequest {
   readonly typeUrl: string
@@ -21,11 +22,13 @@ export interface DeltaResponse {
   readonly removed: readonly string[]
 }
 
-export type Feedback = { readonly kind: 'ack' | 'nack'; readonly typeUrl: string; readonly nonce: string; readonly error?: string } | undefined
+/** `excess`: the client asks for more than can exist, `error` says what. Nothing of the request counts, and the stream must end. */
+export type Feedback = { readonly kind: 'ack' | 'nack' | 'excess'; readonly typeUrl: string; readonly nonce: string; readonly error?: string } | undefined
 
 interface Watch {
   wildcard: boolean
   readonly names: Set<string>
+  readonly budget: NameBudget
   /** Name → version that the client was sent; '' = it was told that there is none. */
   readonly sent: Map<string, string>
   /** Nonce that the client has not answered yet; '' = none. */
@@ -36,17 +39,23 @@ interface Watch {
 export class DeltaServerState {
   readonly #watches = new Map<string, Watch>()
   readonly #wildcardTypes: ReadonlySet<string>
+  readonly #limits: StreamLimits
   #nonce = 0
 
-  constructor(wildcardTypes: ReadonlySet<string>) {
+  constructor(wildcardTypes: ReadonlySet<string>, limits: StreamLimits = usualLimits) {
     this.#wildcardTypes = wildcardTypes
+    this.#limits = limits
   }
 
   /** Takes a request in. `push` must follow for its type: there may be something to send. */
   request(r: DeltaRequest): Feedback {
     let watch = this.#watches.get(r.typeUrl)
+    const excess = (error: string): Feedback => ({ kind: 'excess', typeUrl: r.typeUrl, nonce: r.nonce, error })
     if (watch === undefined) {
-      watch = { wildcard: this.#wildcardTypes.has(r.typeUrl) && r.subscribe.length === 0, names: new Set(), sent: new Map(Object.entries(r.initialVersions)), pending: '' }
+      const many = typeExcess(this.#watches.size, r.typeUrl) ?? namesExcess(this.#limits, r.typeUrl, Object.keys(r.initialVersions))
+      if (many !== undefined) return excess(many)
+      const budget = new NameBudget(this.#limits, r.typeUrl)
+      watch = { wildcard: this.#wildcardTypes.has(r.typeUrl) && r.subscribe.length === 0, names: new Set(), budget, sent: new Map(Object.entries(r.initialVersions)), pending: '' }
       this.#watches.set(r.typeUrl, watch)
     }
     for (const name of r.subscribe) {
@@ -54,12 +63,16 @@ export class DeltaServerState {
       else {
         // Asking again for what one has means: send it again.
         if (watch.names.has(name)) watch.sent.delete(name)
-        watch.names.add(name)
+        else {
+          const many = watch.budget.add(name)
+          if (many !== undefined) return excess(many)
+          watch.names.add(name)
+        }
       }
     }
     for (const name of r.unsubscribe) {
       if (name === '*') watch.wildcard = false
-      else watch.names.delete(name)
+      else if (watch.names.delete(name)) watch.budget.remove(name)
       if (!(watch.wildcard && name !== '*')) watch.sent.delete(name)
     }
     // A nonce of an earlier stream, or an invented one, answers nothing.

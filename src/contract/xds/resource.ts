@@ -9,6 +9,9 @@ export const typeUrls = {
   route: 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
 } as const
 
+/** Every type that is served. */
+export const servedTypes: ReadonlySet<string> = new Set(Object.values(typeUrls))
+
 /** Make before break: a cluster before the endpoints and routes that need it, a listener after its clusters. */
 export const pushOrder: readonly string[] = [typeUrls.cluster, typeUrls.endpoint, typeUrls.listener, typeUrls.route]
 

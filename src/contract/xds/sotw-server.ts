@@ -3,6 +3,7 @@
 import { canonicalHash } from '#lib/canonical.ts'
 import type { Feedback } from './delta-server.ts'
 import type { Resource } from './resource.ts'
+import { namesExcess, typeExcess, usualLimits, type StreamLimits } from './stream-limits.ts'
 
 export interface SotwRequest {
   readonly typeUrl: string
@@ -34,16 +35,20 @@ interface Watch {
 export class SotwServerState {
   readonly #watches = new Map<string, Watch>()
   readonly #wildcardTypes: ReadonlySet<string>
+  readonly #limits: StreamLimits
   #nonce = 0
 
-  constructor(wildcardTypes: ReadonlySet<string>) {
+  constructor(wildcardTypes: ReadonlySet<string>, limits: StreamLimits = usualLimits) {
     this.#wildcardTypes = wildcardTypes
+    this.#limits = limits
   }
 
   /** Takes a request in; one with a nonce that is not the last is stale, and ignored. `push` must follow for its type. */
   request(r: SotwRequest): Feedback {
     const known = this.#watches.get(r.typeUrl)
     if (known !== undefined && r.nonce !== '' && r.nonce !== known.lastNonce) return undefined
+    const excess = (known === undefined ? typeExcess(this.#watches.size, r.typeUrl) : undefined) ?? namesExcess(this.#limits, r.typeUrl, r.names)
+    if (excess !== undefined) return { kind: 'excess', typeUrl: r.typeUrl, nonce: r.nonce, error: excess }
     const watch = known ?? { names: new Set<string>(), wildcard: false, sentVersion: '', sentNames: 0, lastNonce: '', pending: false }
     this.#watches.set(r.typeUrl, watch)
     watch.names = new Set(r.names.filter((n) => n !== '*'))

@@ -91,6 +91,8 @@ export interface ControlPlane {
 const usualServerNames = ['istiod.istio-system.svc', 'istiod.istio-system', 'istiod']
 /** An issuer that does not answer holds up nobody for longer. */
 const mostKeysWaitMs = 2000
+/** On one connection: a sidecar opens two, and one now and then to renew. */
+const mostStreams = 100
 const maxLifetimeMs = 90 * 86_400_000
 
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
@@ -176,7 +178,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     const workload = snapshot?.workloadById.get(`${pod}.${namespace}`)
     return workload === undefined ? 'unknown' : workload.serviceAccount === serviceAccount ? 'known' : 'another'
   }
-  const server = new Server({ 'grpc.keepalive_time_ms': 30_000, 'grpc.max_receive_message_length': 16 * 1024 * 1024 })
+  const server = new Server({ 'grpc.keepalive_time_ms': 30_000, 'grpc.max_receive_message_length': 16 * 1024 * 1024, 'grpc.max_concurrent_streams': mostStreams })
   server.addService({ delta: deltaMethod, sotw: sotwMethod }, { delta: discovery.handle, sotw: discovery.handleSotw })
   server.addService({ create: createCertificateMethod }, {
     create: createCertificateHandler({

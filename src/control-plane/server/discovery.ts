@@ -5,7 +5,7 @@ import { X509Certificate } from 'node:crypto'
 import type { Logger } from '#lib/log.ts'
 import { verifyPeer, type VerifiedPeer } from '#identity'
 import type { Workload } from '#mesh'
-import { DeltaServerState, issuedMs, pushOrder, skew, SotwServerState, typeUrls, type DeltaResponse, type Feedback, type Resource, type SotwResponse, type SotwWireRequest, type WireRequest } from '#xds'
+import { DeltaServerState, issuedMs, pushOrder, servedTypes, skew, SotwServerState, typeUrls, type DeltaResponse, type Feedback, type Resource, type SotwResponse, type SotwWireRequest, type StreamLimits, type WireRequest } from '#xds'
 import type { Credentials } from './credentials.ts'
 import { proxyConfig, type ProxyConfig } from './proxy-config.ts'
 import { Round } from './round.ts'
@@ -43,8 +43,11 @@ export interface DiscoveryOptions {
   readonly log: Logger
   /** Everybody has been sent what a change means. */
   readonly converged?: (ms: number) => void
-  readonly count: (event: 'push' | 'ack' | 'nack' | 'refused') => void
+  readonly count: (event: XdsEvent) => void
 }
+
+/** `excess`: a stream that asked for more than can exist was ended; it is counted as refused too. */
+export type XdsEvent = 'push' | 'ack' | 'nack' | 'refused' | 'excess'
 
 interface Connection {
   readonly peer: VerifiedPeer
@@ -79,6 +82,13 @@ export interface ProxyStatus {
 const longestTimerMs = 2 ** 31 - 1
 /** Planning goes on for so long before others have their turn. */
 const workMs = 20
+/** What is kept and logged of a peer's own texts. */
+const longestError = 4096
+const longestNode = 512
+/** Streams of one pod: its agent and its proxy have one each, and those of before may not have ended yet. */
+const mostStreams = 8
+/** Until a stream must have said whose it is. */
+const silentMs = 30_000
 const wildcardTypes = new Set<string>([typeUrls.cluster, typeUrls.listener])
 
 export class Discovery {
@@ -97,12 +107,12 @@ export class Discovery {
   }
 
   /** The handler of DeltaAggregatedResources. */
-  handle = (stream: ServerDuplexStream<WireRequest, DeltaResponse>): void => this.#accept(stream, new DeltaServerState(wildcardTypes))
+  handle = (stream: ServerDuplexStream<WireRequest, DeltaResponse>): void => this.#accept(stream, (limits) => new DeltaServerState(wildcardTypes, limits))
 
   /** The handler of StreamAggregatedResources. */
-  handleSotw = (stream: ServerDuplexStream<SotwWireRequest, SotwResponse>): void => this.#accept(stream, new SotwServerState(wildcardTypes))
+  handleSotw = (stream: ServerDuplexStream<SotwWireRequest, SotwResponse>): void => this.#accept(stream, (limits) => new SotwServerState(wildcardTypes, limits))
 
-  #accept<Request extends AnyRequest, Response extends Pushed>(stream: ServerDuplexStream<Request, Response>, state: ProtocolState<Request, Response>): void {
+  #accept<Request extends AnyRequest, Response extends Pushed>(stream: ServerDuplexStream<Request, Response>, begin: (limits: StreamLimits) => ProtocolState<Request, Response>): void {
     const { log, count } = this.#options
     if (this.#draining) return void stream.emit('error', { code: status.UNAVAILABLE, details: 'this control plane ends' })
     const peer = this.#peerOf(stream)
@@ -112,6 +122,7 @@ export class Discovery {
       stream.emit('error', { code: status.UNAUTHENTICATED, details: peer.refused })
       return
     }
+    const state = begin({ known: servedTypes, existing: (typeUrl) => existing(connection.config, typeUrl) })
     const connection: Connection = {
       peer: peer.peer, state, id: '', config: undefined, lastError: '', skew: undefined, end: undefined,
       send(typeUrl, resources) {
@@ -123,8 +134,11 @@ export class Discovery {
     }
     this.#connections.add(connection)
     this.#endWithCertificate(connection)
+    const silent = setTimeout(() => connection.id === '' && this.#connections.has(connection) && this.#refuse(connection, { code: status.DEADLINE_EXCEEDED, details: `nothing was asked for ${silentMs / 1000} s` }), silentMs)
+    silent.unref()
     const gone = (): void => {
       clearTimeout(connection.end)
+      clearTimeout(silent)
       this.#stale.delete(connection)
       this.#options.credentials?.gone(connection)
       if (this.#connections.delete(connection) && connection.id !== '') log.info({ proxy: connection.id }, 'proxy disconnected')
@@ -153,7 +167,7 @@ export class Discovery {
 
   #refuse(connection: Connection, refusal: Refusal, node = connection.id): void {
     this.#options.count('refused')
-    this.#options.log.warn({ node, identity: connection.peer.uri, reason: refusal.details }, 'proxy refused')
+    this.#options.log.warn({ node: node.slice(0, longestNode), identity: connection.peer.uri, reason: refusal.details }, 'proxy refused')
     this.#end(connection, refusal)
   }
 
@@ -270,10 +284,14 @@ export class Discovery {
       if (refusal !== undefined) return this.#refuse(connection, refusal, request.node?.id ?? '')
     }
     const feedback = take()
+    if (feedback?.kind === 'excess') {
+      count('excess')
+      return this.#refuse(connection, { code: status.RESOURCE_EXHAUSTED, details: `the proxy asks for more than can exist: ${feedback.error}` })
+    }
     if (feedback?.kind === 'nack') {
-      connection.lastError = feedback.error ?? ''
+      connection.lastError = (feedback.error ?? '').slice(0, longestError)
       count('nack')
-      log.error({ proxy: connection.id, type: short(feedback.typeUrl), reason: feedback.error, ...(connection.skew === undefined ? {} : { help: connection.skew }) }, 'proxy refused configuration, its last good one stays')
+      log.error({ proxy: connection.id, type: short(feedback.typeUrl), reason: connection.lastError, ...(connection.skew === undefined ? {} : { help: connection.skew }) }, 'proxy refused configuration, its last good one stays')
     } else if (feedback?.kind === 'ack') count('ack')
     const sent = [request.typeUrl, ...(request.typeUrl === typeUrls.cluster ? [typeUrls.endpoint] : [])].flatMap((type) => this.#push(connection, type))
     if (feedback !== undefined && sent.length > 0) log.info({ proxy: connection.id, sent: sent.slice(0, 8), more: Math.max(0, sent.length - 8) }, 'newer change pushed')
@@ -289,10 +307,19 @@ export class Discovery {
     if (refusal !== undefined) return refusal
     if (!this.#configure(connection, this.#snapshot, workload)) return { code: status.INTERNAL, details: `the configuration of ${id} could not be made` }
     connection.id = id
+    this.#endOldest(id)
     connection.skew = skew(request.node?.metadata)
     if (connection.skew !== undefined) this.#options.log.warn({ proxy: id, help: connection.skew }, 'a sidecar and the control plane are of different age')
     this.#options.log.info({ proxy: id, identity: connection.peer.uri }, 'proxy connected')
     return undefined
+  }
+
+  /** The newest streams of a pod stay: one that comes back may not wait for those that nobody has noticed to be dead. */
+  #endOldest(id: string): void {
+    const own = [...this.#connections].filter((c) => c.id === id)
+    for (const oldest of own.slice(0, Math.max(0, own.length - mostStreams))) {
+      this.#refuse(oldest, { code: status.RESOURCE_EXHAUSTED, details: `the pod ${id} has more than ${mostStreams} streams, the oldest ends` })
+    }
   }
 
   /** What was sent, as text. Endpoints are made for the names asked for alone. */
@@ -312,6 +339,11 @@ export class Discovery {
     if (typeUrl === typeUrls.cluster && state instanceof DeltaServerState) state.again(typeUrls.endpoint, sent.resources.map((r) => r.name))
     return [...sent.resources.map((r) => `${short(typeUrl)} ${r.name}`), ...(sent.removed ?? []).map((n) => `${short(typeUrl)} ${n} (removed)`)]
   }
+}
+
+/** Resources of a type that this proxy has; endpoints are asked for by the names of clusters. */
+function existing(config: ProxyConfig | undefined, typeUrl: string): number {
+  return config?.of(typeUrl === typeUrls.endpoint ? typeUrls.cluster : typeUrl, undefined).size ?? 0
 }
 
 /** The node id is a claim; the certificate is the proof. */

@@ -1,6 +1,7 @@
 // What the control plane counts, in one table; Istio's names where Istio has one. What can be read is read when a scraper comes.
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { KindStatus } from '#sources'
+import type { XdsEvent } from './discovery.ts'
 
 export interface MetricSources {
   readonly proxies: () => number
@@ -13,7 +14,7 @@ export interface MetricSources {
 }
 
 export interface Metrics {
-  readonly push: (event: 'push' | 'ack' | 'nack' | 'refused') => void
+  readonly push: (event: XdsEvent) => void
   readonly csr: (outcome: 'issued' | 'unauthenticated' | 'refused') => void
   readonly converged: (ms: number) => void
 }
@@ -41,7 +42,7 @@ export function controlPlaneMetrics(registry: Registry, from: MetricSources): Me
       for (const k of from.kinds()) kinds.set({ kind: k.kind, state: k.state }, k.objects)
     },
   })
-  const pushes = new Counter({ name: 'pilot_xds_events_total', help: 'Pushes, ACKs, NACKs and refusals of proxies.', labelNames: ['event'], registers })
+  const pushes = new Counter({ name: 'pilot_xds_events_total', help: 'Pushes, ACKs, NACKs, refusals of proxies, and streams that asked for more than can exist (excess).', labelNames: ['event'], registers })
   const issued = new Counter({ name: 'citadel_server_csr_count', help: 'Certificate requests by outcome.', labelNames: ['outcome'], registers })
   const convergence = new Histogram({ name: 'pilot_proxy_convergence_time', help: 'Seconds from when a change was noticed until every proxy was sent what it means.', buckets: [0.01, 0.05, 0.1, 0.5, 1, 3, 5, 10, 30], registers })
   return { push: (event) => pushes.inc({ event }), csr: (outcome) => issued.inc({ outcome }), converged: (ms) => convergence.observe(ms / 1000) }

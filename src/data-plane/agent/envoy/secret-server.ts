@@ -1,7 +1,7 @@
 // SDS for Envoy over a unix socket in a folder of the agent's own: keys go from memory to memory.
 // Names: `default`, `ROOTCA`, and Istio's for a DestinationRule's files: file-cert:CHAIN~KEY, file-root:PATH, file-root:system.
 import { create, toBinary } from '@bufbuild/protobuf'
-import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js'
+import { Server, ServerCredentials, status, type ServerDuplexStream } from '@grpc/grpc-js'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { rootCertificates } from 'node:tls'
@@ -15,6 +15,9 @@ import type { WorkloadCertificate } from '../rotation.ts'
 const schema = message<Secret>('envoy.extensions.transport_sockets.tls.v3.Secret')
 /** Files of DestinationRules are looked at again this often. */
 const filesEveryMs = 5000
+
+/** Envoy opens one for each secret that its clusters name. */
+const mostStreams = 2048
 
 interface Connected {
   readonly state: SotwServerState
@@ -41,12 +44,18 @@ export async function serveSecrets(socketPath: string, log: Logger): Promise<Sec
   const server = new Server()
   server.addService({ secrets: secretsMethod }, {
     secrets(stream: ServerDuplexStream<SotwWireRequest, SotwResponse>) {
+      if (connections.size >= mostStreams) return void stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details: `more than ${mostStreams} streams` })
       const connected = { state: new SotwServerState(new Set()), stream }
       connections.add(connected)
       const gone = (): void => void connections.delete(connected)
       stream.on('data', (request: SotwWireRequest) => {
         const feedback = connected.state.request(request)
-        if (feedback?.kind === 'nack') log.error({ secrets: request.names, reason: feedback.error }, 'envoy refused a secret')
+        if (feedback?.kind === 'excess') {
+          log.error({ reason: feedback.error }, 'envoy asks for more secrets than can exist, its stream ends')
+          gone()
+          return void stream.emit('error', { code: status.RESOURCE_EXHAUSTED, details: feedback.error })
+        }
+        if (feedback?.kind === 'nack') log.error({ secrets: request.names.slice(0, 8), reason: feedback.error?.slice(0, 4096) }, 'envoy refused a secret')
         push(connected)
       })
       stream.on('error', gone)
