@@ -19,6 +19,11 @@ const helpful: readonly Collection[] = [{ apiVersion: 'v1', kind: 'Node' }, { ap
 /** What makes pods: analyzers look at it; a mesh is made from the pods that there are. */
 const templates: readonly Collection[] = [...['Deployment', 'StatefulSet', 'DaemonSet'].map((kind) => ({ apiVersion: 'apps/v1', kind })), ...['Job', 'CronJob'].map((kind) => ({ apiVersion: 'batch/v1', kind }))]
 
+/** Kinds that others have brought: where they are, analyze says what of them the mesh does not serve. */
+const brought: readonly Collection[] = [
+  { apiVersion: 'extensions.istio.io/v1alpha1', kind: 'WasmPlugin' }, ...['Gateway', 'HTTPRoute', 'GRPCRoute'].map((kind) => ({ apiVersion: 'gateway.networking.k8s.io/v1', kind })), { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' },
+]
+
 export interface ReadOptions {
   /** Also Deployments and the injector's ConfigMaps. */
   readonly templates?: boolean
@@ -40,9 +45,13 @@ export async function readCluster(client: KubernetesClient, options: ReadOptions
       return []
     }
   }
+  const ifThere = (of: Collection): Promise<readonly KubernetesObject[]> => client.list(of).then(({ items }) => items, (error: unknown) => {
+    if (error instanceof KithError && (error.code === 'K8S_NOT_FOUND' || error.code === 'K8S_FORBIDDEN')) return []
+    throw error
+  })
   const namespace = options.istioNamespace ?? 'istio-system'
   const configMaps = await configMapsOf(client, namespace, options.templates === true, problems)
-  const lists = await Promise.all([...needed.map((of) => listed(of, true)), ...[...helpful, ...meshKinds, ...(options.templates === true ? templates : [])].map((of) => listed(of, false))])
+  const lists = await Promise.all([...needed.map((of) => listed(of, true)), ...[...helpful, ...meshKinds, ...(options.templates === true ? templates : [])].map((of) => listed(of, false)), ...(options.templates === true ? brought : []).map(ifThere)])
   if (unknown.length > 0) {
     problems.push(problem(unknown.length === meshKinds.length ? 'this cluster does not know the mesh’s kinds; kith install brings their definitions' : `this cluster does not know ${unknown.join(', ')}; kith install brings the definitions`))
   }

@@ -203,6 +203,7 @@ function mergeNamed(before: unknown, patch: unknown): unknown {
 }
 
 const kinds = [
+  'WasmPlugin', 'HTTPRoute', 'GRPCRoute', 'Ingress',
   'Pod', 'Service', 'ServiceAccount', 'ConfigMap', 'Secret', 'Event', 'Namespace', 'Node', 'Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'Job', 'CronJob', 'HorizontalPodAutoscaler', 'PodDisruptionBudget', 'Lease', 'EndpointSlice', 'Role', 'RoleBinding', 'ClusterRole', 'ClusterRoleBinding',
   'MutatingWebhookConfiguration', 'ValidatingWebhookConfiguration', 'CustomResourceDefinition', 'PeerAuthentication', 'AuthorizationPolicy', 'RequestAuthentication', 'DestinationRule', 'VirtualService', 'ServiceEntry', 'WorkloadEntry', 'WorkloadGroup', 'Sidecar', 'Gateway', 'EnvoyFilter', 'ProxyConfig', 'Telemetry', 'WasmPlugin',
 ]

@@ -90,6 +90,17 @@ test('check-inject says where a sidecar is asked for in vain, of files and of a 
   assert.match((await kith(['check-inject', '-n', 'plain', 'pod/old-1'])).out, older)
 })
 
+test('analyze names what of a cluster the mesh does not serve, also of kinds that others have brought', async () => {
+  const wasm = '/apis/extensions.istio.io/v1alpha1/namespaces/brought/wasmplugins'
+  api.put('/api/v1/namespaces', { metadata: { name: 'brought', labels: { 'istio-injection': 'enabled', 'pod-security.kubernetes.io/enforce': 'restricted' } } })
+  api.put(wasm, { apiVersion: 'extensions.istio.io/v1alpha1', kind: 'WasmPlugin', metadata: { name: 'w', namespace: 'brought' }, spec: {} })
+  const { out, err } = await kith(['analyze', '-n', 'brought'])
+  assert.match(out, /Warning \[KITH0121\] \(WasmPlugin brought\/w\)/, err)
+  assert.match(out, /Warning \[KITH0124\] \(Namespace brought\).*Pod Security restricted refuses every pod here that gets a sidecar/)
+  api.remove(wasm, 'w')
+  api.remove('/api/v1/namespaces', 'brought')
+})
+
 test('what may not be read is said, and the rest counts; without pods there is no answer', async () => {
   const client = clientOf(api)
   api.refused.set('virtualservices', 403).set('destinationrules', 404).set('nodes', 403)

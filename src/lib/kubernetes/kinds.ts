@@ -40,6 +40,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Resource>>>> = {
   ),
   'telemetry.istio.io': named(['Telemetry'], namespaced('telemetries')),
   'extensions.istio.io': named(['WasmPlugin'], namespaced('wasmplugins')),
+  'gateway.networking.k8s.io': named(['Gateway', 'HTTPRoute', 'GRPCRoute'], namespaced('gateways', 'httproutes', 'grpcroutes')),
 }
 
 function named(kinds: readonly string[], resources: readonly Resource[]): Readonly<Record<string, Resource>> {

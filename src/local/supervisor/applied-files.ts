@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { canonicalHash } from '#lib/canonical.ts'
 import type { Problem } from '#lib/problem.ts'
 import { decode, refTo, unserved, unservedSettings, type ApiObject, type Origin } from '#api'
+import { foreignHostProblems } from '#mesh'
 import { objectKey, parseYaml, type RawDocument } from '#sources'
 import { replaceFile } from '../replace-file.ts'
 import type { AppliedChange } from '../types.ts'
@@ -117,7 +118,8 @@ function read(text: string, origin: string): { found: Found[]; problems: Problem
     const decoded = decode(document.value, document.origin)
     problems.push(...decoded.problems)
     if (decoded.object === undefined) return []
-    problems.push(...unserved(decoded.object), ...unservedSettings(decoded.object))
+    // Other objects are not looked at here: whose a host is, its name tells.
+    problems.push(...unserved(decoded.object), ...unservedSettings(decoded.object), ...foreignHostProblems(decoded.object, {}))
     const { start, end } = extent(text, document)
     const alone = parsed.documents.filter((d) => d !== document && (d.origin.line ?? 0) >= start && (d.origin.line ?? 0) < end).length === 0 && !/^kind:\s*List\s*$/m.test(lines(text, start, end))
     return [{ object: decoded.object, document, alone }]
