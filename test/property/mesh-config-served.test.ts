@@ -44,12 +44,12 @@ const samples: Readonly<Record<string, unknown>> = {
   rootNamespace: 'other-root', enableAutoMtls: false, trustDomain: 'other.example', trustDomainAliases: ['old.example'], accessLogFile: '/dev/stdout', outboundTrafficPolicy: { mode: 'REGISTRY_ONLY' },
   defaultDestinationRuleExportTo: ['.'], defaultServiceExportTo: ['.'], defaultVirtualServiceExportTo: ['.'], connectTimeout: '3s', protocolDetectionTimeout: '3s', meshMTLS: { minProtocolVersion: 'TLSV1_3' },
   defaultHttpRetryPolicy: { attempts: 7 }, defaultConfig: { proxyMetadata: { MINE: 'x' } }, localityLbSetting: { distribute: [{ from: 'east/*', to: { 'west/*': 100 } }] }, enablePrometheusMerge: false,
-  discoverySelectors: [{ matchLabels: { team: 'foo' } }], compat: { autoMtls: 'istio', clusterDomain: 'k8s.example' },
+  pathNormalization: { normalization: 'MERGE_SLASHES' }, discoverySelectors: [{ matchLabels: { team: 'foo' } }], compat: { autoMtls: 'istio', clusterDomain: 'k8s.example' },
 }
 // Of the others, a value that its author would expect something of.
 const others: Readonly<Record<string, unknown>> = {
   accessLogFormat: '%PROTOCOL%', accessLogEncoding: 'JSON', inboundTrafficPolicy: { mode: 'LOCALHOST' }, defaultTrafficPolicy: { connectionPool: { tcp: { maxConnections: 3 } } }, tcpKeepalive: { probes: 3 }, h2UpgradePolicy: 'UPGRADE',
-  dnsRefreshRate: '7s', caCertificates: [{ pem: 'x' }], pathNormalization: { normalization: 'MERGE_SLASHES' }, tlsDefaults: { minProtocolVersion: 'TLSV1_3' }, verifyCertificateAtClient: true, extensionProviders: [{ name: 'x' }],
+  dnsRefreshRate: '7s', caCertificates: [{ pem: 'x' }], tlsDefaults: { minProtocolVersion: 'TLSV1_3' }, verifyCertificateAtClient: true, extensionProviders: [{ name: 'x' }],
   enableTracing: true, defaultProviders: { tracing: ['x'] }, certificates: [{ dnsNames: ['x'] }], configSources: [{ address: 'x' }], serviceSettings: [{ hosts: ['*'] }], proxyListenPort: 16001, proxyInboundListenPort: 16006, proxyHttpPort: 8080,
   ingressClass: 'x', ingressControllerMode: 'STRICT', ingressService: 'x', ingressSelector: 'x', disableEnvoyListenerLog: true, enableEnvoyAccessLogService: true, hboneIdleTimeout: '7s', values: { a: 'b' },
 }

@@ -17,7 +17,7 @@ const noWaypoint = 'there are no waypoints'
 const noLogService = 'no access log service is called'
 
 export const meshConfigServing: Readonly<Record<keyof MeshConfigSpec, Serving>> = {
-  rootNamespace: true, enableAutoMtls: true, trustDomain: true, trustDomainAliases: true, accessLogFile: true, outboundTrafficPolicy: true, defaultDestinationRuleExportTo: true, defaultServiceExportTo: true,
+  rootNamespace: true, enableAutoMtls: true, pathNormalization: true, trustDomain: true, trustDomainAliases: true, accessLogFile: true, outboundTrafficPolicy: true, defaultDestinationRuleExportTo: true, defaultServiceExportTo: true,
   defaultVirtualServiceExportTo: true, connectTimeout: true, protocolDetectionTimeout: true, meshMTLS: true, defaultHttpRetryPolicy: true, defaultConfig: true, localityLbSetting: true, enablePrometheusMerge: true,
   discoverySelectors: true, compat: true,
   values: 'values of an installation stand in the injector’s ConfigMap, under its own key',
@@ -25,7 +25,6 @@ export const meshConfigServing: Readonly<Record<keyof MeshConfigSpec, Serving>> 
   defaultTrafficPolicy: 'connection pools and outlier detection are what each DestinationRule says', tcpKeepalive: 'connections are kept alive as each DestinationRule says', h2UpgradePolicy: 'HTTP/1.1 becomes HTTP/2 where a DestinationRule says so, and nowhere else',
   dnsRefreshRate: 'names are asked for again by the proxy’s own clock',
   caCertificates: 'sidecars trust the mesh’s own roots alone; to trust another root beside them, put it into root-cert.pem of the Secret cacerts',
-  pathNormalization: 'paths are normalised as by BASE, whatever is set: policies on paths see no merged or decoded slashes',
   tlsDefaults: 'TLS outside the mesh keeps the proxy’s own versions and ciphers', verifyCertificateAtClient: 'a server outside the mesh is verified where its DestinationRule names whom to believe',
   extensionProviders: 'no tracing, access log or authorization service is called', enableTracing: noTrace, defaultProviders: 'no tracing, access log or authorization service is called',
   certificates: 'no certificates are made for names of your own', configSources: 'objects are read from the cluster’s API server, or from the files that were named',
@@ -195,7 +194,6 @@ function parsed(text: unknown): Texts {
 /** As if it were not there. */
 function isUsual(value: unknown): boolean {
   if (isRecord(value)) {
-    if (value['normalization'] === 'DEFAULT' || value['normalization'] === 'BASE') return true
     if (value['mode'] === 'PASSTHROUGH' && Object.keys(value).length === 1) return true
   }
   return value === undefined || value === null || value === false || value === '' || value === 'TEXT' || value === 'OFF' || (typeof value === 'object' && Object.keys(value).length === 0)

@@ -1,5 +1,5 @@
 // The HTTP connection manager and its filters: ONE ordered array.
-import type { MeshSettings } from '#plan'
+import { basePaths, type MeshSettings } from '#plan'
 import { accessLogs } from './access-log.ts'
 import { some, typed, type Json, type Obj } from './json.ts'
 
@@ -30,12 +30,13 @@ export function alpnOverride(http: keyof typeof istioAlpn): Obj {
 
 /** `routes`: `rds` or `routeConfig`. `access`: the filters that decide who may call, before all others. Inbound, the client's certificate is told to the application by X-Forwarded-Client-Cert; forged ones go. */
 export function connectionManager(mesh: MeshSettings, side: 'inbound' | 'outbound', statPrefix: string, routes: Readonly<Record<string, Json>>, access: readonly Obj[] = []): Obj {
+  const paths = mesh.paths ?? basePaths
   const forward: Obj = { forwardClientCertDetails: 'APPEND_FORWARD', setCurrentClientCertDetails: { subject: true, dns: true, uri: true }, serverName: 'istio-envoy' }
   return {
     name: 'envoy.filters.network.http_connection_manager',
     typedConfig: typed('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager', some({
       statPrefix, ...routes, httpFilters: [...access, ...(side === 'inbound' ? inboundFilters : outboundFilters)], accessLog: accessLogs(mesh),
-      useRemoteAddress: false, generateRequestId: true, normalizePath: true, pathWithEscapedSlashesAction: 'KEEP_UNCHANGED', streamIdleTimeout: '0s', proxy100Continue: true,
+      useRemoteAddress: false, generateRequestId: true, normalizePath: paths.normalizePath, mergeSlashes: paths.mergeSlashes ? true : undefined, pathWithEscapedSlashesAction: paths.escapedSlashes === 'FORWARD' ? 'UNESCAPE_AND_FORWARD' : 'KEEP_UNCHANGED', streamIdleTimeout: '0s', proxy100Continue: true,
       upgradeConfigs: [{ upgradeType: 'websocket' }], ...(side === 'inbound' ? forward : { serverName: 'envoy' }),
     })),
   }

@@ -1,4 +1,5 @@
 // Snapshot and workload → what its proxy should do, and why.
+import { isDeepStrictEqual } from 'node:util'
 import { sidecarPorts, type Mesh, type Workload } from '#mesh'
 import { authenticated } from './authentication.ts'
 import { authorized } from './authorization.ts'
@@ -7,6 +8,7 @@ import { planContext, type PlanContext } from './context.ts'
 import { planInbound } from './inbound.ts'
 import { planOutbound } from './listeners.ts'
 import { tlsByAddress, visiblePods } from './pod-tls.ts'
+import { basePaths, pathRules } from './path-rules.ts'
 import { planProblems } from './problems.ts'
 import type { MeshSettings, ProxyPlan, ProxyRef } from './types.ts'
 import { planUpstreams } from './upstreams.ts'
@@ -39,9 +41,10 @@ function proxyRef(w: Workload): ProxyRef {
 }
 
 function meshSettings(mesh: Mesh): MeshSettings {
+  const paths = pathRules(mesh)
   const { config, trustDomain, trustDomainAliases, domain } = mesh.options
   return {
     trustDomain, trustDomainAliases, domain, accessLogFile: config.accessLogFile ?? '', minTlsVersion: config.meshMTLS?.minProtocolVersion === 'TLSV1_3' ? 'TLSV1_3' : 'TLSV1_2', cipherSuites: config.meshMTLS?.cipherSuites ?? [],
-    protocolDetectionTimeoutMs: config.protocolDetectionTimeout ?? 0, connectTimeoutMs: config.connectTimeout ?? 10_000, tlsByAddress: tlsByAddress(mesh), sidecarPorts,
+    protocolDetectionTimeoutMs: config.protocolDetectionTimeout ?? 0, connectTimeoutMs: config.connectTimeout ?? 10_000, tlsByAddress: tlsByAddress(mesh), sidecarPorts, ...(isDeepStrictEqual(paths, basePaths) ? {} : { paths }),
   }
 }

@@ -1,6 +1,7 @@
 // The named middle: what one proxy should do, and why. Plain, sorted data: no protobuf types, no closures, no Kubernetes types.
 import type { Decided } from '#lib/decided.ts'
 import type { Problem, Ref } from '#lib/problem.ts'
+import type { PathRules } from './path-rules.ts'
 
 export type MtlsMode = 'STRICT' | 'PERMISSIVE' | 'DISABLE'
 export type PortProtocol = 'http' | 'http2' | 'grpc' | 'tcp' | 'tls' | 'auto' | 'udp'
@@ -57,6 +58,8 @@ export interface MeshSettings {
   readonly sidecarPorts: readonly number[]
   /** Short DNS domain of the cluster: `cluster.local`. */
   readonly domain: string
+  /** How paths are normalised; absent: as by BASE. */
+  readonly paths?: PathRules
 }
 
 /** One set of inbound filter chains. `port` null: every port that has no entry of its own (Istio's passthrough chains). */

@@ -45,12 +45,12 @@ test('fields that change nothing are said with what that means; what is usual is
   const file = join(folder, 'mesh.yaml')
   const said: unknown[] = []
   const log: Logger = { debug() {}, info() {}, warn: (fields) => void said.push((fields as { field?: string }).field), error() {}, child: () => log }
-  writeFileSync(file, 'caCertificates: [{pem: x}]\npathNormalization: {normalization: MERGE_SLASHES}\nenableTracing: false\naccessLogEncoding: TEXT\nextensionProviders: []\ntrustDomain: a.example\n')
+  writeFileSync(file, 'caCertificates: [{pem: x}]\npathNormalization: {normalization: MERGE_SLASHES}\nenableTracing: true\naccessLogEncoding: TEXT\nextensionProviders: []\ntrustDomain: a.example\n')
   const source = fileMeshConfig(file, log, () => undefined)
   t.after(() => {
     source.close()
     rmSync(folder, { recursive: true })
   })
-  assert.deepEqual(said, ['caCertificates', 'pathNormalization'])
-  assert.deepEqual(unservedMeshConfig({ pathNormalization: { normalization: 'BASE' } }), [])
+  assert.deepEqual(said, ['caCertificates', 'enableTracing'])
+  assert.deepEqual(unservedMeshConfig({ pathNormalization: { normalization: 'NONE' }, enableTracing: false }), [])
 })

@@ -10,8 +10,14 @@ export interface PathRules {
 
 export type NormalPath = { readonly kind: 'path'; readonly path: string } | { readonly kind: 'reject' } | { readonly kind: 'redirect'; readonly path: string }
 
-const suspicious = /\/\/|\/\.|%|\\/
+/** What may need work: dot segments, empty segments, escapes, `\`, and what Envoy escapes (see `escaped`). */
+const suspicious = /\/[/.]|[%\\"<>^`{|}]|[^\x21-\x7e]/
 const unreserved = /[A-Za-z0-9\-._~]/
+/** Printable characters that Envoy writes as escapes. */
+const escaped = /[^\x21-\x7e]|["<>^`{|}]/g
+
+/** `delete` is no DELETE to a policy, and may be one to the application: a method with small letters is answered 400, as in Envoy for HTTP/1.1. */
+export const isMethodRefused = (method: string): boolean => /[a-z]/.test(method)
 
 /** `path` with its query, which stays as it is. */
 export function normalizePath(path: string, rules: PathRules): NormalPath {
@@ -20,42 +26,50 @@ export function normalizePath(path: string, rules: PathRules): NormalPath {
   if (!suspicious.test(path) || !path.startsWith('/')) return { kind: 'path', path }
   let plain = pathOnly(path)
   const query = path.slice(plain.length)
-  let escaped = false
+  let decoded = false
   if (rules.escapedSlashes !== 'KEEP' && /%(?:2f|5c)/i.test(plain)) {
     if (rules.escapedSlashes === 'REJECT') return { kind: 'reject' }
     plain = plain.replace(/%2f/gi, '/').replace(/%5c/gi, '\\')
-    escaped = true
+    decoded = true
   }
   if (rules.normalizePath) {
-    if (/%(?![0-9A-Fa-f]{2})/.test(plain) || /%00/.test(plain)) return { kind: 'reject' }
-    plain = plain
-      .replace(/%([0-9A-Fa-f]{2})/g, (all, hex: string) => {
-        const c = String.fromCharCode(Number.parseInt(hex, 16))
-        return unreserved.test(c) ? c : all.toUpperCase()
-      })
-      .replaceAll('\\', '/')
-    const resolved = withoutDots(plain)
-    if (resolved === undefined) return { kind: 'reject' }
-    plain = resolved
+    if (plain.includes('%00')) return { kind: 'reject' }
+    plain = resolved(plain)
   }
   if (rules.mergeSlashes) plain = plain.replace(/\/{2,}/g, '/')
-  if (escaped && rules.escapedSlashes === 'REDIRECT') return { kind: 'redirect', path: plain + query }
+  if (decoded && rules.escapedSlashes === 'REDIRECT') return { kind: 'redirect', path: plain + query }
   return { kind: 'path', path: plain + query }
 }
 
-/** undefined: it climbs out of the root. */
-function withoutDots(path: string): string | undefined {
+/** Unreserved characters stand for themselves (RFC 3986 section 6.2.2.2); every other escape stays as it was written. */
+function unescaped(written: string, hex: string): string {
+  const character = String.fromCharCode(Number.parseInt(hex, 16))
+  return unreserved.test(character) ? character : written
+}
+
+const escape = (character: string): string => `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`
+
+/** Parameters of `.` and `..`: servers that know them take them off before they resolve dots, so that `..;x` climbs. */
+const dotParameters = /\/(\.\.?);[^/]*/g
+
+/** As Envoy resolves it; and once more where `..;x` comes from an escape or stands behind a `\`, which Envoy passes on. */
+function resolved(path: string): string {
+  let plain = withoutDots(path.replace(dotParameters, '/$1').replace(/%([0-9A-Fa-f]{2})/g, unescaped).replaceAll('\\', '/').replace(escaped, escape))
+  while (plain.search(dotParameters) >= 0) plain = withoutDots(plain.replace(dotParameters, '/$1'))
+  return plain
+}
+
+/** RFC 3986 section 5.2.4: `..` at the root stays there. */
+function withoutDots(path: string): string {
   const out: string[] = []
   const parts = path.split('/').slice(1)
   for (const [i, part] of parts.entries()) {
-    const last = i === parts.length - 1
-    if (part === '..') {
-      if (out.length === 0) return undefined
-      out.pop()
-      if (last) out.push('')
-    } else if (part === '.') {
-      if (last) out.push('')
-    } else out.push(part)
+    if (part !== '.' && part !== '..') {
+      out.push(part)
+      continue
+    }
+    if (part === '..') out.pop()
+    if (i === parts.length - 1) out.push('')
   }
   return '/' + out.join('/')
 }

@@ -38,7 +38,10 @@ export function writeRequestHead(shape: RequestShape): void {
   out.text(head.method)
   out.text(' ')
   if (shape.path !== '') out.text(shape.path)
-  else out.bytes(head.buf, head.targetStart, head.targetEnd)
+  else {
+    if (head.pathless) out.text('/')
+    out.bytes(head.buf, head.targetStart, head.targetEnd)
+  }
   out.text(' HTTP/1.1\r\n')
   const host = shape.host !== '' ? shape.host : head.authorityStart >= 0 ? head.authority() : ''
   if (host !== '' && head.method !== 'CONNECT') out.line('host', host)

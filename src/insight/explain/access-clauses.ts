@@ -29,7 +29,7 @@ function asArrived(q: Question, answer: Explanation, server: Workload, port: num
   const to = answer.client.destination
   const sni = to === null ? '' : `outbound_.${to.port}_.${to.subset ?? ''}_.${to.host}`
   const { path, authority } = answer.client.route.value
-  const request = q.bytes.http === undefined ? {} : { request: { ...q.request, path: asRead(path ?? q.request.path), ...(authority === undefined ? {} : { authority }), header: (name: string) => q.request.header(name) } }
+  const request = q.bytes.http === undefined ? {} : { request: { ...q.request, path: asRead(path ?? q.request.path, q.mesh), ...(authority === undefined ? {} : { authority }), header: (name: string) => q.request.header(name) } }
   return {
     ...(q.nowMs === undefined ? {} : { nowMs: q.nowMs }),
     original: { address: server.addresses[0] ?? '', port }, source: q.source, principal: mesh ? q.client.identity : '', ...request,

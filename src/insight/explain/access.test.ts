@@ -209,3 +209,17 @@ test('a token in a header: who it names, what is wrong with it, which clause of 
   assert.equal(unknown.outcome, 'mtls')
   assert.match(unknown.provided ?? '', /^one of the keys at https:\/\/i\/keys, which were not fetched for this answer/)
 })
+
+test('targets and methods as the sidecar reads them', () => {
+  const denied = policy(deny(to("{paths: ['/admin*']}"))) + policy(deny(to('{methods: [DELETE]}')), { name: 'q' })
+  const ask = (path: string, method = 'GET', meshConfig = {}) => explain(mesh(denied, meshConfig), { from: 'web.foo', to: `http://web.bar:8000${path}`, method })
+  for (const path of ['/x/..;/admin', '/.;/admin', '/../admin', '/x/%2e%2e;/admin']) assert.equal(ask(path).server?.authorization?.value, 'deny', path)
+  assert.equal(ask('//admin').outcome, 'mtls')
+  assert.equal(ask('//admin', 'GET', { pathNormalization: { normalization: 'MERGE_SLASHES' } }).blocked?.at, 'server')
+  assert.equal(ask('/x%2f..%2fadmin', 'GET', { pathNormalization: { normalization: 'DECODE_AND_MERGE_SLASHES' } }).blocked?.at, 'server')
+  const small = ask('/x', 'delete').blocked
+  assert.deepEqual([small?.at, small?.symptom, small?.fix], ['client', '400 from the caller’s sidecar', ['send DELETE']])
+  assert.match(small?.why ?? '', /^the method delete has small letters/)
+  const legacy = explain(mesh(denied), { from: 'web.legacy', to: get, method: 'delete' }).blocked
+  assert.deepEqual([legacy?.at, legacy?.symptom], ['server', '400 from the server’s sidecar'])
+})

@@ -11,7 +11,7 @@ import type { RouteTaken } from './types.ts'
 export type Routed =
   /** No rule and no service: the last resort, passed on (`choice`, by `outbound`) or refused; `http`: as a request, which gets an answer. */
   | { readonly kind: 'unknown'; readonly choice?: ClusterChoice; readonly outbound: Outbound; readonly http: boolean }
-  | { readonly kind: 'local'; readonly route: Decided<RouteTaken>; readonly status: number; readonly what: 'direct' | 'redirect' | 'no-route' | 'not-http' | 'bad-path'; readonly location?: string }
+  | { readonly kind: 'local'; readonly route: Decided<RouteTaken>; readonly status: number; readonly what: 'direct' | 'redirect' | 'no-route' | 'not-http' | 'bad-path' | 'bad-method'; readonly location?: string }
   /** Every call, on purpose. */
   | { readonly kind: 'aborted'; readonly route: Decided<RouteTaken>; readonly status: string }
   | { readonly kind: 'clusters'; readonly route: Decided<RouteTaken>; readonly choices: readonly ClusterChoice[]; readonly outbound: Outbound; readonly status: number; readonly http: boolean }
@@ -27,7 +27,7 @@ export function routeCall(q: Question, plan: ProxyPlan): Routed {
     case 'not-http':
       return { kind: 'local', what: 'not-http', status: 400, route: { value: { rule: `port ${port} carries HTTP` }, because: [{ rule: 'route.not-asked', source: 'default', effect: 'chosen' }] } }
     case 'refused':
-      return { kind: 'local', what: 'bad-path', status: decision.status, route: { value: { rule: 'a path that can’t be normalised' }, because: [{ rule: 'route.not-asked', source: 'default', effect: 'chosen' }] } }
+      return { kind: 'local', what: `bad-${decision.what}`, status: decision.status, route: { value: { rule: `a ${decision.what} that is refused` }, because: [{ rule: 'route.not-asked', source: 'default', effect: 'chosen' }] } }
     case 'no-route':
       return { kind: 'local', what: 'no-route', status: 404, route: { value: { rule: 'no rule matches: 404' }, because: [{ rule: 'route.no-match', source: hostTakenBy(q, plan, decision), effect: 'chosen' }] } }
     case 'answer': {

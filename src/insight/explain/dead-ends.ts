@@ -62,14 +62,17 @@ export function didYouMean(q: Question): string {
   return near === undefined ? '' : `; did you mean ${near}?`
 }
 
+/** Why a method is refused. */
+export const smallLetters = (method: string): string => `the method ${method} has small letters: no policy on ${method.toUpperCase()} would see it, so sidecars refuse it`
+
 export function localAnswer(q: Question, routed: Extract<Routed, { kind: 'local' }>): EndpointAnswer {
   const { status, what, location } = routed
   const source = routed.route.because[0]?.source ?? 'default'
   const why = {
     'no-route': 'a VirtualService took this host over, and none of its rules matches the call', redirect: `the route answers with a redirect to ${location ?? ''}`, direct: `the route answers by itself with ${status}`,
-    'not-http': `port ${q.target.port} carries HTTP, and the application sends TLS`, 'bad-path': `the path ${q.request.path} can’t be normalised`,
+    'not-http': `port ${q.target.port} carries HTTP, and the application sends TLS`, 'bad-path': `the path ${q.request.path} can’t be normalised`, 'bad-method': smallLetters(q.request.method),
   }[what]
-  const fix = { 'no-route': ['add a rule without match as the last one'], 'not-http': ['speak plain http:// from the application; the sidecars make the TLS', `or name the Service’s port https-… so that TLS passes through`] }[what as string] ?? []
+  const fix = { 'no-route': ['add a rule without match as the last one'], 'bad-method': [`send ${q.request.method.toUpperCase()}`], 'not-http': ['speak plain http:// from the application; the sidecars make the TLS', `or name the Service’s port https-… so that TLS passes through`] }[what as string] ?? []
   const symptom = what === 'not-http' ? 'the connection is closed, or 400, during the TLS handshake' : answered(q.target.scheme === 'grpc', status, 'caller')
   return { address: '', weight: 1, ...whole, outcome: 'blocked', client: clientSide(q, routed.route), server: null, blocked: { at: 'client', why, symptom, source, fix } }
 }

@@ -6,7 +6,7 @@ import { unservedKindsAt } from '#plan'
 import type { Question } from './question.ts'
 
 /** Fields of meshConfig that decide what becomes of calls. */
-const ofCalls = /^(pathNormalization|inboundTrafficPolicy|defaultTrafficPolicy|h2UpgradePolicy|tlsDefaults|verifyCertificateAtClient|caCertificates|defaultConfig\.proxyMetadata\.)/
+const ofCalls = /^(inboundTrafficPolicy|defaultTrafficPolicy|h2UpgradePolicy|tlsDefaults|verifyCertificateAtClient|caCertificates|defaultConfig\.proxyMetadata\.)/
 
 /** `redirected`: the caller's sidecar gets the call. */
 export function unservedAtBothEnds(q: Question, redirected: boolean, servers: readonly Workload[]): readonly Problem[] {

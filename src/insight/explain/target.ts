@@ -1,6 +1,7 @@
 // The URL of a call, and what its host means to the caller: DNS as in a cluster, search domains included.
 import { isIP } from 'node:net'
 import { normalizePath } from '#engine'
+import { pathRules } from '#plan'
 import { selectWorkloads, type Mesh, type MeshService, type Workload } from '#mesh'
 
 export interface Target {
@@ -44,8 +45,8 @@ export function wrongTarget(mesh: Mesh, client: Workload, text: string): string 
 }
 
 /** Matches and policies see the path that the proxy has normalised. */
-export function asRead(path: string): string {
-  const normal = normalizePath(path, { normalizePath: true, mergeSlashes: false, escapedSlashes: 'KEEP' })
+export function asRead(path: string, mesh: Mesh): string {
+  const normal = normalizePath(path, pathRules(mesh))
   return normal.kind === 'path' ? normal.path : path
 }
 

@@ -84,7 +84,9 @@ export function inboundVerdict(decision: InboundDecision, w: Words, { mtls, port
       if (w.tls.value === 'ISTIO_MUTUAL') return block(w, 'server', `${said(source)} turns mutual TLS off on ${where}, so nobody ends the client’s TLS`, source, [...changeTls(w.tls), 'let the server take mutual TLS: PERMISSIVE or STRICT'])
       return block(w, 'server', `${where} takes plaintext HTTP only (${said(source)}), and the ${ownTls ? 'application' : 'client'} sends TLS`, source, ownTls ? callPlainly(w, false) : changeTls(w.tls))
     case 'path-refused':
-      return { outcome: 'blocked', blocked: { at: 'server', why: 'the path can’t be read: an escape that is none, a null byte, or dots that climb out of the root', symptom: answered(w.grpc, 400, 'server'), source: 'default', fix: ['send a path that RFC 3986 knows'] }, provided: null }
+      return { outcome: 'blocked', blocked: { at: 'server', why: 'the path can’t be read: it holds a null byte or a fragment', symptom: answered(w.grpc, 400, 'server'), source: 'default', fix: ['send a path that RFC 3986 knows'] }, provided: null }
+    case 'method-refused':
+      return { outcome: 'blocked', blocked: { at: 'server', why: 'the method has small letters: no policy on methods would see it, so sidecars refuse it', symptom: answered(w.grpc, 400, 'server'), source: 'default', fix: ['write the method in capitals'] }, provided: null }
     case 'token-refused':
       // tokenVerdict has its words.
       return block(w, 'server', `the token is refused at ${where}`, 'default', [])

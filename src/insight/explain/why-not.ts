@@ -41,7 +41,7 @@ function routesNotTaken(q: Question, call: Call, answer: Explanation): NotApplie
   const carriesHttp = kind === undefined ? declaresHttp || (q.bytes.http !== undefined && !declaresBytes) : kind === 'http'
   const seen: Seen = {
     taken, address: q.resolved.addresses[0]?.split('/')[0], serverName: q.bytes.tls?.serverName,
-    ...(carriesHttp ? { request: { authority: q.request.authority, path: asRead(target.path), method: q.request.method, scheme: 'http', headers: headersOf(q.target, call) } } : {}),
+    ...(carriesHttp ? { request: { authority: q.request.authority, path: asRead(target.path, q.mesh), method: q.request.method, scheme: 'http', headers: headersOf(q.target, call) } } : {}),
   }
   const out: NotApplied[] = []
   const inScope = new Set(context.scope.byHost.get(host) === undefined ? scopeOf(mesh, client).virtualServices : virtualServicesFor(context, context.scope.byHost.get(host) as never))

@@ -1,5 +1,5 @@
 // What the server's sidecar does with a connection: the engine's chain and its TLS context against what the client shows.
-import { chooseChain, decideJwt, decideRbac, findListener, normalizePath, type Claims, type JwtVerdict, type RbacFacts, type RbacVerdict, type RouteRequest, type RuntimeChain, type RuntimeConfig, type SocketAddress, type Validation } from '#engine'
+import { chooseChain, decideJwt, decideRbac, findListener, isMethodRefused, normalizePath, type Claims, type JwtVerdict, type RbacFacts, type RbacVerdict, type RouteRequest, type RuntimeChain, type RuntimeConfig, type SocketAddress, type Validation } from '#engine'
 import { connectionFacts, type FirstBytes } from './bytes.ts'
 
 export interface InboundCall {
@@ -19,8 +19,8 @@ export type InboundDecision =
   | { readonly kind: 'no-certificate' | 'foreign-name'; readonly chain: RuntimeChain }
   /** TLS that nobody here ends, where HTTP is read, or meant for this sidecar. */
   | { readonly kind: 'tls-unended'; readonly chain: RuntimeChain }
-  /** The path can't be read: 400. */
-  | { readonly kind: 'path-refused'; readonly chain: RuntimeChain }
+  /** The path or the method can't be read: 400. */
+  | { readonly kind: 'path-refused' | 'method-refused'; readonly chain: RuntimeChain }
   /** A token is there and does not hold. */
   | { readonly kind: 'token-refused'; readonly chain: RuntimeChain; readonly verdict: Extract<JwtVerdict, { kind: 'refused' }> }
   /** `access`: what each RBAC filter said, in order; the last one denied. */
@@ -36,6 +36,7 @@ export function decideInbound(config: RuntimeConfig, call: InboundCall, mesh: bo
   } else if (call.bytes.tls === undefined) return { kind: 'no-chain' }
   else if (call.principal === '' && chain.tls.requireClientCertificate) return { kind: 'no-certificate', chain }
   else if (call.principal !== '' && !vouched(chain.tls.validation, call.principal)) return { kind: 'foreign-name', chain }
+  if (chain.terminal.kind === 'http' && call.request !== undefined && isMethodRefused(call.request.method)) return { kind: 'method-refused', chain }
   const request = asRead(chain, call.request)
   if (request === 'refused') return { kind: 'path-refused', chain }
   const { terminal } = chain

@@ -1,6 +1,6 @@
 // What the client's sidecar does with a connection: the engine's own steps, in the proxy's order.
 import {
-  chooseChain, findListener, findVirtualHost, forwardedAuthority, forwardedPath, normalizePath, redirectLocation,
+  chooseChain, findListener, findVirtualHost, forwardedAuthority, forwardedPath, isMethodRefused, normalizePath, redirectLocation,
   type Fault, type ForwardAction, type HttpConnection, type RouteRequest, type RuntimeChain, type RuntimeConfig, type RuntimeListener, type RuntimeRoute, type SocketAddress,
 } from '#engine'
 import { connectionFacts, type FirstBytes } from './bytes.ts'
@@ -38,7 +38,7 @@ export type OutboundDecision =
   | { readonly kind: 'closed' }
   /** Bytes that are no HTTP, where the chain reads HTTP. */
   | ({ readonly kind: 'not-http' } & Taken)
-  | ({ readonly kind: 'refused'; readonly status: number } & Taken)
+  | ({ readonly kind: 'refused'; readonly what: 'path' | 'method'; readonly status: number } & Taken)
   | ({ readonly kind: 'no-route'; readonly status: 404; readonly table: string; readonly virtualHost: string | undefined } & Taken)
   | ({ readonly kind: 'answer'; readonly what: 'redirect' | 'direct'; readonly status: number; readonly location?: string } & Taken & ByRoute)
   | ({ readonly kind: 'forward'; readonly route?: ByRoute; readonly choices: readonly ClusterChoice[]; readonly notFoundStatus: number; readonly fault?: Fault } & Taken)
@@ -57,8 +57,9 @@ export function decideOutbound(config: RuntimeConfig, call: OutboundCall): Outbo
 }
 
 function decideRequest(config: RuntimeConfig, taken: Taken, http: HttpConnection, asked: RouteRequest): OutboundDecision {
+  if (isMethodRefused(asked.method)) return { kind: 'refused', what: 'method', status: 400, ...taken }
   const normal = normalizePath(asked.path, http)
-  if (normal.kind === 'reject') return { kind: 'refused', status: 400, ...taken }
+  if (normal.kind === 'reject') return { kind: 'refused', what: 'path', status: 400, ...taken }
   const request: RouteRequest = { ...asked, path: normal.path, header: (name) => asked.header(name) }
   const routes = 'inline' in http.routes ? http.routes.inline : config.routes.get(http.routes.rds)
   const host = routes === undefined ? undefined : findVirtualHost(routes, request.authority)

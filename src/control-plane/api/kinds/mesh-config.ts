@@ -11,7 +11,7 @@ export const meshConfig = object({
   meshMTLS: object({ minProtocolVersion: oneOf('TLS_AUTO', 'TLSV1_2', 'TLSV1_3'), cipherSuites: strings(), ecdhCurves: strings() }),
   defaultHttpRetryPolicy: httpRetry, defaultTrafficPolicy: object({ connectionPool, outlierDetection }), caCertificates: list(object({ pem: string(), spiffeBundleUrl: string(), certSigners: strings(), trustDomains: strings() })),
   defaultConfig: any(), extensionProviders: list(any()), enableTracing: boolean(), localityLbSetting: any(), enablePrometheusMerge: boolean(), ingressClass: string(), ingressControllerMode: string(), ingressService: string(), ingressSelector: string(),
-  discoverySelectors: list(any()), pathNormalization: any(), dnsRefreshRate: duration(0), h2UpgradePolicy: string(), verifyCertificateAtClient: boolean(), tcpKeepalive: any(), proxyListenPort: uint32(), proxyInboundListenPort: uint32(),
+  discoverySelectors: list(any()), pathNormalization: object({ normalization: oneOf('DEFAULT', 'NONE', 'BASE', 'MERGE_SLASHES', 'DECODE_AND_MERGE_SLASHES') }), dnsRefreshRate: duration(0), h2UpgradePolicy: string(), verifyCertificateAtClient: boolean(), tcpKeepalive: any(), proxyListenPort: uint32(), proxyInboundListenPort: uint32(),
   proxyHttpPort: uint32(), tlsDefaults: any(), defaultProviders: any(), serviceSettings: any(), configSources: any(), certificates: any(), disableEnvoyListenerLog: boolean(), enableEnvoyAccessLogService: boolean(), hboneIdleTimeout: duration(0),
   /** Kith's own switches (docs/compat.md). */
   compat: object({ autoMtls: oneOf('kith', 'istio'), clusterDomain: string(), foreignHosts: oneOf('warn', 'refuse') }),

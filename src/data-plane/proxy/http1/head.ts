@@ -19,6 +19,8 @@ export class Head {
   /** Authority of an absolute-form target; -1 = none. */
   authorityStart = -1
   authorityEnd = -1
+  /** An absolute-form target without a path: `/` stands before what there is of it (RFC 9112 section 3.2.2). */
+  pathless = false
   minor: 0 | 1 = 1
   status = 0
   reasonStart = 0
@@ -59,7 +61,8 @@ export class Head {
   }
 
   target(): string {
-    return this.buf.toString('latin1', this.targetStart, this.targetEnd)
+    const written = this.buf.toString('latin1', this.targetStart, this.targetEnd)
+    return this.pathless ? `/${written}` : written
   }
 
   authority(): string {
@@ -121,6 +124,7 @@ export class Head {
     this.chunked = this.close = this.keepAlive = this.upgrade = this.expectContinue = this.#nominates = false
     this.host = -1
     this.authorityStart = -1
+    this.pathless = false
     this.error = undefined
     const lines = response ? this.#statusLine(from) : this.#requestLine(from)
     if (lines < 0 || !this.#headers(lines, blank + 2, Math.min(maxHeaders, this.ids.length)) || !this.#semantics(response)) return -1
@@ -138,6 +142,8 @@ export class Head {
     while (tokenChar[buf[i] as number] === 1) i++
     if (i === from || i - from > 32 || buf[i] !== 0x20) return this.#fail('bad-start-line')
     this.method = i - from === 3 && buf[from] === 0x47 && buf[from + 1] === 0x45 && buf[from + 2] === 0x54 ? 'GET' : buf.toString('latin1', from, i)
+    // `delete` is no DELETE to a policy, and may be one to the application. Envoy refuses it too.
+    for (let k = from; k < i; k++) if ((buf[k] as number) >= 0x61 && (buf[k] as number) <= 0x7a) return this.#fail('bad-start-line')
     const target = ++i
     for (let c = buf[i] as number; c > 0x20 && c < 0x7f && c !== 0x23; c = buf[i] as number) i++
     if (i === target || buf[i] !== 0x20) return this.#fail('bad-start-line')
@@ -180,7 +186,8 @@ export class Head {
     this.authorityStart = s + scheme
     this.authorityEnd = i
     this.targetStart = i
-    return i < e && buf[i] === 0x2f
+    this.pathless = i === e || buf[i] !== 0x2f
+    return true
   }
 
   #statusLine(from: number): number {
