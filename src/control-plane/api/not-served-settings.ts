@@ -193,8 +193,6 @@ function parsed(text: unknown): Texts {
 
 /** As if it were not there. */
 function isUsual(value: unknown): boolean {
-  if (isRecord(value)) {
-    if (value['mode'] === 'PASSTHROUGH' && Object.keys(value).length === 1) return true
-  }
+  if (isRecord(value) && value['mode'] === 'PASSTHROUGH' && Object.keys(value).length === 1) return true
   return value === undefined || value === null || value === false || value === '' || value === 'TEXT' || value === 'OFF' || (typeof value === 'object' && Object.keys(value).length === 0)
 }
