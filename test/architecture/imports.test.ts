@@ -56,3 +56,11 @@ test('FFI lives in netlink and nowhere else', () => {
   const others = globSync('src/**/*.ts').filter((f) => !f.startsWith('src/data-plane/netlink/') && /['"]node:ffi['"]/.test(readFileSync(f, 'utf8')))
   assert.deepEqual(others, [])
 })
+
+test('HTTP on which Kith itself answers is served by lib/own-server.ts, which refuses foreign web pages', () => {
+  // Forwards what applications ask, in explicit mode: none of it is answered by Kith.
+  const applications = ['src/local/supervisor/plain-proxy.ts']
+  const makes = /import \{[^}]*\bcreateServer\b[^}]*\} from 'node:(https?|http2)'/
+  const others = globSync('src/**/*.ts').filter((f) => f !== 'src/lib/own-server.ts' && !f.endsWith('.test.ts') && makes.test(readFileSync(f, 'utf8')))
+  assert.deepEqual(others, applications)
+})

@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import { createServer as createNetServer, type AddressInfo } from 'node:net'
 import { test } from 'node:test'
 import { freePort } from '../fixtures/ports.ts'
+import { recordingLog } from './pair.ts'
 import { serveAgentPort } from '../../src/data-plane/agent/agent-port.ts'
 import { parseProbers, patientProbe, probe, type Prober } from '../../src/data-plane/agent/probes.ts'
 import { ReadinessGate, serveReadiness } from '../../src/data-plane/agent/readiness.ts'
@@ -58,10 +59,10 @@ test('the health ports say ready when it is so, forward known probes alone, and 
   await new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve))
   const ports: [number, number] = [await freePort(), await freePort()]
   const gate = new ReadinessGate(50)
-  const health = await serveReadiness({ host: '0.0.0.0', port: ports[1] }, gate)
+  const health = await serveReadiness({ host: '0.0.0.0', port: ports[1] }, gate, recordingLog())
   gate.ask(() => ready)
   const served = await serveAgentPort({
-    at: { host: '0.0.0.0', port: ports[0] }, gate, metrics: async () => 'a 1\n', application: { address: '127.0.0.1', from: undefined }, onQuit: () => quits++, onDrain: async () => void drains++,
+    at: { host: '0.0.0.0', port: ports[0] }, log: recordingLog(), isOwnName: () => false, gate, metrics: async () => 'a 1\n', application: { address: '127.0.0.1', from: undefined }, onQuit: () => quits++, onDrain: async () => void drains++,
     probers: parseProbers(JSON.stringify({ '/app-health/web/readyz': { httpGet: { path: '/', port: portOf(web) } } })),
   })
   t.after(() => {

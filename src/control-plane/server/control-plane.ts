@@ -188,7 +188,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   })
   const port = await bind(server, options.listen, serving)
   const status = await serveStatus(typeof options.statusPort === 'number' ? { host: '127.0.0.1', port: options.statusPort } : options.statusPort, {
-    registry, snapshot: () => snapshot?.number ?? 0, proxies: () => discovery.status(), ready: () => snapshot !== undefined && !ending,
+    registry, log, names: options.serverNames ?? usualServerNames, snapshot: () => snapshot?.number ?? 0, proxies: () => discovery.status(), ready: () => snapshot !== undefined && !ending,
     ...(options.readyNotes === undefined ? {} : { notes: options.readyNotes }),
     ...(options.kinds === undefined ? {} : { kinds: options.kinds }), ...(options.clusterStatus === undefined ? {} : { cluster: options.clusterStatus }), ...(options.mayDebug === undefined ? {} : { mayDebug: options.mayDebug }),
   })

@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import { networkInterfaces } from 'node:os'
 import { test } from 'node:test'
 import { Registry } from 'prom-client'
+import { createLogger } from '#lib/log.ts'
 import { serveStatus } from './status-port.ts'
 
 function ask(host: string, port: number, path: string, headers: Record<string, string> = {}): Promise<number> {
@@ -15,13 +16,15 @@ function ask(host: string, port: number, path: string, headers: Record<string, s
 }
 
 test('readiness and metrics are for all; what shows configuration is for loopback under its own name, and for tokens that may', async (t) => {
-  const server = await serveStatus({ host: '0.0.0.0', port: 0 }, { registry: new Registry(), snapshot: () => 1, proxies: () => [], ready: () => true, kinds: () => [], mayDebug: async (token) => token === 'good' })
+  const server = await serveStatus({ host: '0.0.0.0', port: 0 }, { log: createLogger('test', 'silent'), names: ['istiod.istio-system.svc'], registry: new Registry(), snapshot: () => 1, proxies: () => [], ready: () => true, kinds: () => [], mayDebug: async (token) => token === 'good' })
   t.after(() => server.close())
   const { port } = server.address() as { port: number }
   for (const path of ['/debug/syncz', '/debug/kindz', '/debug/clusterz']) {
     assert.equal(await ask('127.0.0.1', port, path), 200, path)
     assert.equal(await ask('127.0.0.1', port, path, { host: 'evil.example' }), 403, `${path} by a name that a web page gave this machine`)
-    assert.equal(await ask('127.0.0.1', port, path, { host: 'evil.example', authorization: 'Bearer good' }), 200)
+    assert.equal(await ask('127.0.0.1', port, path, { host: 'evil.example', authorization: 'Bearer good' }), 403, path)
+    assert.equal(await ask('127.0.0.1', port, path, { host: 'istiod.istio-system.svc', authorization: 'Bearer good' }), 200, path)
+    assert.equal(await ask('127.0.0.1', port, path, { host: 'istiod.istio-system.svc' }), 403, path)
   }
   const other = Object.values(networkInterfaces()).flat().find((i) => i?.family === 'IPv4' && !i.internal)?.address
   if (other === undefined) return t.diagnostic('only loopback here')
@@ -33,7 +36,7 @@ test('readiness and metrics are for all; what shows configuration is for loopbac
 })
 
 test('where nobody can say whether a token may, it may not', async (t) => {
-  const server = await serveStatus({ host: '127.0.0.1', port: 0 }, { registry: new Registry(), snapshot: () => 1, proxies: () => [], ready: () => false, mayDebug: async () => { throw new Error('lost') } })
+  const server = await serveStatus({ host: '127.0.0.1', port: 0 }, { log: createLogger('test', 'silent'), registry: new Registry(), snapshot: () => 1, proxies: () => [], ready: () => false, mayDebug: async () => { throw new Error('lost') } })
   t.after(() => server.close())
   const { port } = server.address() as { port: number }
   assert.equal(await ask('127.0.0.1', port, '/ready'), 503)

@@ -1,7 +1,9 @@
 // What an operator may look at: metrics, readiness, who is in sync. Law: what shows configuration is for this machine, or for whoever proves to belong to the control plane's namespace.
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Registry } from 'prom-client'
 import { KithError } from '#lib/errors.ts'
+import type { Logger } from '#lib/log.ts'
+import { isLoopbackName, ownServer, refusedLine } from '#lib/own-server.ts'
 import type { KindStatus } from '#sources'
 import type { ProxyStatus } from './discovery.ts'
 
@@ -17,6 +19,9 @@ export interface StatusSources {
   readonly kinds?: () => readonly KindStatus[]
   /** Whether a bearer token may see what /debug shows. Default: none may. */
   readonly mayDebug?: (token: string) => Promise<boolean>
+  /** Of the control plane's Services. Default: none. */
+  readonly names?: readonly string[]
+  readonly log: Logger
 }
 
 export interface StatusAddress {
@@ -25,14 +30,12 @@ export interface StatusAddress {
 }
 
 export async function serveStatus({ host, port }: StatusAddress, sources: StatusSources): Promise<Server> {
-  const server = createServer((request, response) => {
+  const handler = (request: IncomingMessage, response: ServerResponse): void => {
     const json = (value: unknown): void => void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value, null, 2) + '\n')
     const path = (request.url ?? '').split('?')[0] ?? ''
     const debug = (show: () => unknown): void => {
       mayDebug(request, sources).then((may) => (may ? json(show()) : response.writeHead(403).end('only for localhost, or with a token of this namespace\n')), () => response.writeHead(503).end())
     }
-    // Listening on loopback alone, everything is for this machine.
-    if (host === '127.0.0.1' && !isLocalName(request)) return void response.writeHead(403).end('only for localhost\n')
     switch (path) {
       case '/ready':
         return void response.writeHead(sources.ready() ? 200 : 503, { 'content-type': 'text/plain; charset=utf-8' }).end((sources.notes?.() ?? []).map((n) => `${n}\n`).join(''))
@@ -49,6 +52,13 @@ export async function serveStatus({ host, port }: StatusAddress, sources: Status
       default:
         return void response.writeHead(404).end('try /ready /metrics /version /debug/syncz /debug/kindz /debug/clusterz\n')
     }
+  }
+  const names = new Set(sources.names)
+  const server = ownServer(handler, {
+    isOwnName: (name) => names.has(name),
+    // The probe of the control plane's own pod; it tells no more than whether it is ready.
+    anyName: (path) => path === '/ready',
+    onRefused: (refused) => sources.log.warn(...refusedLine(port, refused)),
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) => reject(new KithError('PORT_IN_USE', `the status port ${host}:${port} can't be opened: ${cause.message}`, { cause })))
@@ -57,9 +67,9 @@ export async function serveStatus({ host, port }: StatusAddress, sources: Status
   return server
 }
 
-/** A web page may point a name of its own at 127.0.0.1: whoever asks by another name than this machine's is not from here. */
+/** Through a tunnel, such as kubectl port-forward, the connection comes from the loopback: the name must be the loopback's too. */
 function isLocalName(request: IncomingMessage): boolean {
-  return /^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/i.test(request.headers.host ?? '')
+  return isLoopbackName((request.headers.host ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '').toLowerCase())
 }
 
 async function mayDebug(request: IncomingMessage, sources: StatusSources): Promise<boolean> {

@@ -1,8 +1,9 @@
 // 15020: metrics, rewritten probes and hooks; draining and quitting are for the pod itself alone.
 import type { IncomingMessage } from 'node:http'
+import type { Logger } from '#lib/log.ts'
 import { serveAt, type Place } from './http-place.ts'
 import { patientProbe, probe, type Prober } from './probes.ts'
-import { answerReadiness, type ReadinessGate } from './readiness.ts'
+import { answerReadiness, readinessPath, type ReadinessGate } from './readiness.ts'
 
 export interface AgentPortOptions {
   readonly at: Place
@@ -14,11 +15,16 @@ export interface AgentPortOptions {
   /** Asked from inside the pod: `POST /quitquitquit`, `POST /drain`. */
   readonly onQuit: () => void
   readonly onDrain: () => Promise<void>
+  /** Names of the pod and of its Services. */
+  readonly isOwnName: (host: string) => boolean
+  readonly log: Logger
 }
 
 export function serveAgentPort(options: AgentPortOptions): Promise<{ close(): void }> {
-  return serveAt(options.at, (asked, request, response) => {
-    if (asked === '/healthz/ready') return void answerReadiness(options.gate, response)
+  const { isOwnName, log, probers } = options
+  const anyName = (path: string): boolean => path === readinessPath || probers.has(path)
+  return serveAt(options.at, { isOwnName, anyName, log }, (asked, request, response) => {
+    if (asked === readinessPath) return void answerReadiness(options.gate, response)
     if (asked === '/stats/prometheus' || asked === '/metrics') return void options.metrics().then((text) => response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(text), () => response.writeHead(500).end())
     const prober = options.probers.get(asked)
     // Liveness is another question: a port that has closed is to be heard of at once.

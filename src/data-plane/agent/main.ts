@@ -28,7 +28,7 @@ try {
   const settings = readEnvironment(process.env, domain)
   for (const setting of settingsWithoutEffect(process.env)) log.warn({ setting }, 'setting has no effect in this sidecar')
   const gate = new ReadinessGate()
-  await serveReadiness(readinessPlace(settings.portBase), gate)
+  await serveReadiness(readinessPlace(settings.portBase), gate, log)
   const { startSidecar } = await import('./sidecar.ts')
   sidecar = await startSidecar(settings, log, () => end(true), { proxyLog, gate })
   // The next sidecar on this machine starts from compiled code, where NODE_COMPILE_CACHE names a folder.

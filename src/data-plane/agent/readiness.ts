@@ -1,6 +1,7 @@
 // Whether this sidecar is ready, for the kubelet on 15021. It is asked once a second while a pod starts: a question that comes a little early is held until the answer is yes,
 // so that no pod waits a second longer than it must. Law: loaded before all else, so it imports next to nothing.
 import type { ServerResponse } from 'node:http'
+import type { Logger } from '#lib/log.ts'
 import { serveAt, type Place } from './http-place.ts'
 
 /** Shorter than the probe's own patience (3 s). */
@@ -40,8 +41,11 @@ export async function answerReadiness(gate: ReadinessGate, response: ServerRespo
   response.writeHead(ready ? 200 : 503).end(ready ? '' : 'not ready: waiting for certificates and configuration\n')
 }
 
-export function serveReadiness(at: Place, gate: ReadinessGate): Promise<{ close(): void }> {
-  return serveAt(at, (path, _request, response) => (path === '/healthz/ready' ? void answerReadiness(gate, response) : void response.writeHead(404).end()))
+export const readinessPath = '/healthz/ready'
+
+export function serveReadiness(at: Place, gate: ReadinessGate, log: Logger): Promise<{ close(): void }> {
+  const answering = { anyName: (path: string) => path === readinessPath, log }
+  return serveAt(at, answering, (path, _request, response) => (path === readinessPath ? void answerReadiness(gate, response) : void response.writeHead(404).end()))
 }
 
 /** 15021, or where it is counted from in explicit mode. */

@@ -1,5 +1,6 @@
 // What stands beside the application, built by hand: certificate first, then configuration into the proxy, then ready.
 import type { Logger } from '#lib/log.ts'
+import { clusterNames } from '#lib/own-server.ts'
 import { formatSpiffeId, parseTrustBundle } from '#identity'
 import { serveAgentPort } from './agent-port.ts'
 import { requestCertificate } from './ca-client.ts'
@@ -73,9 +74,10 @@ export async function startSidecar(settings: AgentSettings, log: Logger, onQuit:
   const application = applicationMetrics(settings.prometheus, settings.statusPort)
   const metrics = async (): Promise<string> => mergeMetrics((await started.metrics()) + agentMetrics(rotation.current, failedScrapes), application, () => void failedScrapes++)
   const at = settings.portBase === undefined ? { host: undefined, port: settings.statusPort } : { host: '127.0.0.1', port: settings.portBase + 1 }
-  const health = options.gate === undefined ? await serveReadiness(readinessPlace(settings.portBase), gate) : undefined
+  const health = options.gate === undefined ? await serveReadiness(readinessPlace(settings.portBase), gate, log) : undefined
   const port = await serveAgentPort({
-    at, gate, metrics, probers: parseProbers(settings.probers),
+    at, gate, metrics, probers: parseProbers(settings.probers), log,
+    isOwnName: clusterNames([settings.pod, settings.workload, settings.labels['app'] ?? ''], settings.namespace, settings.domain.replace(`${settings.namespace}.svc.`, '')),
     // Where connections are redirected, what comes from 127.0.0.6 is let through to the application; all else would meet the sidecar itself.
     application: { address: settings.address, from: settings.dialMap === undefined && settings.address.includes('.') ? '127.0.0.6' : undefined }, onQuit, onDrain: drain,
   })

@@ -1,12 +1,14 @@
-// Admin on loopback: what the proxy holds and has seen. Law: loopback and a loopback Host only, so that neither a neighbour nor a web page gets in; no private key, ever.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+// Admin on loopback: what the proxy holds and has seen. Law: neither a neighbour nor a web page gets in (#lib/own-server.ts); no private key, ever.
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { toJson } from '@bufbuild/protobuf'
 import { anyUnpack } from '@bufbuild/protobuf/wkt'
 import { registry } from '#proto'
 import type { CompileInput } from '#engine'
 import { KithError } from '#lib/errors.ts'
+import type { Logger } from '#lib/log.ts'
+import { clusterNames, ownServer, refusedLine } from '#lib/own-server.ts'
 import type { Core } from './core.ts'
-import type { Proxy } from './options.ts'
+import type { Proxy, ProxyIdentity } from './options.ts'
 import type { Secrets } from './secrets.ts'
 
 export interface HttpFace {
@@ -48,31 +50,43 @@ export function startAdmin(port: number, sources: AdminSources): Promise<HttpFac
       sources.onQuit?.()
     },
   }
-  return face('127.0.0.1', port, (request, response) => {
-    const host = (request.headers.host ?? '').replace(/:\d+$/, '')
-    if (host !== '' && !/^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(host)) return text(response, 403, 'admin answers to loopback names only\n')
+  return face({ host: '127.0.0.1', port, log: core.log, isOwnName: () => false }, (request, response) => {
     const page = pages[(request.url ?? '/').split('?')[0] as string]
     if (page === undefined) text(response, 404, `${Object.keys(pages).join('\n')}\n`)
     else page(response, request)
   })
 }
 
-export function startPrometheus(port: number, proxy: Proxy): Promise<HttpFace> {
-  return face(undefined, port, (request, response) => {
+export function startPrometheus(port: number, proxy: Proxy, identity: ProxyIdentity, log: Logger): Promise<HttpFace> {
+  return face({ host: undefined, port, log, isOwnName: ownNames(identity) }, (request, response) => {
     if ((request.url ?? '').split('?')[0] === '/stats/prometheus') text(response, 200, proxy.metrics(), 'text/plain; version=0.0.4')
     else text(response, 404, '/stats/prometheus\n')
   })
 }
 
-function face(host: string | undefined, port: number, serve: (request: IncomingMessage, response: ServerResponse) => void): Promise<HttpFace> {
+/** Node ids end with the domain of the pod's namespace: `sidecar~10.0.0.1~web-1.foo~foo.svc.cluster.local`. */
+function ownNames({ nodeId, namespace, pod, workload, labels }: ProxyIdentity): (host: string) => boolean {
+  const domain = nodeId.split('~')[3]?.replace(`${namespace}.svc.`, '') ?? 'cluster.local'
+  return clusterNames([pod, workload, labels['app'] ?? ''], namespace, domain)
+}
+
+interface Face {
+  readonly host: string | undefined
+  readonly port: number
+  readonly log: Logger
+  readonly isOwnName: (host: string) => boolean
+}
+
+function face({ host, port, log, isOwnName }: Face, serve: (request: IncomingMessage, response: ServerResponse) => void): Promise<HttpFace> {
   return new Promise((resolve, reject) => {
-    const server: Server = createServer((request, response) => {
+    const handler = (request: IncomingMessage, response: ServerResponse): void => {
       try {
         serve(request, response)
       } catch (error) {
         text(response, 500, `${(error as Error).message}\n`)
       }
-    })
+    }
+    const server = ownServer(handler, { isOwnName, onRefused: (refused) => log.warn(...refusedLine(port, refused)) })
     server.once('error', (cause) => reject(new KithError('LISTEN_FAILED', `cannot listen on ${host ?? '*'}:${port}: ${cause.message}`, { cause })))
     server.listen({ port, ...(host === undefined ? {} : { host }) }, () => {
       const address = server.address()

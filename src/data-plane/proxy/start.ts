@@ -151,7 +151,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     }
     const prometheusPort = options.ports?.prometheus === undefined ? 15090 : options.ports.prometheus
     if (prometheusPort !== null) {
-      const face = await startPrometheus(prometheusPort, proxy)
+      const face = await startPrometheus(prometheusPort, proxy, options.identity, options.log)
       faces.push(face)
       ports.prometheus = face.port
     }

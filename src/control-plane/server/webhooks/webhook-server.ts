@@ -1,9 +1,10 @@
 // HTTPS for the API server: bodies in, AdmissionReviews out. Law: whoever reaches the port may send anything; it costs little, breaks nothing, and gets no stack trace.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createServer, type Server } from 'node:https'
+import type { Server } from 'node:https'
 import type { Socket } from 'node:net'
 import { KithError } from '#lib/errors.ts'
 import type { Logger } from '#lib/log.ts'
+import { ownTlsServer, refusedLine } from '#lib/own-server.ts'
 import type { Pair, ServingCertificate } from '../serving-certificate.ts'
 
 export interface WebhookServerOptions {
@@ -36,13 +37,16 @@ const maxConnections = 512
 export async function serveWebhooks(options: WebhookServerOptions): Promise<WebhookServer> {
   const { log, serving } = options
   const holding = { bytes: 0 }
-  const server = createServer({ minVersion: 'TLSv1.2', maxHeaderSize: 16 * 1024, handshakeTimeout: 5000 }, (request, response) => {
+  const tls = { minVersion: 'TLSv1.2', maxHeaderSize: 16 * 1024, handshakeTimeout: 5000 } as const
+  const handler = (request: IncomingMessage, response: ServerResponse): void => {
     answer(request, response, options, holding).catch((error: unknown) => {
       log.error({ error: error instanceof Error ? error.stack : String(error), path: request.url }, 'a review went wrong, our bug')
       options.onRefused?.(routeOf(request), 'bug')
       plain(response, 500, 'the control plane could not answer, its log says why')
     })
-  })
+  }
+  // An API server may be told to call it by any name or address.
+  const server = ownTlsServer(tls, handler, { anyName: () => true, onRefused: (refused) => log.warn(...refusedLine(options.port, refused)) })
   server.maxConnections = maxConnections
   server.headersTimeout = 10_000
   server.requestTimeout = 15_000
