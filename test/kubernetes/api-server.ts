@@ -34,6 +34,8 @@ export class ApiServer {
   port = 0
   /** Plurals → status that their reading and writing is answered with. */
   readonly refused = new Map<string, number>()
+  /** Of its version: 1.x. */
+  minor = '34'
   /** Everything is answered with it. */
   broken: number | undefined
   /** token → TokenReview status. */
@@ -126,7 +128,7 @@ export class ApiServer {
     this.requests.push(`${request.method} ${url.pathname}`)
     if (this.instead?.(request, response) === true) return
     if (this.broken !== undefined) return fail(response, this.broken, 'broken')
-    if (url.pathname === '/version') return json(response, 200, { major: '1', minor: '34', gitVersion: 'v1.34.0' })
+    if (url.pathname === '/version') return json(response, 200, { major: '1', minor: this.minor, gitVersion: `v1.${this.minor}.0` })
     if (/^\/apis\/[^/]+\/[^/]+$/.test(url.pathname)) return json(response, 200, { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: url.pathname.slice('/apis/'.length), resources: [{ name: 'things', kind: 'Thing', namespaced: true }] })
     const { collection, namespace, name, subresource } = split(url.pathname)
     const no = this.refused.get(collection.slice(collection.lastIndexOf('/') + 1))

@@ -6,6 +6,7 @@ import { confirm } from '../ask.ts'
 import { clusterOptions, withCluster, type ClusterOptions } from '../cluster.ts'
 import { ExitError } from '../failure.ts'
 import { planInstall } from '../install/plan-install.ts'
+import { knownToServer } from '../install/server-age.ts'
 import { foreignControlPlane, refuseForeign, runStages } from '../install/stages.ts'
 import { Progress } from '../progress.ts'
 import { readValues, valuesOptions, type ValuesOptions } from '../values-options.ts'
@@ -33,10 +34,11 @@ Examples:
   kith install -f values.yaml --revision canary
   kith install --dry-run`)
     .action(async (options: Options) => {
-      const plan = planInstall(readValues(options))
+      const planned = planInstall(readValues(options))
       const timeoutMs = parseDuration(options.readinessTimeout)
       if (timeoutMs === undefined || timeoutMs <= 0) throw new ExitError(2, `kith install: --readiness-timeout takes a duration such as 5m, not ${options.readinessTimeout}`)
       await withCluster(options, async (client) => {
+        const plan = { ...planned, objects: await knownToServer(client, planned.objects) }
         const foreign = await foreignControlPlane(client, plan)
         if (foreign !== undefined && options.force !== true) refuseForeign(foreign)
         const what = `Kith ${version}, revision ${plan.revision}, into namespace ${plan.namespace} of ${client.server}`

@@ -10,6 +10,7 @@ import { clusterOptions, withCluster, type ClusterOptions } from '../cluster.ts'
 import { ExitError } from '../failure.ts'
 import { fieldManager } from '../install/apply.ts'
 import { installedKinds } from '../install/inventory.ts'
+import { knownToServer } from '../install/server-age.ts'
 import { formatTable } from '../demo/table.ts'
 import { manifestText } from './manifest.ts'
 
@@ -66,7 +67,7 @@ async function objectsOf(client: KubernetesClient, tag: string, options: Options
   const settings = settingsOf(resolveValues([{ from: 'tag', value: { revision, global: { istioNamespace: options.istioNamespace } } }]).values)
   const own = (await client.list({ apiVersion: 'admissionregistration.k8s.io/v1', kind: 'MutatingWebhookConfiguration', labelSelector: `${revisionLabel}=${settings.revision},!${tagLabel}` })).items
   const trusted = own.flatMap((o) => (Array.isArray(o['webhooks']) ? o['webhooks'].filter(isRecord) : [])).map((w) => (isRecord(w['clientConfig']) ? w['clientConfig']['caBundle'] : undefined)).find((ca) => typeof ca === 'string' && ca !== '')
-  return tagObjects(settings, tag).map((object) => (trusted === undefined || !Array.isArray(object['webhooks']) ? object : { ...object, webhooks: object['webhooks'].map((w) => (isRecord(w) ? { ...w, clientConfig: { ...(w['clientConfig'] as object), caBundle: trusted } } : w)) }))
+  return (await knownToServer(client, tagObjects(settings, tag))).map((object) => (trusted === undefined || !Array.isArray(object['webhooks']) ? object : { ...object, webhooks: object['webhooks'].map((w) => (isRecord(w) ? { ...w, clientConfig: { ...(w['clientConfig'] as object), caBundle: trusted } } : w)) }))
 }
 
 async function setTag(client: KubernetesClient, tag: string, options: Options): Promise<void> {

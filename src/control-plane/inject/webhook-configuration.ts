@@ -20,6 +20,32 @@ export interface WebhookOptions {
   readonly enableNamespacesByDefault?: boolean
 }
 
+/** An expression in CEL that must hold for a request to be sent to a webhook; API servers know them from 1.28 on. */
+export interface MatchCondition {
+  readonly name: string
+  readonly expression: string
+}
+
+const injectAnnotation = `has(object.metadata.annotations) && '${injectKey}' in object.metadata.annotations`
+const injectLabel = `has(object.metadata.labels) && '${injectKey}' in object.metadata.labels`
+
+/**
+ * Pods that the injector refuses whatever its settings say: it is not asked about them, so that they come while the control
+ * plane is down. The rules are decide.ts's (hostNetwork, windows, mirrorPod, askedByPod): the label beats the annotation.
+ */
+export const injectorConditions: readonly MatchCondition[] = [
+  { name: 'not-on-the-host-network', expression: '!has(object.spec.hostNetwork) || !object.spec.hostNetwork' },
+  { name: 'not-for-windows', expression: "!has(object.spec.os) || object.spec.os.name != 'windows'" },
+  {
+    name: 'not-a-mirror-pod',
+    expression: "!has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in object.metadata.annotations)",
+  },
+  {
+    name: 'not-opted-out-by-annotation',
+    expression: `(${injectLabel}) || !(${injectAnnotation} && object.metadata.annotations['${injectKey}'] == 'false')`,
+  },
+]
+
 interface Expression {
   readonly key: string
   readonly operator: 'In' | 'NotIn' | 'Exists' | 'DoesNotExist'
@@ -62,7 +88,7 @@ function mutatingConfiguration(options: WebhookOptions): KubernetesObject {
     rules: [{ operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'], scope: 'Namespaced' }],
     failurePolicy: 'Fail', matchPolicy: 'Equivalent', sideEffects: 'None', reinvocationPolicy: 'IfNeeded', timeoutSeconds: 10, admissionReviewVersions: ['v1'],
     namespaceSelector: { matchExpressions: [...namespaces, notSystem] },
-    objectSelector: { matchExpressions: pods },
+    objectSelector: { matchExpressions: pods }, matchConditions: injectorConditions,
   })
   const webhooks = [webhook('rev.namespace', [is(rev, name), absent(injection)], [notRefused]), webhook('rev.object', [absent(rev), absent(injection)], [notRefused, is(rev, name)])]
   if (name === 'default') {

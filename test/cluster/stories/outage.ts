@@ -18,6 +18,11 @@ export const outage: Story = {
     assert.match(refused.stderr, /webhook/)
     say(refused.stderr.trim())
     for (const namespace of ['legacy', 'kube-system']) apply(pod('unconcerned', namespace), namespace)
+    // What is never injected is not asked about: an annotation, the host's network.
+    const optedOut = pod('opted-out', 'foo').replace('spec:', `  annotations: {sidecar.istio.io/inject: "false"}\nspec:`)
+    const onTheHost = pod('on-the-host', 'foo').replace('spec:\n', 'spec:\n  hostNetwork: true\n')
+    for (const text of [optedOut, onTheHost]) apply(text, 'foo')
+    kubectl('delete pod/opted-out pod/on-the-host -n foo --wait=false')
     for (const namespace of ['legacy', 'kube-system']) kubectl(`delete pod unconcerned -n ${namespace} --wait=false`)
     for (let i = 0; i < 5; i++) assert.equal(call(mutual).outcome, 'mtls')
     // A replica that is asked for now comes when the control plane is back: the ReplicaSet tries again.
