@@ -1,4 +1,5 @@
-// What pods keep from their own sidecars, on the real wire: what explain says of each call is what the application at the other end saw.
+// What pods keep from their own sidecars, on the real wire: what explain says of each call is what the
+// application at the other end saw.
 import assert from 'node:assert/strict'
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,29 +16,87 @@ let mesh: MeshHandle | undefined
 
 const p = 'traffic.sidecar.istio.io/'
 const clients: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  plain: {}, 'by-range': { [`${p}excludeOutboundIPRanges`]: '0.0.0.0/0' }, 'by-services': { [`${p}excludeOutboundIPRanges`]: '10.96.0.0/16' }, 'by-include': { [`${p}includeOutboundIPRanges`]: '192.168.0.0/16', [`${p}includeOutboundPorts`]: '8001' },
-  'by-port': { [`${p}excludeOutboundPorts`]: '8000' }, 'by-mode': { 'sidecar.istio.io/interceptionMode': 'NONE' },
+  plain: {},
+  'by-range': { [`${p}excludeOutboundIPRanges`]: '0.0.0.0/0' },
+  'by-services': { [`${p}excludeOutboundIPRanges`]: '10.96.0.0/16' },
+  'by-include': { [`${p}includeOutboundIPRanges`]: '192.168.0.0/16', [`${p}includeOutboundPorts`]: '8001' },
+  'by-port': { [`${p}excludeOutboundPorts`]: '8000' },
+  'by-mode': { 'sidecar.istio.io/interceptionMode': 'NONE' },
 }
-const container = (port: number): object => ({ name: `echo-${port}`, image: 'example/echo:1', env: [{ name: 'PORT', value: String(port) }], ports: [{ containerPort: port }], readinessProbe: { httpGet: { path: '/', port }, periodSeconds: 1 } })
-const pod = (name: string, annotations: object, spec: object, labels: object = {}): object => ({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'foo', labels, annotations }, spec: { serviceAccountName: name, ...spec } })
-const service = (name: string, spec: object): object => ({ apiVersion: 'v1', kind: 'Service', metadata: { name, namespace: 'foo' }, spec })
+const container = (port: number): object => ({
+  name: `echo-${port}`,
+  image: 'example/echo:1',
+  env: [{ name: 'PORT', value: String(port) }],
+  ports: [{ containerPort: port }],
+  readinessProbe: { httpGet: { path: '/', port }, periodSeconds: 1 },
+})
+const pod = (name: string, annotations: object, spec: object, labels: object = {}): object => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, namespace: 'foo', labels, annotations },
+  spec: { serviceAccountName: name, ...spec },
+})
+const service = (name: string, spec: object): object => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name, namespace: 'foo' },
+  spec,
+})
 const objects: readonly object[] = [
-  { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'foo', labels: { 'istio-injection': 'enabled' } } },
-  pod('server', { [`${p}excludeInboundPorts`]: '81' }, { containers: [container(80), container(81)] }, { app: 'echo' }),
+  {
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: 'foo', labels: { 'istio-injection': 'enabled' } },
+  },
+  pod(
+    'server',
+    { [`${p}excludeInboundPorts`]: '81' },
+    { containers: [container(80), container(81)] },
+    { app: 'echo' },
+  ),
   pod('bare-server', { [`${p}includeInboundPorts`]: '' }, { containers: [container(80)] }, { app: 'bare' }),
-  service('echo', { selector: { app: 'echo' }, ports: [{ name: 'http', port: 8000, targetPort: 80 }, { name: 'http-b', port: 8001, targetPort: 81 }] }),
-  service('echo-pods', { clusterIP: 'None', selector: { app: 'echo' }, ports: [{ name: 'http', port: 80 }, { name: 'http-b', port: 81 }] }),
+  service('echo', {
+    selector: { app: 'echo' },
+    ports: [
+      { name: 'http', port: 8000, targetPort: 80 },
+      { name: 'http-b', port: 8001, targetPort: 81 },
+    ],
+  }),
+  service('echo-pods', {
+    clusterIP: 'None',
+    selector: { app: 'echo' },
+    ports: [
+      { name: 'http', port: 80 },
+      { name: 'http-b', port: 81 },
+    ],
+  }),
   // A pod's own hostname stands for its own address, whatever Service has the name.
   service('server', { selector: { app: 'bare' }, ports: [{ name: 'http', port: 80 }] }),
   service('bare', { selector: { app: 'bare' }, ports: [{ name: 'http', port: 8000, targetPort: 80 }] }),
-  ...Object.entries(clients).map(([name, annotations]) => pod(name, annotations, { containers: [{ name: 'c', image: 'example/client:1' }] })),
+  ...Object.entries(clients).map(([name, annotations]) =>
+    pod(name, annotations, { containers: [{ name: 'c', image: 'example/client:1' }] }),
+  ),
 ]
 
 before(async () => {
   if (namespacesRefused() !== undefined) return
   mkdirSync(dir)
   copyFileSync('test/scenario/fixtures/small-mesh/echo.ts', join(dir, 'echo.ts'))
-  writeFileSync(join(dir, 'kith.yaml'), JSON.stringify({ apiVersion: 'kith.dev/v1alpha1', kind: 'LocalMesh', metadata: { name: 'kept' }, spec: { resources: ['mesh.yaml'], images: { 'example/echo': { command: ['node', './echo.ts'] }, 'example/client:1': { command: ['sleep', 'infinity'] } } } }))
+  writeFileSync(
+    join(dir, 'kith.yaml'),
+    JSON.stringify({
+      apiVersion: 'kith.dev/v1alpha1',
+      kind: 'LocalMesh',
+      metadata: { name: 'kept' },
+      spec: {
+        resources: ['mesh.yaml'],
+        images: {
+          'example/echo': { command: ['node', './echo.ts'] },
+          'example/client:1': { command: ['sleep', 'infinity'] },
+        },
+      },
+    }),
+  )
   writeFileSync(join(dir, 'mesh.yaml'), objects.map((o) => JSON.stringify(o)).join('\n---\n'))
   mesh = await startMesh({ dir })
   await mesh.waitReady()
@@ -49,7 +108,9 @@ after(async () => {
 
 const up = (t: TestContext): MeshHandle | undefined => (hasNamespaces(t) ? mesh : undefined)
 
-/** `mtls`: the server's sidecar saw the caller's certificate; `plaintext`: nobody did; `blocked`: no answer. */
+/**
+ * `mtls`: the server's sidecar saw the caller's certificate; `plaintext`: nobody did; `blocked`: no answer.
+ */
 async function onTheWire(m: MeshHandle, from: string, url: string): Promise<string> {
   const { code, stdout } = await m.exec(`pod/${from}.foo`, ['curl', '-sS', '--max-time', '5', url])
   if (code !== 0 || !stdout.startsWith('{')) return 'blocked'
@@ -57,7 +118,14 @@ async function onTheWire(m: MeshHandle, from: string, url: string): Promise<stri
   return xfcc !== null && xfcc.includes(`URI=spiffe://cluster.local/ns/foo/sa/${from}`) ? 'mtls' : 'plaintext'
 }
 
-const urls = ['http://echo:8000/', 'http://server:80/', 'http://echo:8001/', 'http://echo-pods:80/', 'http://echo-pods:81/', 'http://bare:8000/']
+const urls = [
+  'http://echo:8000/',
+  'http://server:80/',
+  'http://echo:8001/',
+  'http://echo-pods:80/',
+  'http://echo-pods:81/',
+  'http://bare:8000/',
+]
 
 async function compare(m: MeshHandle): Promise<Record<string, string>> {
   const known = buildMesh(await m.objects())
@@ -65,25 +133,46 @@ async function compare(m: MeshHandle): Promise<Record<string, string>> {
   for (const from of [...Object.keys(clients), 'server']) {
     for (const url of urls) {
       const answer = explain(known, { from: `${from}.foo`, to: url })
-      assert.equal(await onTheWire(m, from, url), answer.outcome, `${from} ${url}: ${answer.blocked?.why ?? ''}`)
+      assert.equal(
+        await onTheWire(m, from, url),
+        answer.outcome,
+        `${from} ${url}: ${answer.blocked?.why ?? ''}`,
+      )
       said[`${from} ${url}`] = answer.outcome
     }
   }
   return said
 }
 
-const handshakesOf = async (m: MeshHandle, known: Mesh, url: string): Promise<string | undefined> => observedIn(known, explain(known, { from: 'server.foo', to: url }), (await m.handshakes('pod/server.foo')) ?? [])?.server
+const handshakesOf = async (m: MeshHandle, known: Mesh, url: string): Promise<string | undefined> =>
+  observedIn(
+    known,
+    explain(known, { from: 'server.foo', to: url }),
+    (await m.handshakes('pod/server.foo')) ?? [],
+  )?.server
 
 test('each way to keep traffic from a sidecar: explain says what the wire does, PERMISSIVE and STRICT', async (t) => {
   const m = up(t)
   if (m === undefined) return
   const open = await compare(m)
-  assert.deepEqual(urls.map((u) => open[`plain ${u}`]), ['mtls', 'plaintext', 'plaintext', 'mtls', 'plaintext', 'plaintext'])
+  assert.deepEqual(
+    urls.map((u) => open[`plain ${u}`]),
+    ['mtls', 'plaintext', 'plaintext', 'mtls', 'plaintext', 'plaintext'],
+  )
   assert.ok(urls.every((u) => open[`by-range ${u}`] === 'plaintext'))
-  assert.deepEqual(urls.map((u) => open[`by-services ${u}`]), ['plaintext', 'plaintext', 'plaintext', 'mtls', 'plaintext', 'plaintext'])
-  await m.apply('{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: default, namespace: foo}, spec: {mtls: {mode: STRICT}}}\n', 'strict.yaml')
+  assert.deepEqual(
+    urls.map((u) => open[`by-services ${u}`]),
+    ['plaintext', 'plaintext', 'plaintext', 'mtls', 'plaintext', 'plaintext'],
+  )
+  await m.apply(
+    '{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: default, namespace: foo}, spec: {mtls: {mode: STRICT}}}\n',
+    'strict.yaml',
+  )
   const strict = await compare(m)
-  assert.deepEqual(urls.map((u) => strict[`by-mode ${u}`]), ['blocked', 'plaintext', 'plaintext', 'blocked', 'plaintext', 'plaintext'])
+  assert.deepEqual(
+    urls.map((u) => strict[`by-mode ${u}`]),
+    ['blocked', 'plaintext', 'plaintext', 'blocked', 'plaintext', 'plaintext'],
+  )
 })
 
 test('a pod that calls itself: by its Service through its sidecar, by its headless name past it; a handshake is shown of the call that made it', async (t) => {

@@ -1,5 +1,6 @@
-// Where a rule set leads a connection: what the kernel makes of the rules, chain by chain. Pure.
-// Source: nft(8) and iptables(8): the first rule of a chain that matches decides; `return` goes on after the jump; a hooked chain's end accepts.
+// Where a rule set leads a connection: what the kernel makes of the rules, chain by chain. Pure. Source:
+// nft(8) and iptables(8): the first rule of a chain that matches decides; `return` goes on after the jump; a
+// hooked chain's end accepts.
 import { BlockList, isIPv6 } from 'node:net'
 import type { Match, NftChain, NftTable } from '#netlink'
 import type { InterceptionOptions } from './options.ts'
@@ -34,7 +35,12 @@ export function passage(table: NftTable, connection: Connection): Passage {
   const { redirect, rule } = start === undefined ? {} : follow(table, start, connection)
   if (redirect !== undefined) return { redirectedTo: redirect, option: rule?.from ?? null }
   // Without a rule that matched, the lists of what to include have left it out.
-  const leftOut = connection.protocol === 'udp' ? null : connection.hook === 'output' ? 'includeOutboundCidrs' : 'includeInboundPorts'
+  const leftOut =
+    connection.protocol === 'udp'
+      ? null
+      : connection.hook === 'output'
+        ? 'includeOutboundCidrs'
+        : 'includeInboundPorts'
   return { redirectedTo: null, option: rule === undefined ? leftOut : (rule.from ?? null) }
 }
 
@@ -49,7 +55,8 @@ function follow(table: NftTable, chain: NftChain, connection: Connection): Outco
       if (statement.do !== 'jump') continue
       const target = table.chains.find((c) => c.name === statement.chain)
       const outcome = target === undefined ? {} : follow(table, target, connection)
-      if (outcome.redirect !== undefined) return { redirect: outcome.redirect, rule: outcome.rule?.from === undefined ? rule : outcome.rule }
+      if (outcome.redirect !== undefined)
+        return { redirect: outcome.redirect, rule: outcome.rule?.from === undefined ? rule : outcome.rule }
       last = outcome.rule ?? last
     }
   }
@@ -70,9 +77,14 @@ function matches(m: Match, family: NftTable['family'], c: Connection): boolean {
       return holds(false, m.not)
     case 'destination':
       // A packet of the other family matches neither the network nor its negation.
-      return isIPv6(networkOf(m.cidr)) === isIPv6(c.destination) && holds(contains(m.cidr, c.destination), m.not)
+      return (
+        isIPv6(networkOf(m.cidr)) === isIPv6(c.destination) && holds(contains(m.cidr, c.destination), m.not)
+      )
     case 'source':
-      return isIPv6(networkOf(m.cidr)) === isIPv6(c.destination) && holds(c.source !== undefined && contains(m.cidr, c.source), m.not)
+      return (
+        isIPv6(networkOf(m.cidr)) === isIPv6(c.destination) &&
+        holds(c.source !== undefined && contains(m.cidr, c.source), m.not)
+      )
     case 'in interface':
       return c.hook === 'prerouting' && holds(m.name === c.interface, m.not)
     case 'out interface':

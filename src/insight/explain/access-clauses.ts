@@ -1,12 +1,19 @@
 // Which test of an access rule a call does not meet, in a sentence. Law: a test is asked of the engine, alone in a rule of its own; nothing is compared here.
 import { claimAt, type Claims } from '#engine'
 import { principalOf } from './token.ts'
+import { formatRef } from '#lib/problem.ts'
 import { claimPath, inboundFor, type AccessPolicy, type AccessRule, type AccessTest, type ProxyPlan } from '#plan'
 import type { Workload } from '#mesh'
 import { decideInbound, inboundConfig, type InboundCall } from '../simulate/index.ts'
 import type { Question } from './question.ts'
 import { asRead } from './target.ts'
 import type { Explanation, NotApplied } from './types.ts'
+
+/** A rule that the call does not match. */
+export interface ClauseNotMet extends NotApplied {
+  /** What would make it match. */
+  readonly fix: string
+}
 
 /** For each rule of the server's policies that did not decide: the first test that fails. */
 export function accessNotMet(q: Question, answer: Explanation, server: Workload): NotApplied[] {
@@ -17,10 +24,20 @@ export function accessNotMet(q: Question, answer: Explanation, server: Workload)
   const call = asArrived(q, answer, server, answer.server.port)
   const arrived = decideInbound(inboundConfig(plan), call, call.principal !== '')
   const claims = 'claims' in arrived ? arrived.claims : undefined
-  return [...(plan.authorization.audit ?? []), ...plan.authorization.deny, ...plan.authorization.allow].flatMap((policy) => policy.rules.flatMap((rule): NotApplied[] => {
-    if (`${rule.ref.namespace}/${rule.ref.name} ${rule.ref.path}` === chosen) return []
+  const { audit = [], deny, allow } = plan.authorization
+  return clausesNotMet(q, plan, [...audit, ...deny, ...allow], call, { claims, joins: '' }).filter(({ source: r }) => `${r.namespace}/${r.name} ${r.path}` !== chosen).map(({ source, why }) => ({ source, why }))
+}
+
+interface Arriving {
+  readonly claims: Claims | undefined
+  /** How the caller comes to show a certificate of the mesh. */
+  readonly joins: string
+}
+
+export function clausesNotMet(q: Question, plan: ProxyPlan, policies: readonly AccessPolicy[], call: InboundCall, arriving: Arriving): ClauseNotMet[] {
+  return policies.flatMap((policy) => policy.rules.flatMap((rule): ClauseNotMet[] => {
     const failed = firstFailed(plan, policy, rule, call)
-    return failed === undefined ? [] : [{ source: rule.ref, why: sentence(failed, q, call, { claims }) }]
+    return failed === undefined ? [] : [{ source: rule.ref, why: sentence(failed, q, call, arriving), fix: remedy(failed, q, call, rule, plan, arriving) }]
   }))
 }
 
@@ -56,6 +73,25 @@ const names: Readonly<Record<string, string>> = {
   'remote.ip': 'the caller’s address', 'request.method': 'the method', 'request.path': 'the path', 'request.host': 'the Host', 'destination.port': 'the container’s port', 'destination.ip': 'the server’s address', 'connection.sni': 'the server name (SNI)',
 }
 
+/** What the user writes for it. Of any other attribute: a `when` with this key. */
+const fields: Readonly<Record<string, string>> = {
+  'source.principal': 'principals', 'source.namespace': 'namespaces', 'source.serviceAccount': 'serviceAccounts', 'source.ip': 'ipBlocks', 'remote.ip': 'remoteIpBlocks',
+  'request.auth.principal': 'requestPrincipals', 'request.method': 'methods', 'request.path': 'paths', 'request.host': 'hosts', 'destination.port': 'ports',
+}
+
+function remedy(test: AccessTest, q: Question, call: InboundCall, rule: AccessRule, plan: ProxyPlan, { claims, joins }: Arriving): string {
+  const at = formatRef(rule.ref)
+  const token = test.attribute.startsWith('request.auth.')
+  const have = token ? ofToken(test.attribute, { claims }) : valueOf(test.attribute, q, call)
+  const field = fields[test.attribute] ?? `the values of ${test.attribute}`
+  if (call.request === undefined && test.attribute.startsWith('request.')) return `take ${field} out of ${at}, or declare the port as HTTP: on TCP such a rule allows nobody`
+  if (token && claims === undefined) return plan.authentication === undefined || plan.authentication.length === 0 ? `add a RequestAuthentication for this workload and send a token that it verifies: ${at} asks for one` : `send a token that ${formatRef(plan.authentication[0]?.ref ?? rule.ref)} verifies: ${at} asks for one`
+  if (have === undefined && test.attribute.startsWith('source.')) return `${joins}, so that it shows the certificate that ${at} asks for`
+  if (have === undefined) return `send ${names[test.attribute] ?? test.attribute} with the request: ${at} asks for it`
+  const or = test.attribute.startsWith('request.') && !token ? `, or send ${test.values.slice(0, 3).join(' or ')}` : ''
+  return test.values.length > 0 ? `add ${JSON.stringify(have)} to ${field} of ${at}${or}` : `take ${JSON.stringify(have)} out of what ${at} rules out (${test.notValues.join(', ')})`
+}
+
 /** What a token says, as text; undefined: nothing. */
 function ofToken(attribute: string, { claims }: { readonly claims: Claims | undefined }): string | undefined {
   if (claims === undefined) return undefined
@@ -64,7 +100,7 @@ function ofToken(attribute: string, { claims }: { readonly claims: Claims | unde
   return value === undefined ? undefined : typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-function sentence(test: AccessTest, q: Question, call: InboundCall, answer: { readonly claims: Claims | undefined }): string {
+function sentence(test: AccessTest, q: Question, call: InboundCall, answer: Pick<Arriving, 'claims'>): string {
   const what = names[test.attribute] ?? test.attribute
   const have = test.attribute.startsWith('request.auth.') ? ofToken(test.attribute, answer) : valueOf(test.attribute, q, call)
   if (call.request === undefined && test.attribute.startsWith('request.')) return `it asks for ${what}, and this is no HTTP: on TCP the rule allows nobody`

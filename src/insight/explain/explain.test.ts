@@ -225,8 +225,8 @@ test('what is written without a scheme is called as its port declares', () => {
   assert.equal(explain(mesh(peer('bar', 'STRICT')), { from: 'web.foo', to: 'web.bar:8000/x' }).outcome, 'mtls')
   const tls = explain(mesh(), { from: 'web.foo', to: 'https://web.bar:8000/' })
   // What is no HTTP goes past the client's rules, to where the application was going.
-  assert.deepEqual([tls.outcome, tls.blocked?.at, tls.client.route.because[0]?.rule, tls.client.tls?.value], ['blocked', 'server', 'route.passthrough', 'DISABLE'])
-  assert.match(tls.blocked?.why ?? '', /carries HTTP: TLS that is not the mesh’s own is closed there/)
+  assert.deepEqual([tls.outcome, tls.blocked?.at, tls.client.route.because[0]?.rule, tls.client.tls?.value], ['blocked', 'server', 'route.not-http', 'DISABLE'])
+  assert.match(tls.blocked?.why ?? '', /port 80 carries HTTP, where a sidecar ends no TLS but the mesh’s own, and the application sends TLS/)
 })
 
 test('a pinned name that the server does not have ends the handshake at the client', () => {
@@ -290,7 +290,7 @@ test('what can’t be asked is answered with what can be', () => {
     ['web.foo', 'web.bar', /"web\.bar" names no port: write http:\/\/web\.bar:8000 or tcp:\/\/web\.bar:9000 or tcp:\/\/web\.bar:7000$/], ['web.foo', 'tcp://web.bar', /names no port: write tcp:\/\/web\.bar:8000/], ['web.foo', 'ftp://web.bar:21/', /the scheme ftp is not known; there are http, https, grpc, tcp and udp$/],
     ['web.foo', 'http://', /is no target: write http:\/\/host:port\/path/], ['web.foo', 'tcp://nobody.example.com', /is no target/], ['foo/web', 'http://web.bar:8000/', /"foo" is no kind of workload; did you mean web\.foo\?$/], ['nope/web', 'http://web.bar:8000/', /there are pod, po/],
   ] as const) assert.throws(() => explain(mesh(), { from, to }), message, `${from} ${to}`)
-  assert.match(explain(mesh(), { from: 'web.foo', to: 'https://web.bar:8000/' }).client.route.value.rule, /^not what port 8000 of web\.bar\.svc\.cluster\.local declares: passed on as it is$/)
+  assert.match(explain(mesh(), { from: 'web.foo', to: 'https://web.bar:8000/' }).client.route.value.rule, /^port 8000 of web\.bar\.svc\.cluster\.local is declared as HTTP, and the application sends TLS, which no route is for: passed on to the address as it is$/)
 })
 
 test('calls of a pod to itself meet no sidecar, whatever the mesh forbids', () => {

@@ -2,35 +2,51 @@
 // Law: what a proxy does is asked of its engine over what is generated for it; the plan says why.
 import { invariant, KithError } from '#lib/errors.ts'
 import { byDefault, type Decided, type Reason } from '#lib/decided.ts'
-import { formatRef, type Problem } from '#lib/problem.ts'
+import type { Problem } from '#lib/problem.ts'
 import { formatAddress, type RuntimeCluster } from '#engine'
 import { endpointsOf, type Mesh } from '#mesh'
 import { planEndpoints, podTlsAt, type ProxyPlan, type Upstream } from '#plan'
-import { bytesOnTheWire, candidates, onTheWire, runtimeEndpoints, type ClusterChoice } from '../simulate/index.ts'
+import { bytesOnTheWire, candidates, onTheWire, runtimeEndpoints, type ClusterChoice, type Outbound } from '../simulate/index.ts'
 import { routeCall, type Routed } from './client-path.ts'
 import { credentialNeeds } from './credential.ts'
 import { waysOut } from './redirection.ts'
 import { clientSide, rewritten } from './client-side.ts'
-import { aborted, didYouMean, listenerNeeded, localAnswer, nameNeeded, noUpstream, nowhere, outside, ownPod } from './dead-ends.ts'
+import { aborted, endsAt, listenerNeeded, localAnswer, nameNeeded, noUpstream, nowhere, outside, ownPod } from './dead-ends.ts'
+import type { End } from './ends.ts'
+import { hintsFor } from './hints.ts'
+import { instead } from './instead.ts'
+import { transports } from './no-endpoint.ts'
+import { whyUnknown } from './unknown.ts'
 import { assumedAddress } from './assumed-address.ts'
 import { findWorkload } from './find-workload.ts'
-import { askAbout, byWay, type Question } from './question.ts'
 import { problemsOf } from './concerning.ts'
+import { askAbout, byWay, type Question } from './question.ts'
 import { arrive, type Sent } from './server-side.ts'
 import { answered } from './symptom.ts'
 import { isLoopback, parseTarget, wrongTarget } from './target.ts'
-import type { Blocked, Call, ClientSide, EndpointAnswer, Explanation, Spread, WireTls } from './types.ts'
+import type { Call, ClientSide, EndpointAnswer, Explanation, Spread, WireTls } from './types.ts'
 
 type Clusters = Extract<Routed, { kind: 'clusters' }>
 
 /** Throws NO_SUCH_WORKLOAD or WRONG_TARGET where the call names nothing. `namespace` completes `from`. */
 export function explain(mesh: Mesh, call: Call, namespace = 'default'): Explanation {
+  const { q, answer } = explainOnce(mesh, call, namespace)
+  if (answer.blocked === null) return answer
+  const others = instead(q, call, namespace, answer, (other) => explainOnce(other, call, namespace).answer)
+  return others.length === 0 ? answer : { ...answer, blocked: { ...answer.blocked, instead: others } }
+}
+
+function explainOnce(mesh: Mesh, call: Call, namespace: string): { readonly q: Question; readonly answer: Explanation } {
   const target = parseTarget(call.to)
   const client = findWorkload(mesh, call.from, namespace)
   if (target === undefined) throw new KithError('WRONG_TARGET', wrongTarget(mesh, client, call.to))
   const q = askAbout(mesh, client, target, call)
-  const answers = isLoopback(target.host) ? [ownPod(q)] : client.sidecar.value ? byEachWay(q) : withoutSidecar(q)
-  return summarize(call, answers, problemsOf(q, answers))
+  const answers = isLoopback(target.host) ? [ownPod(q)] : client.sidecar.value ? byEachWay(q) : withHints(q, undefined, withoutSidecar(q))
+  return { q, answer: summarize(call, answers, problemsOf(q, answers)) }
+}
+
+function withHints(q: Question, outbound: Outbound | undefined, answers: readonly EndpointAnswer[]): EndpointAnswer[] {
+  return answers.map((a) => ({ ...a, hints: [...a.hints, ...hintsFor(q, a, outbound)] }))
 }
 
 /** What the pod's rules lead to the sidecar, and what they keep from it: of several addresses each goes its own way. */
@@ -42,18 +58,21 @@ function byEachWay(q: Question): EndpointAnswer[] {
     const part = byWay(q, group)
     const share = group.reduce((sum, w) => sum + w.weight, 0) / total
     const rests = [group[0]?.provided, assumedAddress(part)].filter((p) => p !== null && p !== undefined).join('; ')
-    return (part.bySidecar ? withSidecar(part) : withoutSidecar(part)).map((a) => needing(rests === '' ? null : rests, { ...a, share: a.share * share }))
+    const answers = part.bySidecar ? withSidecar(part) : withHints(part, undefined, withoutSidecar(part))
+    return answers.map((a) => needing(rests === '' ? null : rests, { ...a, share: a.share * share }))
   })
 }
 
 function withSidecar(q: Question): EndpointAnswer[] {
   const plan = q.clientPlan()
   const routed = routeCall(q, plan)
-  if (routed.kind === 'unknown') return unknownDestination(q, plan, routed, routed.choice)
+  if (routed.kind === 'unknown') return withHints(q, routed.outbound, unknownDestination(q, plan, routed, routed.choice))
   if (routed.kind === 'aborted') return [aborted(q, routed)]
   if (routed.kind === 'local') return [localAnswer(q, routed)]
+  if (routed.choices.length === 0) return [noUpstream(q, routed, { cluster: '', weight: 1 }, null)]
   const total = routed.choices.reduce((sum, c) => sum + c.weight, 0)
-  return routed.choices.flatMap((choice) => (choice.cluster === 'PassthroughCluster' ? unknownDestination(q, plan, routed, choice) : clusterAnswers(q, plan, routed, choice)).map((a) => ({ ...a, share: total === 0 ? a.share : (a.share * choice.weight) / total })))
+  const answersOf = (choice: ClusterChoice): EndpointAnswer[] => (choice.cluster === 'PassthroughCluster' ? unknownDestination(q, plan, routed, choice) : clusterAnswers(q, plan, routed, choice))
+  return routed.choices.flatMap((choice) => withHints(q, routed.outbound, answersOf(choice)).map((a) => ({ ...a, share: total === 0 ? a.share : (a.share * choice.weight) / total })))
 }
 
 function clusterAnswers(q: Question, plan: ProxyPlan, routed: Clusters, choice: ClusterChoice): EndpointAnswer[] {
@@ -92,11 +111,12 @@ interface Place {
 }
 
 /** The engine says what goes on the wire; the plan, why: the rule's own words, and for automatic mTLS the endpoint's. */
-function sentTo(q: Question, cluster: RuntimeCluster, upstream: Pick<Upstream, 'tls'>, to: Place, choice: Pick<ClusterChoice, 'alpn' | 'authority' | 'path'>): Sent {
+function sentTo(q: Question, cluster: RuntimeCluster, upstream: Pick<Upstream, 'tls'>, to: Place, choice: ClusterChoice): Sent {
   const wire = onTheWire(cluster, to)
   const because = upstream.tls.value.mode === 'AUTO' ? [...upstream.tls.because, ...to.because] : upstream.tls.because
   return {
     tls: { value: wire.wire, because }, onTheWire: wire, bytes: bytesOnTheWire(wire, choice.alpn, choice.authority, q.bytes),
+    ...(choice.cluster.startsWith('outbound|') ? { destination: { port: Number(choice.cluster.split('|')[1]), host: choice.cluster.split('|')[3] ?? '' } } : {}),
     ...(choice.path === undefined ? {} : { request: { path: choice.path, authority: choice.authority ?? q.request.authority } }),
   }
 }
@@ -108,7 +128,7 @@ function needing(also: string | null, answer: EndpointAnswer): EndpointAnswer {
 
 function answerAt(q: Question, client: ClientSide, sent: Sent, to: { readonly address: string; readonly port: number; readonly share: number; readonly priority?: number; readonly locality?: string }, weight: number): EndpointAnswer {
   const { address, port, share, priority = 0, locality = '' } = to
-  return { address: formatAddress({ address, port }), weight, share, priority, locality, client, ...arrive(q, sent, address, port) }
+  return { address: formatAddress({ address, port }), weight, share, priority, locality, client, hints: [], ...arrive(q, sent, address, port) }
 }
 
 /** The application's own connection: to the service's ready endpoints as kube-proxy picks them, or straight to an address. */
@@ -130,7 +150,8 @@ function directPlaces(q: Question): { address: string; port: number }[] | undefi
     const port = service.ports.find((p) => p.number === q.target.port)
     // Nothing translates the port on the way to a pod's own address.
     if (service.headless) return addresses.map((address) => ({ address, port: q.target.port }))
-    return port === undefined ? [] : endpointsOf(q.mesh, service, port).filter((e) => e.ready).map((e) => ({ address: e.address, port: e.port }))
+    const [has, called] = port === undefined ? [] : transports(port, q)
+    return port === undefined || has !== called ? [] : endpointsOf(q.mesh, service, port).filter((e) => e.ready).map((e) => ({ address: e.address, port: e.port }))
   }
   if (workload !== undefined) return addresses.map((address) => ({ address, port: q.target.port }))
   return undefined
@@ -147,16 +168,18 @@ function dialled(q: Question, place: { readonly address: string; readonly port: 
 function unknownDestination(q: Question, plan: ProxyPlan, { outbound, http }: Pick<Clusters, 'outbound' | 'http'>, choice: ClusterChoice = { cluster: 'PassthroughCluster', weight: 1 }): EndpointAnswer[] {
   const egress = plan.egress
   const source = egress.because[0]?.source ?? 'default'
+  const unknown = whyUnknown(q, source)
+  const left: Reason[] = unknown.reason === undefined ? [] : [{ ...unknown.reason, effect: 'chosen' }]
   if (egress.value === 'REGISTRY_ONLY') {
-    const route = { value: { rule: 'unknown destination' }, because: [{ rule: 'route.blackhole', source, effect: 'chosen' as const }] }
-    const why = `${q.target.host}:${q.target.port} is not known to the mesh, and ${source === 'default' ? 'REGISTRY_ONLY holds' : `${formatRef(source)} says REGISTRY_ONLY`}`
-    const blocked: Blocked = { at: 'client', why, symptom: http ? answered(q.target.scheme === 'grpc', 502, 'caller') : 'the connection is closed', source, fix: [`add a ServiceEntry for ${q.target.host}${didYouMean(q)}`] }
-    return [{ ...outside(q, clientSide(q, route)), outcome: 'blocked', blocked }]
+    const route = { value: { rule: `${unknown.what}: refused` }, because: [...left, { rule: 'route.blackhole', source, effect: 'chosen' as const }] }
+    const symptom = http ? answered(q.target.scheme === 'grpc', 502, 'caller') : 'the connection is closed'
+    return [endsAt(clientSide(q, route), symptom, unknown.ending as readonly [End, never])]
   }
-  const route = { value: { rule: passedOn(q) }, because: [{ rule: 'route.passthrough', source, effect: 'chosen' as const }] }
+  const route = { value: { rule: `${unknown.what}: passed on${unknown.meant}` }, because: [...left, { rule: 'route.passthrough', source, effect: 'chosen' as const }] }
+  const hints = unknown.hint === null ? [] : [unknown.hint]
   const client: ClientSide = { ...clientSide(q, route), tls: byDefault<WireTls>('DISABLE', 'tls.passthrough') }
   const places = directPlaces(q)
-  if (places === undefined) return [{ ...outside(q, client), provided: nameNeeded(q) }]
+  if (places === undefined) return [{ ...outside(q, client), provided: nameNeeded(q), hints }]
   if (places.length === 0) return [nowhere(q, client, http)]
   const cluster = outbound.cluster('PassthroughCluster')
   invariant(cluster !== undefined, 'every proxy has what passes through')
@@ -165,15 +188,8 @@ function unknownDestination(q: Question, plan: ProxyPlan, { outbound, http }: Pi
     const because = podTlsAt(plan, plan.passthrough, at.address, at.port)?.because ?? []
     const tls: Upstream['tls'] = because.length === 0 ? byDefault({ mode: 'DISABLE' }, 'tls.passthrough') : byDefault({ mode: 'AUTO', sni: '', sans: [] }, 'tls.auto-address')
     const sent = sentTo(q, cluster, { tls }, { ...at, because, socketMatch: {} }, choice)
-    return answerAt(q, { ...client, tls: sent.tls }, sent, { ...p, share: 1 / places.length }, choice.weight)
+    return { ...answerAt(q, { ...client, tls: sent.tls }, sent, { ...p, share: 1 / places.length }, choice.weight), hints }
   })
-}
-
-function passedOn(q: Question): string {
-  const { service, workload } = q.resolved
-  if (service?.externalName !== undefined) return `${service.host} stands for ${service.externalName}, which the mesh does not know: passed on`
-  if (service?.ports.some((p) => p.number === q.target.port) === true) return `not what port ${q.target.port} of ${service.host} declares: passed on as it is`
-  return workload === undefined ? `unknown destination: passed on${didYouMean(q)}` : 'a pod’s own address: passed on'
 }
 
 function summarize(call: Call, all: readonly EndpointAnswer[], problems: readonly Problem[]): Explanation {
@@ -182,7 +198,7 @@ function summarize(call: Call, all: readonly EndpointAnswer[], problems: readonl
   const first = answers[0] as EndpointAnswer
   const same = answers.every((a) => a.outcome === first.outcome && a.server?.mtls?.value === first.server?.mtls?.value && placeOf(a) === placeOf(first))
   const outcome = answers.every((a) => a.outcome === first.outcome) ? first.outcome : 'mixed'
-  return { call: { from: call.from, to: call.to }, outcome, client: first.client, server: first.server, blocked: outcome === 'mixed' ? null : first.blocked, provided: outcome === 'mixed' ? null : first.provided, endpoints: same && outcome !== 'mixed' ? [] : answers, spread: spreadOf(all), observed: null, notObserved: null, problems }
+  return { call: { from: call.from, to: call.to }, outcome, client: first.client, server: first.server, blocked: outcome === 'mixed' ? null : first.blocked, provided: outcome === 'mixed' ? null : first.provided, hints: [...new Set(answers.flatMap((a) => a.hints))], endpoints: same && outcome !== 'mixed' ? [] : answers, spread: spreadOf(all), observed: null, notObserved: null, problems }
 }
 
 /** Where the route leads: weighted destinations may differ in any of the three. */

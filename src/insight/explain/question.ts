@@ -15,6 +15,8 @@ export interface Question {
   readonly target: Target
   readonly resolved: Resolved
   readonly request: RouteRequest
+  /** Of the request, by small letters. */
+  readonly headers: Readonly<Record<string, string>>
   /** What the application writes. */
   readonly bytes: FirstBytes
   /** Where the application's connection goes first; absent: the caller has no sidecar, or the way has not been looked at. */
@@ -40,7 +42,7 @@ export function askAbout(mesh: Mesh, client: Workload, written: Target, call: Ca
   const servers = new Map<Workload, ProxyPlan>()
   let whole: ProxyPlan | undefined
   return {
-    mesh, context, client, target, resolved, bySidecar: client.sidecar.value, request: requestOf(target, call), bytes: bytesOf(target), source: client.addresses[0] ?? somewhereElse, ...(call.nowMs === undefined ? {} : { nowMs: call.nowMs }),
+    mesh, context, client, target, resolved, bySidecar: client.sidecar.value, headers: headersOf(target, call), request: requestOf(target, call), bytes: bytesOf(target), source: client.addresses[0] ?? somewhereElse, ...(call.nowMs === undefined ? {} : { nowMs: call.nowMs }),
     clientPlan: () => (whole ??= planFrom(context)),
     serverPlan: (w) => servers.get(w) ?? (servers.set(w, planServer(planContext(mesh, w))).get(w) as ProxyPlan),
   }
@@ -62,7 +64,7 @@ function withScheme(target: Target, { service }: Resolved): Target {
 }
 
 /** By small letters; gRPC says what it is. */
-export function headersOf({ scheme }: Target, call: Call): Readonly<Record<string, string>> {
+function headersOf({ scheme }: Target, call: Call): Readonly<Record<string, string>> {
   const given = Object.entries(call.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const)
   return { ...(scheme === 'grpc' ? { 'content-type': 'application/grpc' } : {}), ...Object.fromEntries(given) }
 }

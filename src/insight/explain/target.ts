@@ -62,6 +62,8 @@ export interface Resolved {
   readonly service?: MeshService
   /** A pod behind the address or name. */
   readonly workload?: Workload
+  /** ExternalName Services on the way, the one that was called first. */
+  readonly aliases?: readonly MeshService[]
   /** The name is the caller's own hostname. */
   readonly hostname?: boolean
 }
@@ -93,7 +95,7 @@ function resolveName(mesh: Mesh, client: Workload, host: string, depth: number):
     const found = (mesh.servicesByHost.get(name) ?? []).find((s) => s.origin === 'kubernetes') ?? podOfHeadless(mesh, name)
     if (found !== undefined && 'host' in found && found.externalName !== undefined && depth < mostAliases) {
       const target = resolveName(mesh, client, found.externalName.toLowerCase().replace(/\.$/, ''), depth + 1)
-      return target.service === undefined ? { addresses: found.addresses, service: found } : target
+      return target.service === undefined ? { addresses: found.addresses, service: found } : { ...target, aliases: [found, ...(target.aliases ?? [])] }
     }
     if (found !== undefined) return 'host' in found ? { addresses: found.headless ? podsOf(mesh, found) : found.addresses, service: found } : { addresses: found.addresses, workload: found }
   }

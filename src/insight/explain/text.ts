@@ -35,10 +35,13 @@ export function formatExplanation(e: Explanation, options: TextOptions = {}): st
   lines.push(...spreadLines(e.spread, paint))
   if (e.provided !== null && e.endpoints.length === 0) lines.push(`${paint('yellow', 'needs')}    ${e.provided}`)
   if (e.blocked !== null) {
-    lines.push('', `${paint('red', 'why')}      ${e.blocked.why}`, `${paint('bold', 'caller')}   ${e.blocked.symptom}`)
+    lines.push('', `${paint('red', 'why')}      ${e.blocked.why}`)
+    for (const other of e.blocked.instead) lines.push(`  instead  ${formatRef(other.source)}: ${other.why}`)
+    lines.push(`${paint('bold', 'caller')}   ${e.blocked.symptom}`)
     e.blocked.fix.forEach((f, i) => lines.push(`${i === 0 ? paint('bold', 'fix') : i === 1 ? ' or' : '   '}      ${f.replace(/^or /, '')}`))
   }
   if (e.observed !== null) lines.push('', ...observedLines(e.observed, paint))
+  for (const hint of e.hints) lines.push('', `${paint('yellow', 'hint')}     ${hint}`)
   for (const p of e.problems) lines.push('', `${paint('yellow', 'note')}     ${p.message} (${formatRef(p.ref)})${p.help === undefined ? '' : `: ${p.help}`}`)
   return folded(lines, options) + '\n'
 }
@@ -60,7 +63,7 @@ function folded(lines: readonly string[], { width = Infinity }: TextOptions): st
   const fold = (line: string): string[] => {
     if (length(line) <= width) return [line]
     const plain = stripVTControlCharacters(line)
-    const label = /^\s*(?:chosen|overruled|ignored|why|needs|caller|fix|or|note|spread|client|server|route|sends|takes|token|access|seen|endpoint)\s+/.exec(plain)?.[0].length
+    const label = /^\s*(?:chosen|overruled|ignored|why|needs|caller|fix|or|instead|hint|note|spread|client|server|route|sends|takes|token|access|seen|endpoint)\s+/.exec(plain)?.[0].length
     const indent = ' '.repeat(Math.min(label ?? (/^\s*/.exec(plain)?.[0].length ?? 0) + 2, Math.floor(width / 3)))
     const out: string[] = []
     let row = ''
@@ -175,7 +178,7 @@ export function reasonLines(because: readonly Reason[], paint: Paint = (_s, t) =
   const width = Math.max(0, ...because.map((r) => r.rule.length))
   return because.map((r, i) => {
     const what = r.source === 'default' ? (rules[r.rule]?.sentence ?? 'built-in') : formatRef(r.source)
-    const meaning = i === 0 && r.source !== 'default' && rules[r.rule] !== undefined ? paint('dim', `  ${rules[r.rule]?.sentence}`) : ''
+    const meaning = (i === 0 || r.effect === 'ignored') && r.source !== 'default' && rules[r.rule] !== undefined ? paint('dim', `  ${rules[r.rule]?.sentence}`) : ''
     const line = `  ${r.effect.padEnd(9)} ${r.rule.padEnd(width)}  ${what}`
     return (r.effect === 'chosen' ? line : paint('dim', line)) + meaning
   })

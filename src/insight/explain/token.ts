@@ -3,6 +3,7 @@ import type { Claims } from '#engine'
 import { formatRef } from '#lib/problem.ts'
 import type { JwtRule } from '#plan'
 import type { InboundDecision } from '../simulate/index.ts'
+import { blockedBy } from './ends.ts'
 import { answered } from './symptom.ts'
 import type { Verdict, Words } from './verdict.ts'
 
@@ -20,7 +21,7 @@ export function tokenVerdict(decision: InboundDecision, w: Words, rules: readonl
   const fix = remedies.find(([pattern]) => pattern.test(message))?.[1] ?? ''
   return {
     outcome: 'blocked', provided: null,
-    blocked: { at: 'server', why: `${w.name} verifies tokens (${source === 'default' ? '' : formatRef(source)}${asked}), and this one does not hold: ${message}`, symptom: answered(w.grpc, status, 'server', { message }), source, fix: [fix] },
+    blocked: blockedBy('token-refused', 'server', answered(w.grpc, status, 'server', { message }), { server: w.name, rules: `${source === 'default' ? '' : formatRef(source)}${asked}`, message, fix, source }),
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Decided, Reason } from '#lib/decided.ts'
 import type { Problem, Ref } from '#lib/problem.ts'
 import type { MtlsMode } from '#plan'
+import type { End } from './end-facts.ts'
 
 export interface Call {
   /** `sleep.foo`, `deploy/sleep.foo`, `pod/sleep-7d4-x.foo` */
@@ -19,13 +20,18 @@ export type Outcome = 'mtls' | 'tls' | 'plaintext' | 'blocked' | 'mixed'
 export type WireTls = 'ISTIO_MUTUAL' | 'MUTUAL' | 'SIMPLE' | 'DISABLE'
 
 export interface Blocked {
+  /** The kind of end, a stable id: `plaintext-to-strict`. docs/explain.md lists them. */
+  readonly end: End
   readonly at: 'client' | 'server'
   /** One sentence. */
   readonly why: string
   /** What the caller sees. */
   readonly symptom: string
   readonly source: Ref | 'default'
+  /** Never empty. */
   readonly fix: readonly string[]
+  /** Rules that had no say, and by which the call would go through. */
+  readonly instead: readonly NotApplied[]
 }
 
 export interface RouteTaken {
@@ -79,6 +85,8 @@ export interface EndpointAnswer {
   readonly blocked: Blocked | null
   /** What this rests on and the mesh can't know; null: nothing. */
   readonly provided: string | null
+  /** What may not be as it was meant, though it is no end. */
+  readonly hints: readonly string[]
 }
 
 /** `workload`: null outside the mesh. */
@@ -93,6 +101,8 @@ export interface Explanation {
   readonly server: ServerSide | null
   readonly blocked: Blocked | null
   readonly provided: string | null
+  /** Of all endpoints, each once. */
+  readonly hints: readonly string[]
   readonly endpoints: readonly EndpointAnswer[]
   /** Every endpoint that may be chosen, the likeliest first, then those that stand by. */
   readonly spread: readonly Spread[]
