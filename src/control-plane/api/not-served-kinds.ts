@@ -73,7 +73,10 @@ const said = new WeakMap<ApiObject, readonly Problem[]>()
 
 /** KITH0121, for the object or for each of its fields that says something. */
 export function unservedKind(object: ApiObject): readonly Problem[] {
-  const serving = kindServing[`${object.apiVersion.split('/')[0] ?? ''}/${object.kind}`]
+  const slash = object.apiVersion.indexOf('/')
+  // Pods and Services, of which there are thousands.
+  if (slash === -1) return []
+  const serving = kindServing[`${object.apiVersion.slice(0, slash)}/${object.kind}`]
   if (serving === undefined || serving === true) return object.kind === 'VirtualService' ? gatewaysOf(object) : []
   const known = said.get(object)
   if (known !== undefined) return known

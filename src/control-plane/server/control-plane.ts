@@ -6,11 +6,11 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Registry } from 'prom-client'
 import { KithError } from '#lib/errors.ts'
 import type { Logger } from '#lib/log.ts'
-import { formatRef, type Problem } from '#lib/problem.ts'
+import type { Problem } from '#lib/problem.ts'
 import { unserved, type ApiObject, type MeshConfigSpec, type RequestAuthentication } from '#api'
 import { createCertificateHandler, type Authority, type Caller, type TokenReviewer } from '#ca'
 import { parseCertificates } from '#identity'
-import { foreignHostProblem, foreignHosts, type ForeignHost } from '#mesh'
+import { foreignHostProblem, foreignHosts } from '#mesh'
 import { keysWanted } from '#plan'
 import { watchFiles, type KindStatus, type Objects } from '#sources'
 import { createCertificateMethod, deltaMethod, sotwMethod } from '#xds'
@@ -21,6 +21,7 @@ import { fileCredentials } from './file-credentials.ts'
 import { fixedMeshConfig, type MeshConfigSource } from './mesh-config-source.ts'
 import { IssuerKeys, type IssuerKeysOptions } from './issuer-keys.ts'
 import { controlPlaneMetrics } from './metrics.ts'
+import { reportProblems, reportsOnce } from './report-problems.ts'
 import { ServingCertificate } from './serving-certificate.ts'
 import { nextSnapshot, type Snapshot } from './snapshot.ts'
 import { stagedAuthority, type StagedAuthority, type StagedAuthorityOptions, type Trust } from './staged-authority.ts'
@@ -110,20 +111,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   let waiting: Promise<unknown> | undefined
   const keys = new IssuerKeys({ log, onChange: () => held !== undefined && waiting === undefined && take(held), ...options.issuerKeys })
   const reported = new WeakSet<Problem>()
-  const looked = new WeakSet<ApiObject>()
-  /** What is said of objects together: again only after it was no longer so. */
-  let said: ReadonlySet<string> = new Set()
-  const reportOnce = (claims: readonly ForeignHost[]): void => {
-    const problems = claims.map((c): Problem => ({ ...foreignHostProblem(c, { config: config.current() }), severity: 'warning' }))
-    const keyed = new Map(problems.map((p) => [`${formatRef(p.ref)} ${p.message}`, p]))
-    reportProblems([...keyed].filter(([key]) => !said.has(key)).map(([, p]) => p), log)
-    said = new Set(keyed.keys())
-  }
+  const unservedSaid = reportsOnce(log)
+  const foreignSaid = reportsOnce(log)
   const take = (objects: Objects): void => {
     const fromMs = performance.now()
     held = objects
     reportProblems(objects.problems.filter((p) => !reported.has(p) && reported.add(p)), log)
-    reportProblems(objects.objects.filter((o) => !looked.has(o) && looked.add(o)).flatMap(unserved), log)
+    unservedSaid(objects.objects.flatMap(unserved))
     const scoped = options.scope?.(objects.objects, config.current()) ?? objects.objects
     const asking = keys.want(keysWanted(scoped.filter((o): o is RequestAuthentication => o.kind === 'RequestAuthentication' && o.apiVersion.startsWith('security.istio.io/'))))
     if (asking !== undefined) waiting = Promise.race([asking, pause(mostKeysWaitMs, undefined, { ref: false })]).finally(() => (waiting = undefined))
@@ -138,7 +132,7 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
       return log.error({ error: error instanceof Error ? error.stack : String(error) }, 'snapshot could not be made, the last good one stays')
     }
     if (snapshot.number === 1) log.info({ objects: objects.objects.length, workloads: snapshot.mesh.workloads.length, ms: Math.round(performance.now() - fromMs) }, 'first snapshot taken')
-    reportOnce(foreignHosts(snapshot.mesh))
+    foreignSaid(foreignHosts(snapshot.mesh).map((f): Problem => ({ ...foreignHostProblem(f, { config: config.current() }), severity: 'warning' })))
     discovery.publish(snapshot, fromMs)
     if (options.credentials === undefined) discovery.publishSecrets()
     options.onSnapshot?.(snapshot, objects.problems)
@@ -239,13 +233,4 @@ function writeWhole(path: string, text: string): void {
   const aside = `${path}.${process.pid}`
   writeFileSync(aside, text)
   renameSync(aside, path)
-}
-
-/** What a user must hear of, once each time it is read. */
-function reportProblems(problems: readonly Problem[], log: Logger): void {
-  for (const p of problems) {
-    const fields = { code: p.code, where: formatRef(p.ref), file: p.ref.file, line: p.ref.line, field: p.ref.path, problem: p.message, help: p.help }
-    if (p.severity === 'error') log.error(fields, 'refused, the last good one stays')
-    else log.warn(fields, 'worth a look')
-  }
 }
