@@ -93,7 +93,7 @@ test('who waits no longer is not worked for: cancelling and deadlines reach the 
   cancel()
   assert.equal(await cancelled, status.CANCELLED)
   await until(() => hanging.cancelled === 1, 'the cancelling')
-  await until(() => pair.clientLog.some((l) => l.includes('/test.Bytes/Hang') && l.includes(' DC ')), 'the log line')
+  await until(() => pair.clientLog.some((l) => l.includes('/test.Bytes/Hang') && l.includes(' DR ')), 'the log line')
   const late = await client.unary('Hang', '', { deadlineMs: 150 }).catch((e: ServiceError) => e.code)
   assert.equal(late, status.DEADLINE_EXCEEDED)
   await until(() => hanging.cancelled === 2, 'the deadline’s arrival')

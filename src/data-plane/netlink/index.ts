@@ -7,4 +7,4 @@ export { currentNamespace, inNamespaces, mount, newMountNamespace, newNetworkNam
 export type { Match, Statement } from './nft-expressions.ts'
 export type { NftChain, NftRule, NftTable, TableFamily } from './nftables.ts'
 export { replaceTable } from './replace-table.ts'
-export { fileDescriptor, markedSocket, originalDestination, type MarkedSocketOptions, type SocketAddress } from './sockets.ts'
+export { fileDescriptor, markedSocket, originalDestination, resetOnClose, tcpInfo, tcpStates, type MarkedSocketOptions, type SocketAddress, type TcpInfo } from './sockets.ts'

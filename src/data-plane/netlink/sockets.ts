@@ -107,3 +107,56 @@ function setMark(fd: number, mark: number): void {
   value.writeUInt32LE(mark)
   checked(libc().call.setsockopt(fd, SOL_SOCKET, SO_MARK, value, 4), 'setting SO_MARK')
 }
+
+/** States of a TCP connection, as the kernel numbers them (`tcp_states.h`). */
+export const tcpStates = { established: 1, closed: 7, closeWait: 8 } as const
+
+/** What the kernel knows of a connection. */
+export interface TcpInfo {
+  /** One of `tcpStates`, or another number of `tcp_states.h`. */
+  state: number
+  /** Octets that the peer's kernel has acknowledged since the connection began. */
+  acknowledged: number
+}
+
+const IPPROTO_TCP = 6
+const TCP_INFO = 11
+const SO_LINGER = 13
+/** Of `struct tcp_info`: where tcpi_bytes_acked (64 bits, little endian) begins. */
+const bytesAckedAt = 120
+const info = Buffer.alloc(bytesAckedAt + 8)
+const infoLength = Buffer.alloc(4)
+const shared: TcpInfo = { state: 0, acknowledged: 0 }
+let withoutFfi = false
+
+/**
+ * Asks the kernel about a connected TCP socket, or a TLS socket over one (tcp(7), TCP_INFO). The answer is one object for all calls: read
+ * it before the next one. Returns undefined where the socket is closed, or where this Node or this kernel cannot be asked.
+ */
+export function tcpInfo(socket: object): TcpInfo | undefined {
+  const fd = fileDescriptor(socket)
+  if (fd === undefined || withoutFfi) return undefined
+  try {
+    infoLength.writeUInt32LE(info.length)
+    if (libc().call.getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, infoLength) !== 0 || infoLength.readUInt32LE() < info.length) return undefined
+  } catch {
+    withoutFfi = true
+    return undefined
+  }
+  shared.state = info[0] as number
+  shared.acknowledged = info.readUInt32LE(bytesAckedAt) + info.readUInt32LE(bytesAckedAt + 4) * 2 ** 32
+  return shared
+}
+
+const noLinger = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])
+
+/** From here on closing the socket sends RST, and drops what is queued. Without effect where Node has no FFI. */
+export function resetOnClose(socket: object): void {
+  const fd = fileDescriptor(socket)
+  if (fd === undefined || withoutFfi) return
+  try {
+    libc().call.setsockopt(fd, SOL_SOCKET, SO_LINGER, noLinger, noLinger.length)
+  } catch {
+    withoutFfi = true
+  }
+}

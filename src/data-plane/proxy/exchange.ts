@@ -296,14 +296,16 @@ export class Exchange {
     else this.fail({ ...failures.missingPath, details: 'http1.codec_error' })
   }
 
-  /** Nobody reads any more. */
-  downstreamGone(): void {
+  /** The client is gone. `reset`: its stream alone, by RST_STREAM. */
+  downstreamGone(reset = false): void {
     if (this.over) return
     this.#upstream?.drop()
-    this.breakOff('DC', 'downstream_remote_disconnect')
+    if (reset) this.breakOff('DR', 'http2.remote_reset')
+    else this.breakOff('DC', 'downstream_remote_disconnect')
   }
 
   idleFor(idleMs: number): void {
+    this.spliced?.reap()
     const action = this.matched?.route.action
     const limit = (action?.kind === 'forward' ? action.idleTimeoutMs : undefined) ?? this.connection.http.streamIdleTimeoutMs
     if (this.spliced?.touched === true) {

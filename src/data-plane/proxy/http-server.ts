@@ -1,6 +1,7 @@
 // One HTTP/1.1 connection from a downstream: requests one after the other, each an Exchange. Law: malformed or ambiguous bytes get 400 and the end
 // of the connection, never a way through; pipelined requests wait.
 import type { HttpConnection } from '#engine'
+import { tcpStates } from '#netlink'
 import type { ConnectionFactsSeen, Core, Live } from './core.ts'
 import type { Downstream, Trailers } from './downstream.ts'
 import { Exchange } from './exchange.ts'
@@ -212,7 +213,7 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
       this.#closing = true
       this.transport.end()
       this.transport.destroy()
-    } else if (!this.body.done) exchange.downstreamGone()
+    } else exchange.downstreamGone()
   }
 
   onDrain(): void {
@@ -228,7 +229,15 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
     exchange?.downstreamGone()
   }
 
+  /** A peer that closes while nothing is read from it goes unheard; the kernel knows. */
+  #goneUnheard(): boolean {
+    if (this.#exchange?.spliced !== undefined || !this.transport.paused) return false
+    const state = this.transport.kernel()?.state
+    return state === tcpStates.closed || state === tcpStates.closeWait
+  }
+
   sweep(nowMs: number): void {
+    if (this.#exchange !== undefined && this.#goneUnheard()) return this.destroy()
     const headLimitMs = this.http.requestHeadersTimeoutMs ?? this.core.headTimeoutMs
     if (this.#headMs > 0 && headLimitMs > 0 && nowMs - this.#headMs > headLimitMs && !this.#closing) return this.#refuse(failures.headTimeout)
     if (this.touched) {

@@ -83,7 +83,8 @@ export class TcpConnection implements Live {
     this.#series.opened++
     this.#splice = splice(this.#transport, upstream, (result) => {
       this.#release()
-      this.#finish(result.broken === undefined ? '' : result.broken === 'a' ? 'DC' : 'UC')
+      // A client's reset has no flag in Envoy either.
+      this.#finish(result.broken !== 'b' ? '' : result.wasReset ? 'UR' : 'UC')
     })
   }
 
@@ -178,6 +179,7 @@ export class TcpConnection implements Live {
   }
 
   sweep(nowMs: number): void {
+    this.#splice?.reap()
     if (this.#splice === undefined || this.#splice.touched) {
       if (this.#splice !== undefined) this.#splice.touched = false
       this.#lastMs = nowMs

@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { SocketAddress } from '#engine'
+import { resetOnClose, tcpInfo, type TcpInfo } from '#netlink'
 import type { PeerIdentity } from './peer.ts'
 
 export interface TransportEvents {
@@ -31,11 +32,17 @@ export interface Transport {
   readonly closed: boolean
   /** All that was written is with the kernel, and all that was read has been handed over. */
   readonly settled: boolean
+  /** Nothing is read now, so that the peer's end goes unheard. */
+  readonly paused: boolean
+  /** What the kernel knows of the connection; undefined where it cannot be asked. Read it before the next call, of any transport. */
+  kernel(): TcpInfo | undefined
   /** False: wait for onDrain before writing much more. */
   write(chunk: Buffer): boolean
   /** No more bytes from here; what is queued still goes out. */
   end(): void
   destroy(): void
+  /** Like `destroy`, and the peer hears a reset instead of an end. */
+  reset(): void
   pause(): void
   resume(): void
 }
@@ -111,6 +118,14 @@ export class SocketTransport implements Transport {
     return this.#socket.writableLength === 0 && this.#socket.readableLength === 0
   }
 
+  get paused(): boolean {
+    return this.#socket.isPaused()
+  }
+
+  kernel(): TcpInfo | undefined {
+    return tcpInfo(this.#socket)
+  }
+
   /** Gives the socket back to whoever speaks another protocol on it; `bytes` were read from it already. */
   release(bytes: Buffer): Socket | TLSSocket {
     const socket = this.#socket
@@ -137,6 +152,11 @@ export class SocketTransport implements Transport {
   }
 
   destroy(): void {
+    this.#socket.destroy()
+  }
+
+  reset(): void {
+    if (!this.#socket.destroyed) resetOnClose(this.#socket)
     this.#socket.destroy()
   }
 

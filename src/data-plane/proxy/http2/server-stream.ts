@@ -198,7 +198,7 @@ export class Http2ServerStream implements Downstream {
     if (!this.body.done) budget.unread(streamWindow)
     const exchange = this.#exchange
     this.#exchange = undefined
-    exchange?.downstreamGone()
+    exchange?.downstreamGone(this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR && !this.#connection.lost)
   }
 
   /** Bytes of the request's body that are read and wait for the upstream. */

@@ -34,8 +34,8 @@ export class Http2ServerConnection implements Live {
     this.core = core
     this.facts = facts
     this.http = http
-    this.#socket = socket
     core.live.add(this)
+    this.#socket = socket
     this.#session = performServerHandshake(socket, serverOptions(http.maxHeaderBytes, http.maxHeaders, http.maxStreams))
     // Our sockets stay half open by themselves; who has said the last byte of HTTP/2 reads no answers either.
     socket.once('end', () => socket.destroy())
@@ -60,6 +60,11 @@ export class Http2ServerConnection implements Live {
       this.core.onBug(error)
       reset(stream, constants.NGHTTP2_INTERNAL_ERROR, false)
     }
+  }
+
+  /** Its streams end with it. */
+  get lost(): boolean {
+    return this.#socket.destroyed || this.#session.destroyed
   }
 
   #end(stream: Http2ServerStream): void {
