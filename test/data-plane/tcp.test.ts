@@ -101,30 +101,6 @@ test('resets: at once, in mid-response, by the upstream; the sidecars go on', as
   }
 })
 
-test('a pooled connection that the application closed is replayed once, for methods that allow it', async () => {
-  let connections = 0
-  const app = await rawApp((socket) => {
-    const number = ++connections
-    let requests = 0
-    socket.on('data', () => {
-      // The first connection answers once, then drops whatever comes next.
-      if (number === 1 && ++requests === 2) socket.resetAndDestroy()
-      else socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')
-    })
-  })
-  const pair = await startPair({ appPort: app.port, mode: 'PERMISSIVE' })
-  try {
-    const socket = connect(pair.inboundPort, '127.0.0.1')
-    assert.match(await exchange(socket, 'GET / HTTP/1.1\r\nhost: a\r\n\r\n', whole), /ok$/)
-    assert.match(await exchange(socket, 'GET / HTTP/1.1\r\nhost: a\r\n\r\n', whole), /^HTTP\/1.1 200 [\s\S]*ok$/)
-    assert.equal(connections, 2)
-    socket.destroy()
-  } finally {
-    await pair.stop()
-    app.close()
-  }
-})
-
 test('destinations that the mesh does not know pass through; unreachable ones and empty clusters say so', async () => {
   const app = await httpApp((_req, res) => res.end('outside'))
   const pair = await startPair({ appPort: app.port, outbound: (base) => [base, { ...base, host: 'empty.bar.svc.cluster.local', vip: '10.96.0.8', endpoints: [] }] })

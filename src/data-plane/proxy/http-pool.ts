@@ -11,7 +11,7 @@ export type PoolFailure =
 
 /** Whoever wants a connection. Exactly one of the two is called, unless it cancels. */
 export interface PoolUser {
-  onConnection(connection: UpstreamStream, reused: boolean): void
+  onConnection(connection: UpstreamStream): void
   onNoConnection(failure: PoolFailure): void
 }
 
@@ -44,6 +44,9 @@ export interface Pool {
   destroy(): void
 }
 
+/** Under load a connection is taken again at once, and a system call for each request would cost; its peer has no time to close it either. */
+const probedAfterMs = 0.2
+
 export class HttpPool implements Pool {
   readonly #io: PoolIo<HttpUpstream>
   readonly #config: RuntimeCluster
@@ -64,7 +67,7 @@ export class HttpPool implements Pool {
   acquire(user: PoolUser, fresh: boolean): void {
     if (!fresh) {
       const idle = this.#takeIdle()
-      if (idle !== undefined) return user.onConnection(idle, true)
+      if (idle !== undefined) return user.onConnection(idle)
     }
     if (this.#members.mayOpen) this.#open(user)
     else this.#members.wait(user)
@@ -78,7 +81,7 @@ export class HttpPool implements Pool {
     const now = this.#io.nowMs()
     for (let c = this.#idle.pop(); c !== undefined; c = this.#idle.pop()) {
       if (c.closed || !c.reusable) continue
-      if (!this.#stale(c, now)) return c
+      if (!this.#stale(c, now) && (now - c.idleSinceMs < probedAfterMs || c.probe())) return c
       c.transport.destroy()
     }
     return undefined
@@ -95,7 +98,7 @@ export class HttpPool implements Pool {
 
   #open(user: PoolUser): void {
     this.#members.open(
-      (connection) => user.onConnection(connection, false),
+      (connection) => user.onConnection(connection),
       (failure) => {
         user.onNoConnection(failure)
         this.#next()
@@ -123,7 +126,11 @@ export class HttpPool implements Pool {
     if (connection.closed) return
     if (this.#retired || !connection.reusable || (max > 0 && connection.requests >= max)) return connection.transport.destroy()
     const [user] = this.#members.take(1)
-    if (user !== undefined) return user.onConnection(connection, true)
+    if (user !== undefined) {
+      if (connection.probe()) return user.onConnection(connection)
+      connection.transport.destroy()
+      return this.#open(user)
+    }
     connection.idleSinceMs = this.#io.nowMs()
     this.#idle.push(connection)
   }

@@ -1,6 +1,7 @@
 // One HTTP/1.1 connection to an upstream: a request at a time, its response read and framed. Law: bytes that come while no request is open end
 // the connection; it serves another request only if nothing of the last one is left on it, in either direction.
 import type { SocketAddress } from '#engine'
+import { tcpStates } from '#netlink'
 import type { Trailers } from './downstream.ts'
 import { Gather } from './gather.ts'
 import { Body } from './http1/body.ts'
@@ -13,6 +14,8 @@ import type { ResponseSink, UpstreamStream } from './upstream-stream.ts'
 
 
 const maxResponseHeadBytes = 256 * 1024
+/** How long a peer that has closed may take to say whether it took the request: a round trip, mostly. */
+const verdictMs = { every: 2, most: 200 }
 
 export class HttpUpstream implements TransportEvents, UpstreamStream {
   readonly transport: Transport
@@ -34,6 +37,10 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
   #upgradeAsked = false
   #chunks = false
   #paused = false
+  #hasBody = false
+  #peerEnded = false
+  /** Octets that the peer's kernel had acknowledged before the request; -1 = not known. */
+  #acknowledged = -1
   readonly #onClosed: (connection: HttpUpstream) => void
 
   constructor(transport: Transport, openedMs: number, onClosed: (connection: HttpUpstream) => void) {
@@ -56,7 +63,16 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
     return this.transport.local
   }
 
+  /** Asks the kernel about a connection that has idled: false where the peer has closed it meanwhile. */
+  probe(): boolean {
+    const known = this.transport.kernel()
+    if (known === undefined) return true
+    this.#acknowledged = known.acknowledged
+    return known.state === tcpStates.established
+  }
+
   begin(sink: ResponseSink, method: string, upgradeAsked: boolean): void {
+    if (this.requests === 0) this.probe()
     this.#sink = sink
     this.#method = method
     this.#upgradeAsked = upgradeAsked
@@ -68,6 +84,7 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
   /** In one write where it is small. */
   sendHead(body: readonly Buffer[], source: Body, unknownLength: boolean): void {
     this.#chunks = unknownLength && source.mode === 'stream'
+    this.#hasBody = source.mode !== 'none'
     const first = body[0]
     if (!this.#chunks && body.length === 1 && first !== undefined && first.length <= maxJoinedBytes) {
       this.transport.write(out.take(first, 0, first.length))
@@ -78,12 +95,14 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
   }
 
   send(part: Buffer): boolean {
+    // Its reset would hide what became of the bytes before.
+    if (this.#peerEnded) return true
     return this.#chunks ? writeChunk(this.transport, part, 0, part.length) : this.transport.write(part)
   }
 
   /** A request's trailers end here, as in Envoy: HTTP/1.1 servers seldom read them. */
   finish(_trailers: Trailers): void {
-    if (this.#chunks) this.transport.write(lastChunk(undefined))
+    if (this.#chunks && !this.#peerEnded) this.transport.write(lastChunk(undefined))
     this.#chunks = false
   }
 
@@ -104,7 +123,9 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
   abort(): void {
     this.#sink = undefined
     this.reusable = false
-    this.transport.destroy()
+    // An end would queue behind a body that the peer may not be reading; a reset does not.
+    if (this.#hasBody) this.transport.reset()
+    else this.transport.destroy()
   }
 
   tunnel(): ReturnType<UpstreamStream['tunnel']> {
@@ -188,6 +209,7 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
     const sink = this.#sink
     this.#sink = undefined
     this.#inBody = false
+    this.#acknowledged = -1
     // A request that the peer has not taken whole, or bytes behind the response, would get in the way of the next one.
     this.reusable &&= this.transport.settled && !this.#chunks
     // The caller of this response may have been slow; the next one must be read all the same.
@@ -200,7 +222,7 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
     this.#sink = undefined
     this.reusable = false
     this.transport.destroy()
-    sink?.onUpstreamGone({ clean: false, why: 'protocol-error', error: undefined })
+    sink?.onUpstreamGone({ unprocessed: false, why: 'protocol-error', error: undefined })
   }
 
   onEnd(): void {
@@ -212,7 +234,24 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
       return
     }
     if (this.#sink === undefined) this.transport.destroy()
-    else this.#gone(undefined)
+    else if (this.#anyByte || this.#acknowledged < 0) this.#gone(undefined, false)
+    else {
+      this.#peerEnded = true
+      this.#awaitVerdict(this.#sink, performance.now() + verdictMs.most)
+    }
+  }
+
+  /**
+   * The peer has closed and had acknowledged nothing of the request by then. Its kernel answers what comes later by a reset if it closed
+   * for good: then no application has read it. If it acknowledges, the peer has closed one direction alone, and may have read it.
+   */
+  #awaitVerdict(sink: ResponseSink, endMs: number): void {
+    if (this.#sink !== sink) return
+    const known = this.transport.kernel()
+    const none = known?.acknowledged === this.#acknowledged
+    if (none && known?.state === tcpStates.closed) this.#gone(undefined, true)
+    else if (none && performance.now() < endMs) setTimeout(() => this.#awaitVerdict(sink, endMs), verdictMs.every)
+    else this.#gone(undefined, false)
   }
 
   onDrain(): void {
@@ -221,14 +260,15 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
 
   onClose(error: NodeJS.ErrnoException | undefined): void {
     this.reusable = false
-    this.#gone(error)
+    this.#gone(error, false)
     this.#onClosed(this)
   }
 
-  #gone(error: Error | undefined): void {
+  /** A response that has begun and does not end is malformed, as in Envoy, however the connection ended. */
+  #gone(error: Error | undefined, unprocessed: boolean): void {
     const sink = this.#sink
     this.#sink = undefined
     if (!this.transport.closed) this.transport.destroy()
-    sink?.onUpstreamGone({ clean: !this.#anyByte, why: 'closed', error })
+    sink?.onUpstreamGone({ unprocessed, why: this.#anyByte ? 'protocol-error' : 'closed', error })
   }
 }

@@ -1,5 +1,6 @@
 // A request on its way to an upstream: one try or several, the body kept for as long as another try may need it, the response passed back.
-// Law: a request is sent again only where nothing of an answer had come and all of it is still at hand.
+// Law: a request is sent again only where nothing of an answer had come and all of it is still at hand: once where the peer has certainly not
+// processed it; else where the route's retry policy asks for it, counted among its attempts.
 import { randomBytes } from 'node:crypto'
 import { mayRetry, retryDelayMs, type FormatOperator, type ForwardAction, type HeaderOps, type RouteMatched, type TryOutcome } from '#engine'
 import type { Trailers } from './downstream.ts'
@@ -17,7 +18,6 @@ import type { Host, UpstreamCluster } from './upstream-cluster.ts'
 import type { Gone, ResponseSink, UpstreamStream } from './upstream-stream.ts'
 
 const maxRetainedBytes = 64 * 1024
-const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE'])
 
 export class UpstreamRequest implements PoolUser, ResponseSink {
   readonly #exchange: Exchange
@@ -29,7 +29,6 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
   /** What a new try would need of the body; undefined = too much to keep. */
   #retained: Buffer[] | undefined = []
   #retainedBytes = 0
-  #reused = false
   #replayed = false
   #tried: Set<Host> | undefined
   #tryTimer: NodeJS.Timeout | undefined
@@ -81,14 +80,13 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
     return undefined
   }
 
-  onConnection(upstream: UpstreamStream, reused: boolean): void {
+  onConnection(upstream: UpstreamStream): void {
     const exchange = this.#exchange
     if (exchange.over) {
       this.#pool?.release(upstream, true)
       return
     }
     this.#upstream = upstream
-    this.#reused = reused
     this.#startMs = performance.now()
     const { tls, local } = upstream
     exchange.upstreamTls = tls
@@ -224,16 +222,16 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
     exchange.end(!complete || connection.head.close)
   }
 
-  onUpstreamGone({ clean, why, error }: Gone): void {
+  onUpstreamGone({ unprocessed, why, error }: Gone): void {
     const exchange = this.#exchange
     if (exchange.over) return
     this.#upstream = undefined
     const failure = goneFailure(why)
     if (exchange.answered) return exchange.breakOff(failure.flag, failure.details.replace('before', 'after'))
     if (error !== undefined) exchange.upstreamReason = (error as NodeJS.ErrnoException).code ?? error.message
-    // A pooled connection that the peer closed while we took it: nothing was lost, so once more, on a fresh one.
-    if (this.#reused && clean && why === 'closed' && !this.#replayed && this.#retained !== undefined && idempotent.has(exchange.connection.head.method)) {
+    if (unprocessed && !this.#replayed && this.#retained !== undefined) {
       this.#replayed = true
+      exchange.attempts--
       return this.#again(true)
     }
     this.#failed(why === 'refused' ? { kind: 'refused-stream' } : { kind: 'reset', beforeRequest: false }, failure)

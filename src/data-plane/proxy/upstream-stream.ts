@@ -8,8 +8,8 @@ import type { TlsFacts, Transport } from './transport.ts'
 
 /** How a response failed to come. */
 export interface Gone {
-  /** No byte of a response had come. */
-  readonly clean: boolean
+  /** The peer has certainly not processed the request: it may be sent again, whatever its method. */
+  readonly unprocessed: boolean
   readonly why: 'closed' | 'protocol-error' | 'reset' | 'refused'
   readonly error: Error | undefined
 }

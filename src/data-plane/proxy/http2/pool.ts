@@ -25,7 +25,7 @@ export class Http2Pool implements Pool {
     if (!fresh) {
       for (const connection of this.#members.all) {
         connection.sweep(now)
-        if (connection.room) return user.onConnection(connection.open(), connection.requests > 1)
+        if (connection.room) return user.onConnection(connection.open())
       }
     }
     if (this.#members.wait(user)) this.#grow()
@@ -57,7 +57,7 @@ export class Http2Pool implements Pool {
     for (const connection of this.#members.all) {
       while (this.#members.waiting && connection.room) {
         const [user] = this.#members.take(1)
-        user?.onConnection(connection.open(), connection.requests > 1)
+        user?.onConnection(connection.open())
       }
     }
     if (this.#members.waiting) this.#grow()

@@ -149,7 +149,7 @@ export class Http2UpstreamStream implements UpstreamStream {
     const sink = this.#sink
     this.#sink = undefined
     if (this.#stream !== undefined) reset(this.#stream, NGHTTP2_PROTOCOL_ERROR, !this.#bare)
-    sink?.onUpstreamGone({ clean: false, why: 'protocol-error', error: undefined })
+    sink?.onUpstreamGone({ unprocessed: false, why: 'protocol-error', error: undefined })
   }
 
   #closed(): void {
@@ -160,12 +160,13 @@ export class Http2UpstreamStream implements UpstreamStream {
     this.#connection.closed(this, performance.now())
     const sink = this.#sink
     this.#sink = undefined
-    sink?.onUpstreamGone({ clean: !this.#answered, why: this.#why(), error: this.#connection.error })
+    const why = this.#why()
+    sink?.onUpstreamGone({ unprocessed: why === 'refused' && !this.#answered, why, error: this.#connection.error })
   }
 
   #why(): Gone['why'] {
     const code = this.#stream?.rstCode
-    if (code === NGHTTP2_REFUSED_STREAM) return 'refused'
+    if (code === NGHTTP2_REFUSED_STREAM || (this.#stream?.id ?? 0) > this.#connection.lastServed) return 'refused'
     if (this.#connection.lost) return 'closed'
     return code === NGHTTP2_PROTOCOL_ERROR ? 'protocol-error' : 'reset'
   }

@@ -31,6 +31,8 @@ export class Http2Upstream {
   /** A stream has ended: there may be room for another. */
   onRoom: () => void = () => {}
   error: Error | undefined
+  /** GOAWAY's last stream: the peer has not looked at, and will not look at, any above. */
+  lastServed = Infinity
   readonly session: ClientHttp2Session
   readonly budget: ConnectionBudget
   readonly #socket: Socket
@@ -60,7 +62,10 @@ export class Http2Upstream {
       log.warn({ endpoint, cluster: config.name, what }, 'http/2 connection ended: its peer sent too many frames that carry no message')
     })
     ignoreUnaskedPings(this.session, socket, () => this.budget.unaskedPing())
-    this.session.on('goaway', () => (this.#going = true))
+    this.session.on('goaway', (_code, last) => {
+      this.#going = true
+      this.lastServed = Math.min(this.lastServed, last)
+    })
     this.session.on('error', (error) => (this.error ??= error))
     this.session.on('close', () => {
       this.#going = true
