@@ -54,8 +54,9 @@ test('the tables of keys agree: what is free stands among the defaults, what has
   for (const key of Object.keys(withoutEffect)) assert.equal(valueAt(defaultValues, key), undefined, key)
 })
 
-test('a CNI plugin that is asked for and does not come along is said', () => {
+test('a CNI plugin that does not come along, and fields of meshConfig that change nothing, are named', () => {
   const problems = (value: object): string[] => resolveValues([{ from: '--set', value }]).problems.map((p) => `${p.severity} ${p.ref.path}`)
   assert.deepEqual(problems({ pilot: { cni: { enabled: true } } }), ['warning pilot.cni.enabled'])
   assert.deepEqual(problems({ pilot: { cni: { enabled: false } } }), [])
+  assert.deepEqual(problems({ meshConfig: { enableTracing: true, trustDomain: 'a.example' } }), ['warning meshConfig.enableTracing'])
 })

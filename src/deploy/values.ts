@@ -1,6 +1,6 @@
 // What users write (Helm's values, an IstioOperator, --set) → whole values, and what of it means nothing here.
 // Law: a key that nobody knows is a problem that names the nearest one; it is never passed over in silence.
-import { decodeMeshConfig, isRecord } from '#api'
+import { decodeMeshConfig, isRecord, unservedMeshConfig } from '#api'
 import { nearest } from '#lib/nearest.ts'
 import type { Problem } from '#lib/problem.ts'
 import { defaultValues, freeKeys, withoutEffect, type Values } from './default-values.ts'
@@ -33,12 +33,18 @@ export function resolveValues(layers: readonly Layer[]): ResolvedValues {
     for (const at of plain.unknown) problems.push(problem(from, at, 'warning', `nothing here reads ${at}`))
     checkKeys(defaultValues, plain.values, '', from, problems)
     const { meshConfig } = plain.values
-    if (isRecord(meshConfig)) problems.push(...decodeMeshConfig(meshConfig, {}).problems.map((p) => problem(from, `meshConfig.${p.ref.path}`, p.severity, `meshConfig.${p.ref.path}: ${p.message}`, p.help)))
+    if (isRecord(meshConfig)) problems.push(...ofMeshConfig(meshConfig, from))
     values = mergeValues(values, plain.values)
   }
   const { pilot } = values
   if (isRecord(pilot) && isRecord(pilot['cni']) && pilot['cni']['enabled'] === true) problems.push(problem('values', 'pilot.cni.enabled', 'warning', noCniPlugin))
   return { values, problems }
+}
+
+/** What can't be read, and what is read and changes nothing. */
+function ofMeshConfig(meshConfig: Values, from: string): Problem[] {
+  const { config, problems } = decodeMeshConfig(meshConfig, {})
+  return [...problems.map((p) => problem(from, `meshConfig.${p.ref.path}`, p.severity, `meshConfig.${p.ref.path}: ${p.message}`, p.help)), ...unservedMeshConfig(config).map(({ field, meaning }) => problem(from, `meshConfig.${field}`, 'warning', `meshConfig.${field} has no effect: ${meaning}`))]
 }
 
 /** Maps are laid over one another, anything else replaces; null takes a key away, as Helm's does. */

@@ -19,13 +19,13 @@ const rateLimit = { applyTo: 'HTTP_FILTER', match: { context: 'SIDECAR_INBOUND' 
 
 // The object, its plural (none: Kith has no definition of it, so no status), and what is said of it.
 const objects: readonly (readonly [ReturnType<typeof object>, string | undefined, RegExp])[] = [
-  [object('networking.istio.io/v1alpha3', 'EnvoyFilter', { configPatches: [rateLimit] }), 'envoyfilters', /EnvoyFilter is not served by this mesh \(HTTP_FILTER envoy\.filters\.http\.local_ratelimit\): no proxy is patched/],
-  [object('networking.istio.io/v1', 'Gateway', { selector: { istio: 'gateway' }, servers: [{ port: { number: 80, name: 'http', protocol: 'HTTP' }, hosts: ['a.com'] }] }), 'gateways', /no gateway is served: nothing listens/],
-  [object('networking.istio.io/v1', 'VirtualService', { hosts: ['a.com'], gateways: ['x'], http: [{ directResponse: { status: 200 } }] }), 'virtualservices', /spec\.gateways\[0\]: no gateway is served by this mesh.*the routes hold for nobody/],
+  [object('networking.istio.io/v1alpha3', 'EnvoyFilter', { configPatches: [rateLimit] }), 'envoyfilters', /EnvoyFilter is not served by this mesh \(HTTP_FILTER envoy\.filters\.http\.local_ratelimit\): its patches are applied to no proxy/],
+  [object('networking.istio.io/v1', 'Gateway', { selector: { istio: 'gateway' }, servers: [{ port: { number: 80, name: 'http', protocol: 'HTTP' }, hosts: ['a.com'] }] }), 'gateways', /Gateway is not served by this mesh: nothing listens/],
+  [object('networking.istio.io/v1', 'VirtualService', { hosts: ['a.com'], gateways: ['x'], http: [{ directResponse: { status: 200 } }] }), 'virtualservices', /spec\.gateways\[0\]: no gateway is served by this mesh.*the routes apply to no proxy/],
   [object('telemetry.istio.io/v1', 'Telemetry', { accessLogging: [{ providers: [{ name: 'envoy' }] }] }), 'telemetries', /spec\.accessLogging: accessLogging of a Telemetry is not served/],
   [object('networking.istio.io/v1beta1', 'ProxyConfig', { environmentVariables: { A: 'b' } }), 'proxyconfigs', /spec\.environmentVariables: .*no sidecar gets these variables/],
-  [object('networking.istio.io/v1', 'WorkloadGroup', { template: { serviceAccount: 'x' } }), 'workloadgroups', /no machine registers itself/],
-  [object('extensions.istio.io/v1alpha1', 'WasmPlugin', { url: 'oci://x' }), undefined, /no proxy loads the plugin/],
+  [object('networking.istio.io/v1', 'WorkloadGroup', { template: { serviceAccount: 'x' } }), 'workloadgroups', /machines do not register themselves/],
+  [object('extensions.istio.io/v1alpha1', 'WasmPlugin', { url: 'oci://x' }), undefined, /no proxy loads it/],
 ]
 
 test('status, webhook, analyze and the control plane’s log name each object of a kind that is not served', async (t) => {

@@ -30,20 +30,20 @@ export const kindServing: Readonly<Record<string, true | NotServed>> = {
   'networking.istio.io/ServiceEntry': true,
   'networking.istio.io/WorkloadEntry': true,
   'networking.istio.io/Sidecar': true,
-  'networking.istio.io/WorkloadGroup': { effect: 'no machine registers itself: no WorkloadEntry is made from the group', help: 'write a WorkloadEntry for each machine' },
-  'networking.istio.io/Gateway': { effect: 'no gateway is served: nothing listens on the ports of its servers, also where pods of the gateway’s are ready' },
-  'networking.istio.io/EnvoyFilter': { effect: 'no proxy is patched, neither Kith’s nor an Envoy: what the patches would limit, refuse or add goes on as if they were not there' },
+  'networking.istio.io/WorkloadGroup': { effect: 'machines do not register themselves, so no WorkloadEntry is created from it', help: 'write a WorkloadEntry for each machine' },
+  'networking.istio.io/Gateway': { effect: 'nothing listens on the ports of its servers, even where its gateway’s pods are ready' },
+  'networking.istio.io/EnvoyFilter': { effect: 'its patches are applied to no proxy, neither Kith’s nor an Envoy, so what they would limit, refuse or add does not happen' },
   'networking.istio.io/ProxyConfig': {
-    effect: 'sidecars start with the settings that they have without it',
+    effect: 'sidecars start with the same settings as without it',
     fields: { concurrency: 'a sidecar works on one thread', environmentVariables: 'no sidecar gets these variables', image: 'sidecars have the injector’s image' },
     help: 'use the annotation proxy.istio.io/config, or those of the pod',
   },
   'telemetry.istio.io/Telemetry': {
-    effect: 'telemetry stays as it is without it',
-    fields: { tracing: 'no spans are reported', metrics: 'metrics keep their names and tags, and none is left out', accessLogging: 'the access log is written as meshConfig.accessLogFile says, without filters and providers' },
+    effect: 'telemetry is the same as without it',
+    fields: { tracing: 'no spans are reported', metrics: 'metrics keep their names and tags, and none is left out', accessLogging: 'meshConfig.accessLogFile alone decides where the access log is written, without filters and providers' },
   },
-  'extensions.istio.io/WasmPlugin': { effect: 'no proxy loads the plugin: what it would check or change goes on as if it were not there' },
-  'extensions.istio.io/TrafficExtension': { effect: 'no proxy loads the extension: what it would check or change goes on as if it were not there' },
+  'extensions.istio.io/WasmPlugin': { effect: 'no proxy loads it, so what it would check or change does not happen' },
+  'extensions.istio.io/TrafficExtension': { effect: 'no proxy loads it, so what it would check or change does not happen' },
   'install.istio.io/IstioOperator': { effect: 'no operator reads it: applying it installs nothing', help: 'kith install -f FILE' },
   'gateway.networking.k8s.io/Gateway': { effect: gatewayApi, when: (spec) => ofIstio(spec['gatewayClassName']) },
   'gateway.networking.k8s.io/GatewayClass': { effect: gatewayApi, when: (spec) => typeof spec['controllerName'] === 'string' && spec['controllerName'].startsWith('istio.io/') },
@@ -116,8 +116,8 @@ function gatewaysOf(virtual: ApiObject): readonly Problem[] {
   const gateways = isRecord(virtual.spec) && Array.isArray(virtual.spec['gateways']) ? virtual.spec['gateways'].filter((g) => typeof g === 'string') : []
   const at = gateways.findIndex((g) => g !== 'mesh')
   if (at === -1) return []
-  const left = gateways.includes('mesh') ? 'the routes hold for sidecars alone' : 'the routes hold for nobody'
-  return [say(virtual, `spec.gateways[${at}]`, `no gateway is served by this mesh, so none takes routes from ${gateways[at] ?? ''}: ${left}`, gateways.includes('mesh') ? undefined : 'add mesh to gateways if sidecars should follow it')]
+  const left = gateways.includes('mesh') ? 'the routes apply to sidecars alone' : 'the routes apply to no proxy'
+  return [say(virtual, `spec.gateways[${at}]`, `no gateway is served by this mesh, so ${gateways[at] ?? ''} gets none of these routes: ${left}`, gateways.includes('mesh') ? undefined : 'add mesh to gateways if sidecars should follow it')]
 }
 
 /** Which pods an object that is not served would have touched: those of its namespace, or of all where it is the root's. */

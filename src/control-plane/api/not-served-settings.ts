@@ -12,7 +12,7 @@ type Serving = true | string
 const noStats = 'the sidecar’s metrics keep their names, tags and buckets'
 const noTrace = 'no traces are sent'
 const noIngress = 'no ingress gateway is served, so nothing listens for Ingress objects'
-const noAmbient = 'there is no ambient mode: what has no sidecar gets no mutual TLS and no policies'
+const noAmbient = 'there is no ambient mode, so a pod without a sidecar gets no mutual TLS and no policies'
 const noWaypoint = 'there are no waypoints'
 const noLogService = 'no access log service is called'
 
@@ -58,10 +58,10 @@ export const environmentServed: ReadonlySet<string> = new Set([
 
 /** What else Istio's agent reads; ISTIO_META_… are more than can be listed. */
 const environmentNotServed: Readonly<Record<string, string>> = {
-  ISTIO_META_DNS_CAPTURE: 'the sidecar answers no DNS: names are asked of the cluster’s resolver, and hosts of ServiceEntries are known by name alone',
+  ISTIO_META_DNS_CAPTURE: 'the sidecar answers no DNS queries, so the cluster’s DNS alone resolves names',
   ISTIO_META_DNS_AUTO_ALLOCATE: 'no addresses are given to ServiceEntries', ISTIO_META_ENABLE_HBONE: 'there is no HBONE', ISTIO_META_HTTP10: 'HTTP/1.0 is not taken because of it',
   ISTIO_META_IDLE_TIMEOUT: 'idle connections end as DestinationRules say', ISTIO_META_UNPRIVILEGED_POD: 'ports below 1024 are not treated differently',
-  DNS_PROXY_ADDR: 'the sidecar answers no DNS', PROXY_XDS_VIA_AGENT: 'the proxy asks the control plane itself', OUTPUT_CERTS: 'no certificates are written to files', PROV_CERT: 'the agent asks with its token',
+  DNS_PROXY_ADDR: 'the sidecar answers no DNS queries', PROXY_XDS_VIA_AGENT: 'the proxy asks the control plane itself', OUTPUT_CERTS: 'no certificates are written to files', PROV_CERT: 'the agent asks with its token',
   FILE_MOUNTED_CERTS: 'certificates come from the control plane', CA_PROVIDER: 'certificates come from the control plane', ECC_SIGNATURE_ALGORITHM: 'keys are P-256', ECC_CURVE: 'keys are P-256', WORKLOAD_RSA_KEY_SIZE: 'keys are P-256',
   PKCS8_KEY: 'keys stay in memory', GRPC_XDS_BOOTSTRAP: 'no bootstrap is written for proxyless gRPC', XDS_ROOT_CA: 'the control plane is known by the mounted roots', CA_ROOT_CA: 'the CA is known by the mounted roots',
   ISTIO_BOOTSTRAP_OVERRIDE: 'the sidecar starts without it', IPTABLES_TRACE_LOGGING: 'the rules are not traced', INVALID_DROP: 'packets that the kernel calls invalid pass', ISTIO_DUAL_STACK: 'the pod’s own address families count',
@@ -85,14 +85,14 @@ export const annotationServing: Readonly<Record<string, Serving>> = {
   'traffic.sidecar.istio.io/excludeInterfaces': true, 'traffic.sidecar.istio.io/kubevirtInterfaces': true, 'istio.io/reroute-virtual-interfaces': true, 'proxy.istio.io/config': true, 'proxy.istio.io/overrides': true,
   'inject.istio.io/templates': true,
   'readiness.status.sidecar.istio.io/applicationPorts': 'the sidecar’s readiness asks no port of the application',
-  'sidecar.istio.io/bootstrapOverride': 'it is mounted, and the sidecar starts without it', 'sidecar.istio.io/discoveryAddress': 'discoveryAddress in proxy.istio.io/config says it',
+  'sidecar.istio.io/bootstrapOverride': 'it is mounted, but the sidecar does not read it', 'sidecar.istio.io/discoveryAddress': 'discoveryAddress in proxy.istio.io/config says it',
   'sidecar.istio.io/statsHistogramBuckets': noStats, 'sidecar.istio.io/statsHistogramBins': noStats, 'sidecar.istio.io/statsEvictionInterval': noStats, 'sidecar.istio.io/statsFlushInterval': noStats,
   'sidecar.istio.io/extraStatTags': noStats, 'sidecar.istio.io/statsCompression': noStats, 'sidecar.istio.io/statsInclusionPrefixes': noStats, 'sidecar.istio.io/statsInclusionSuffixes': noStats, 'sidecar.istio.io/statsInclusionRegexps': noStats,
   'ambient.istio.io/redirection': noAmbient, 'ambient.istio.io/dns-capture': noAmbient, 'ambient.istio.io/bypass-inbound-capture': noAmbient, 'ambient.istio.io/waypoint-inbound-binding': noWaypoint,
   'istio.io/use-waypoint-canary-weight': noWaypoint, 'gateway.istio.io/name-override': 'no gateway is made', 'gateway.istio.io/service-account': 'no gateway is made', 'networking.istio.io/service-type': 'no gateway is made',
-  'traffic.istio.io/nodeSelector': 'it is for gateways of other networks, and there are none', 'networking.istio.io/traffic-distribution': 'localityLbSetting of a DestinationRule or of meshConfig says which endpoints come first',
-  'topology.istio.io/controlPlaneClusters': 'there is one cluster', 'istio.io/autoRegistrationGroup': 'no machine registers itself', 'istio.io/workloadController': 'no machine registers itself', 'istio.io/connectedAt': 'no machine registers itself',
-  'istio.io/disconnectedAt': 'no machine registers itself', 'alpha.istio.io/kubernetes-serviceaccounts': 'identities are those of the pods behind the Service', 'alpha.istio.io/canonical-serviceaccounts': 'identities are those of the pods behind the Service',
+  'traffic.istio.io/nodeSelector': 'it is for gateways of other networks, which are not served', 'networking.istio.io/traffic-distribution': 'localityLbSetting of a DestinationRule or of meshConfig says which endpoints come first',
+  'topology.istio.io/controlPlaneClusters': 'there is one cluster', 'istio.io/autoRegistrationGroup': 'machines do not register themselves', 'istio.io/workloadController': 'machines do not register themselves', 'istio.io/connectedAt': 'machines do not register themselves',
+  'istio.io/disconnectedAt': 'machines do not register themselves', 'alpha.istio.io/kubernetes-serviceaccounts': 'identities are those of the pods behind the Service', 'alpha.istio.io/canonical-serviceaccounts': 'identities are those of the pods behind the Service',
 }
 
 /** Labels of Istio's that change nothing. */
