@@ -216,6 +216,9 @@ test(
     const rewritten = await uncheckedLeaf(utf8, 'issuer written anew', printable)
     for (const chain of rewritten) assert.match(strictly(chain) ?? '', /written in other bytes/)
     chains.push(...rewritten, ...(await universalName()))
+    // Go takes it, OpenSSL and so our own sidecars do not: issuer and subject are both empty.
+    const nameless = await uncheckedLeaf(makeLevels(folder, 'nameless', [{ subject: '/' }]), 'no name')
+    for (const chain of nameless) assert.match(strictly(chain) ?? '', /OpenSSL takes it for self-signed/)
     const verdicts = judge(go, chains)
     // What Go takes and we do not, or the other way round.
     assert.deepEqual(

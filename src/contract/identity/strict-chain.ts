@@ -95,6 +95,9 @@ function unknownIssuer(child: X509Certificate, { roots, intermediates }: Walk): 
 }
 
 function endProblem(end: X509Certificate, nowMs: number): string | undefined {
+  const { issuer, subject } = certificateFields(end)
+  // Go would go on to look for the root; OpenSSL does not.
+  if (issuer.equals(subject)) return 'its issuer and its subject are the same, so OpenSSL takes it for self-signed'
   return timeProblem(end, nowMs) ?? formProblem(end)
 }
 

@@ -1,8 +1,8 @@
 // One certificate for one proven identity. What the CSR asks for beyond its key counts nothing.
-import { ExtendedKeyUsageExtension, KeyUsageFlags, KeyUsagesExtension, Pkcs10CertificateRequest, SubjectAlternativeNameExtension, BasicConstraintsExtension, type JsonGeneralNames } from '@peculiar/x509'
+import { ExtendedKeyUsageExtension, Name, KeyUsageFlags, KeyUsagesExtension, Pkcs10CertificateRequest, SubjectAlternativeNameExtension, BasicConstraintsExtension, type JsonGeneralNames } from '@peculiar/x509'
 import { createPublicKey, X509Certificate } from 'node:crypto'
 import { KithError } from '#lib/errors.ts'
-import { parseCertificates, rawSubject, strictChainProblem } from '#identity'
+import { parseCertificates, rawSubject, strictChainProblem, tags, writeElement } from '#identity'
 import { issueSkewMs } from '#xds'
 import { authorityKeyId, randomSerial, type Authority } from './authority.ts'
 import { signCertificate } from './signed-certificate.ts'
@@ -18,6 +18,9 @@ export interface IssueRequest {
 
 const serverAuth = '1.3.6.1.5.5.7.3.1'
 const clientAuth = '1.3.6.1.5.5.7.3.2'
+/** Certificates have no subject. Under an authority that has none either OpenSSL would take them for self-signed. */
+const noName = writeElement(tags.sequence)
+const someName = new Uint8Array(new Name('O=mesh').toArrayBuffer())
 /** A request is a key and a signature; more is no request. */
 const longestCsr = 16 * 1024
 
@@ -25,15 +28,16 @@ const longestCsr = 16 * 1024
 export async function issueCertificate(authority: Authority, request: IssueRequest): Promise<string[]> {
   const csr = await readCsr(request.csr)
   const { certificate } = authority
+  const issuer = rawSubject(new Uint8Array(certificate.rawData))
   const leaf = await signCertificate({
-    serialNumber: randomSerial(), issuer: rawSubject(new Uint8Array(certificate.rawData)), notBeforeMs: request.nowMs - Math.min(issueSkewMs, request.lifetimeMs), notAfterMs: Math.min(request.nowMs + request.lifetimeMs, certificate.notAfter.getTime()),
+    serialNumber: randomSerial(), issuer, ...(issuer.equals(noName) ? { subject: someName } : {}), notBeforeMs: request.nowMs - Math.min(issueSkewMs, request.lifetimeMs), notAfterMs: Math.min(request.nowMs + request.lifetimeMs, certificate.notAfter.getTime()),
     publicKey: new Uint8Array(csr.publicKey.rawData),
     extensions: [
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature | KeyUsageFlags.keyEncipherment, true),
       new ExtendedKeyUsageExtension([serverAuth, clientAuth]),
       new BasicConstraintsExtension(false, undefined, true),
       await authorityKeyId(certificate),
-      // The subject is empty, so the names are critical (RFC 5280 4.2.1.6).
+      // As a rule the subject is empty, so the names are critical (RFC 5280 4.2.1.6).
       new SubjectAlternativeNameExtension(request.names, true),
     ],
   }, authority.key)
