@@ -31,7 +31,7 @@ async function started(t: TestContext, goneAfterMs?: number, before: (api: ApiSe
   before(api)
   const client = clientOf(api)
   const taken: Authority[] = []
-  const source = await clusterAuthority({ client, namespace: 'istio-system', trustDomain: 'cluster.local', now: Date.now, log: silentLogger, onChange: (a) => taken.push(a), ...(goneAfterMs === undefined ? {} : { goneAfterMs }) })
+  const source = await clusterAuthority({ client, namespace: 'istio-system', trustDomain: 'cluster.local', now: Date.now, log: silentLogger, onChange: (a) => taken.push(a), againMs: 200, ...(goneAfterMs === undefined ? {} : { goneAfterMs }) })
   t.after(async () => {
     source.close()
     client.close()
@@ -99,4 +99,15 @@ test('what was plugged in is removed: our own root takes over without a restart;
   await eventually('replaced', () => patient.taken.length, (n) => n === 1)
   assert.equal(patient.taken[0]?.roots, other['root-cert.pem'])
   assert.equal(patient.api.read(secrets, 'istio-ca-secret'), undefined)
+})
+
+test('one that begins in a moment is refused, and taken up then', async (t) => {
+  const { api, taken } = await started(t)
+  // A root of ours begins two minutes before it is made.
+  const early = await newRootFiles('cluster.local', Date.now() + 120_000 + 3000)
+  const begins = Date.parse(new X509Certificate(early['ca-cert.pem']).notBefore.toISOString())
+  await eventually('the watches', () => api.watching('secrets'), (n) => n === 2)
+  api.put(secrets, { metadata: { name: 'cacerts' }, data: dataOf(early) })
+  await eventually('it has begun', () => taken.at(-1)?.roots, (roots) => roots === early['root-cert.pem'], 10_000)
+  assert.ok(Date.now() >= begins)
 })

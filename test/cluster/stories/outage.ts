@@ -19,7 +19,7 @@ export const outage: Story = {
     say(refused.stderr.trim())
     for (const namespace of ['legacy', 'kube-system']) apply(pod('unconcerned', namespace), namespace)
     // What is never injected is not asked about: an annotation, the host's network.
-    const optedOut = pod('opted-out', 'foo').replace('spec:', `  annotations: {sidecar.istio.io/inject: "false"}\nspec:`)
+    const optedOut = pod('opted-out', 'foo').replace('namespace: foo}', 'namespace: foo, annotations: {sidecar.istio.io/inject: "false"}}')
     const onTheHost = pod('on-the-host', 'foo').replace('spec:\n', 'spec:\n  hostNetwork: true\n')
     for (const text of [optedOut, onTheHost]) apply(text, 'foo')
     kubectl('delete pod/opted-out pod/on-the-host -n foo --wait=false')

@@ -31,9 +31,12 @@ export interface ClusterAuthorityOptions {
    * being replaced. Default 30 s.
    */
   readonly goneAfterMs?: number
+  /** One that is refused is looked at again: it may begin in a moment (its maker's clock is ahead). Default 60 s. */
+  readonly againMs?: number
 }
 
 const usualGoneAfterMs = 30_000
+const usualAgainMs = 60_000
 
 export async function clusterAuthority(options: ClusterAuthorityOptions): Promise<AuthoritySource> {
   const held = options.held === undefined ? {} : { held: options.held }
@@ -44,9 +47,19 @@ export async function clusterAuthority(options: ClusterAuthorityOptions): Promis
   let returning: NodeJS.Timeout | undefined
   let isBack = (): boolean => false
   let closed = false
-  const inOrder = (work: () => Promise<void>): void => {
+  const refused = new Map<string, NodeJS.Timeout>()
+  const inOrder = (work: () => Promise<void>, failed: () => void = () => undefined): void => {
     // One after another: of two that come in haste the later one counts.
-    taking = taking.then(work).catch((error: unknown) => log.error({ reason: (error as Error).message }, 'certificate authority refused, the last one goes on'))
+    taking = taking.then(work).catch((error: unknown) => {
+      log.error({ reason: (error as Error).message }, 'certificate authority refused, the last one goes on')
+      failed()
+    })
+  }
+  const takeInOrder = (name: string, secret: KubernetesObject | undefined): void => {
+    clearTimeout(refused.get(name))
+    inOrder(() => take(name, secret), () => {
+      if (!closed) refused.set(name, setTimeout(() => takeInOrder(name, secret), options.againMs ?? usualAgainMs).unref())
+    })
   }
   const gone = (name: string): void => {
     if (name !== pluggedInSecret || !pluggedIn || closed) return void (last !== undefined && log.warn({ secret: name, namespace }, 'the secret of the certificate authority is gone, the last one goes on'))
@@ -77,11 +90,11 @@ export async function clusterAuthority(options: ClusterAuthorityOptions): Promis
     if (!isFirst) onChange(next)
   }
   const watch = (name: string) => followObject(client, { apiVersion: 'v1', kind: 'Secret', namespace, name }, log, (secret) => {
-    inOrder(() => take(name, secret))
+    takeInOrder(name, secret)
   })
   const close = (watches: readonly { close(): void }[]): void => {
     closed = true
-    clearTimeout(returning)
+    for (const timer of [returning, ...refused.values()]) clearTimeout(timer)
     for (const w of watches) w.close()
   }
   const plugged = await client.get({ apiVersion: 'v1', kind: 'Secret', namespace, name: pluggedInSecret })
