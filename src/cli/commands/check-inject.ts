@@ -2,8 +2,9 @@
 import { Command } from 'commander'
 import { formatRef, type Problem } from '#lib/problem.ts'
 import { rules } from '#api'
-import type { Workload } from '#mesh'
+import { buildMesh, type Workload } from '#mesh'
 import { injectionAskedElsewhere } from '#insight/injection/asked-elsewhere.ts'
+import { jobsThatWait } from '#insight/injection/jobs.ts'
 import { clusterOptions, namesCluster, withCluster, type ClusterOptions } from '../cluster.ts'
 import { loadMesh } from '../load-mesh.ts'
 import { formatProblem } from '../problems.ts'
@@ -44,7 +45,7 @@ Examples:
       if (found.length === 0) throw new ExitError(1, name === undefined ? 'kith check-inject: no workloads there' : `kith check-inject: no workload "${name}" there`)
       const rows = found.map((w) => [{ text: `${w.namespace}/${w.name}` }, { text: w.sidecar.value ? '✔' : '✘', style: w.sidecar.value ? ('green' as const) : ('red' as const) }, { text: reasonOf(w) }])
       process.stdout.write(formatTable(['WORKLOAD', 'INJECTED', 'REASON'], rows, '') + '\n')
-      process.stdout.write(notes(injectionAskedElsewhere(objects).filter(({ ref }) => concerns(found, ref))))
+      process.stdout.write(notes([...injectionAskedElsewhere(objects), ...jobsThatWait(objects, found)].filter(({ ref }) => concerns(found, ref))))
     })
 }
 
@@ -64,7 +65,7 @@ async function checkInCluster(name: string | undefined, options: Options): Promi
   if (checks.length === 0) throw new ExitError(1, 'kith check-inject: this cluster has no injection webhook; kith install brings one')
   const rows = checks.map((c) => [{ text: c.webhook }, { text: c.revision }, { text: c.injected ? '✔' : '✘', style: c.injected ? ('green' as const) : ('red' as const) }, { text: c.reason }])
   process.stdout.write(formatTable(['WEBHOOK', 'REVISION', 'INJECTED', 'REASON'], rows, '') + '\n')
-  process.stdout.write(notes(injectionAskedElsewhere(objects)))
+  process.stdout.write(notes([...injectionAskedElsewhere(objects), ...jobsThatWait(objects, buildMesh(objects).workloads)]))
   const several = checks.filter((c) => c.injected)
   if (several.length > 1) process.stderr.write(`warning: ${several.length} webhooks inject this pod, the last one called wins: ${several.map((c) => c.webhook).join(', ')}\n`)
 }

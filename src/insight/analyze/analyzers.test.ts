@@ -23,6 +23,12 @@ const to = '{destination: {host: a}}'
 const proxy = '{containers: [{name: istio-proxy, image: auto}]}'
 const gatewayPod = pod('gw', '{containers: [{name: istio-proxy, image: p}]}', ', labels: {app: gw, gateway.networking.k8s.io/gateway-name: shop}')
 
+const caller = [namespace('foo'), deployment('{containers: [{name: a}]}', { template: '{labels: {app: a}}' })]
+const entry = (ports: string): string => `{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {name: e, namespace: foo}, spec: {hosts: [api.example.com], resolution: DNS, ports: [${ports}]}}`
+const tlsRule = (policy: string): string => `{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: d, namespace: foo}, spec: {host: api.example.com, trafficPolicy: {${policy}}}}`
+const job = (name: string, annotations = '', labels = ''): string => `{apiVersion: batch/v1, kind: Job, metadata: {name: ${name}, namespace: foo}, spec: {template: {metadata: {annotations: {${annotations}}, labels: {${labels}}}, spec: {restartPolicy: Never, containers: [{name: a}]}}}}`
+const node = (version: string): string => `{apiVersion: v1, kind: Node, metadata: {name: n}, status: {nodeInfo: {kubeletVersion: ${version}}}}`
+
 const said = (texts: readonly string[], codes: RegExp, meshConfig: MeshConfigSpec = {}): string[] => {
   const documents = (loadAll(texts.join('\n---\n')) as unknown[]).map((value) => ({ value, origin: { file: 'f.yaml' } }))
   return analyze(documents, { meshConfig }).messages.filter((m) => codes.test(m.code)).map((m) => `${m.severity} ${m.code} ${m.ref.kind} ${m.ref.name} ${m.ref.path}`).sort()
@@ -33,6 +39,19 @@ const cases: readonly (readonly [string, readonly string[], RegExp, readonly str
     ['warning IST0125 Deployment d spec.template.metadata.annotations.traffic.sidecar.istio.io/excludeOutboundIPRanges', 'warning IST0125 Pod p metadata.annotations.sidecar.istio.io/proxyCPU']],
   ['the sidecar’s user', [pod('p', '{securityContext: {runAsUser: 1337}, containers: []}'), pod('q', '{containers: [{name: istio-proxy, securityContext: {runAsUser: 1337}}]}'), deployment('{containers: [{name: a}, {name: b, securityContext: {runAsUser: 1337}}]}')], /IST0144/,
     ['warning IST0144 Deployment d spec.template.spec.containers[1].securityContext.runAsUser', 'warning IST0144 Pod p spec.securityContext.runAsUser']],
+  ...['SIMPLE', 'MUTUAL', 'ISTIO_MUTUAL'].flatMap((mode) => ['HTTPS', 'TLS'].map((protocol) => [`${protocol} on a port where a rule makes TLS: ${mode}`, [...caller, entry(`{number: 443, name: s, protocol: ${protocol}}`), tlsRule(`tls: {mode: ${mode}, clientCertificate: /a, privateKey: /b}`)], /KITH013[01]/,
+    ['warning KITH0130 DestinationRule d spec.trafficPolicy.tls.mode']] as const)),
+  ['TLS that is made by a rule for the port of HTTP alone', [...caller, entry('{number: 443, name: s, protocol: HTTPS}, {number: 80, name: h, protocol: HTTP, targetPort: 443}'), tlsRule('portLevelSettings: [{port: {number: 80}, tls: {mode: SIMPLE}}]')], /KITH013[01]/, []],
+  ['a port 443 of HTTP, called as http://', [...caller, entry('{number: 443, name: h, protocol: HTTP}'), tlsRule('tls: {mode: SIMPLE}')], /KITH013[01]/, []],
+  ['the mesh’s own mutual TLS around the application’s', [...caller, service('selector: {app: a}, ports: [{name: https, port: 443}]', 'api'), `{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: d, namespace: foo}, spec: {host: api, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}}`], /KITH013[01]/, []],
+  ['SIMPLE around the TLS of a service of the mesh', [...caller, service('selector: {app: a}, ports: [{name: https, port: 443}]', 'api'), `{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: d, namespace: foo}, spec: {host: api, trafficPolicy: {tls: {mode: SIMPLE}}}}`], /KITH013[01]/, ['warning KITH0130 DestinationRule d spec.trafficPolicy.tls.mode']],
+  ['a subset’s own TLS', [...caller, entry('{number: 443, name: s, protocol: HTTPS}'), `{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: d, namespace: foo}, spec: {host: api.example.com, subsets: [{name: v, trafficPolicy: {tls: {mode: SIMPLE}}}]}}`], /KITH0130/, ['warning KITH0130 DestinationRule d spec.subsets[0].trafficPolicy.tls.mode']],
+  ['a tls route to where a rule makes TLS', [...caller, entry('{number: 443, name: s, protocol: HTTPS}, {number: 80, name: h, protocol: HTTP, targetPort: 443}'), tlsRule('portLevelSettings: [{port: {number: 80}, tls: {mode: SIMPLE}}]'),
+    '{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: v, namespace: foo}, spec: {hosts: [api.example.com], tls: [{match: [{port: 443, sniHosts: [api.example.com]}], route: [{destination: {host: api.example.com, port: {number: 80}}}]}]}}'], /KITH013[01]/, ['warning KITH0130 VirtualService v spec.tls[0].route[0].destination']],
+  ['TLS towards port 80', [...caller, entry('{number: 80, name: h, protocol: HTTP}'), tlsRule('tls: {mode: SIMPLE}')], /KITH013[01]/, ['info KITH0131 DestinationRule d spec.trafficPolicy.tls.mode']],
+  ['Jobs with a sidecar that is no native one', [namespace('foo'), job('a'), job('b', 'sidecar.istio.io/nativeSidecar: "false"'), job('c', 'sidecar.istio.io/nativeSidecar: "true"'), job('d', '', 'sidecar.istio.io/inject: "false"')], /KITH0132/, ['info KITH0132 Job a spec.template.metadata', 'warning KITH0132 Job b spec.template.metadata']],
+  ['Jobs where the kubelets are known', [namespace('foo'), job('a'), node('v1.33.1')], /KITH0132/, []], ['Jobs where one kubelet is older', [namespace('foo'), job('a'), node('v1.32.9')], /KITH0132/, ['warning KITH0132 Job a spec.template.metadata']],
+  ['a Job’s pod that runs', [namespace('foo'), `{apiVersion: v1, kind: Pod, metadata: {name: j-1, namespace: foo, ownerReferences: [{apiVersion: batch/v1, kind: Job, name: j, controller: true, uid: u}]}, spec: {containers: [{name: a}, {name: istio-proxy, image: p}]}, status: {phase: Running}}`], /KITH0132/, ['warning KITH0132 Pod j-1 spec.containers']],
   ['the control plane may', [deployment('{securityContext: {runAsUser: 1337}}', { meta: ', labels: {release: istio}' })], /IST0144/, []],
   ['image: auto in a pod', [namespace('foo'), pod('p', proxy)], /IST014[67]/, ['error IST0147 Pod p spec.containers[0].image']],
   ['image: auto in a template that is injected', [namespace('foo'), deployment(proxy)], /IST014[67]/, []],

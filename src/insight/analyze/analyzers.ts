@@ -2,6 +2,7 @@
 import type { Problem } from '#lib/problem.ts'
 import { annotations } from './analyzers/annotations.ts'
 import { authorizationPolicies } from './analyzers/authorization-policies.ts'
+import { doubleTls, tlsToPlainPorts } from './analyzers/double-tls.ts'
 import { deployments } from './analyzers/deployments.ts'
 import { destinationRuleCertificates, destinationRuleHosts } from './analyzers/destination-rules.ts'
 import { conditions } from './analyzers/conditions.ts'
@@ -25,6 +26,7 @@ import { ineffectiveSelectors, unrestrictedJwks } from './analyzers/security-pol
 import { telemetries, telemetryProviders } from './analyzers/telemetries.ts'
 import { webhookConfigurations } from './analyzers/webhook-configurations.ts'
 import { settingsNotServed, unservedPolicies } from './analyzers/unserved-policies.ts'
+import { jobsThatWait } from '../injection/jobs.ts'
 import type { AnalysisContext } from './context.ts'
 
 export interface Analyzer {
@@ -66,6 +68,9 @@ export const analyzers: readonly Analyzer[] = [
   { name: 'kith.PeerAuthenticationAnalyzer', description: 'PeerAuthentications that count nowhere', codes: ['KITH0101', 'KITH0102'], analyze: peerAuthentications },
   { name: 'kith.PortLevelMtlsAnalyzer', description: 'portLevelMtls that names a Service port', codes: ['KITH0103'], analyze: portLevelServicePorts },
   { name: 'kith.TlsConflictAnalyzer', description: 'DestinationRules against what each endpoint takes', codes: ['KITH0104'], analyze: tlsConflicts },
+  { name: 'kith.DoubleTlsAnalyzer', description: 'applications’ TLS inside of TLS that a DestinationRule makes', codes: ['KITH0130'], analyze: doubleTls },
+  { name: 'kith.TlsToPlainPortAnalyzer', description: 'TLS towards ports where servers hardly speak it', codes: ['KITH0131'], analyze: tlsToPlainPorts },
+  { name: 'kith.JobSidecarAnalyzer', description: 'Jobs whose sidecar keeps them from completing', codes: ['KITH0132'], analyze: (context) => jobsThatWait(context.objects, context.mesh.workloads) },
   { name: 'kith.HiddenTlsAnalyzer', description: 'DestinationRules without tls that hide one with', codes: ['KITH0105'], analyze: hiddenTls },
   { name: 'kith.PlaintextToStrictAnalyzer', description: 'workloads without a sidecar and the STRICT ports of their namespaces’ neighbours', codes: ['KITH0106'], analyze: plaintextToStrict },
   { name: 'kith.ForeignHostAnalyzer', description: 'VirtualServices and ServiceEntries that claim a host of another namespace', codes: ['KITH0120'], analyze: hostsOfOthers },

@@ -79,6 +79,9 @@ export const messageKinds: Readonly<Record<string, MessageKind>> = {
   KITH0122: { name: 'SettingNotServed', summary: 'a label, annotation or field of meshConfig that changes nothing here' },
   KITH0123: { name: 'InjectionAskedElsewhere', summary: 'a sidecar is asked for, or refused, where injection does not look' },
   KITH0124: { name: 'PodSecurityRefusesInjection', summary: 'the namespace’s Pod Security level refuses pods with a sidecar' },
+  KITH0130: { name: 'DoubleTls', summary: 'TLS of the application is put into TLS of a DestinationRule' },
+  KITH0131: { name: 'TlsToPlainPort', summary: 'a DestinationRule makes TLS towards a port where servers hardly speak it' },
+  KITH0132: { name: 'JobWaitsForSidecar', summary: 'a Job’s sidecar goes on running, and the Job never completes' },
   KITH0109: { name: 'DuplicateObject', summary: 'the same object stands twice, and only the last one counts' },
 }
 
