@@ -86,7 +86,7 @@ function forward(a: RouteAction, targets: readonly WeightedTarget[], ownAlpn: bo
   const hashPolicy = targets.flatMap((t) => hashPolicyOf(upstreamsOf(plan).get(t.upstream)?.hashOn))
   return some({
     ...clusterSpecifier(targets, ownAlpn, plan), clusterNotFoundResponseCode: 'SERVICE_UNAVAILABLE',
-    timeout: seconds(a.timeoutMs), maxStreamDuration: { grpcTimeoutHeaderMax: seconds(a.timeoutMs) },
+    ...timeouts(a.timeoutMs),
     prefixRewrite: rewrite?.uriRegex === undefined ? rewrite?.uri : undefined,
     regexRewrite: rewrite?.uriRegex === undefined ? undefined : { pattern: { regex: rewrite.uriRegex.match }, substitution: rewrite.uriRegex.rewrite },
     hostRewriteLiteral: rewrite?.authority,
@@ -94,6 +94,16 @@ function forward(a: RouteAction, targets: readonly WeightedTarget[], ownAlpn: bo
     requestMirrorPolicies: a.mirrors?.map((m) => ({ cluster: m.upstream, runtimeFraction: { defaultValue: fraction(m.percent) }, traceSampled: false })),
     hashPolicy: hashPolicy.length === 0 ? undefined : hashPolicy,
   })
+}
+
+/**
+ * Envoy looks at `timeout` only where a route has no max_stream_duration, so that field stands only where there is no
+ * timeout. max_grpc_timeout is deprecated; Istio uses it for the same reason (pilot's route.setTimeout).
+ */
+function timeouts(timeoutMs: number): Obj {
+  const timeout = seconds(timeoutMs)
+  if (timeoutMs === 0) return { timeout, maxStreamDuration: { maxStreamDuration: timeout, grpcTimeoutHeaderMax: timeout } }
+  return { timeout, maxGrpcTimeout: timeout }
 }
 
 function clusterSpecifier(targets: readonly WeightedTarget[], ownAlpn: boolean, plan: ProxyPlan): Obj {

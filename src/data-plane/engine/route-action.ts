@@ -71,6 +71,12 @@ const served = fields(`cluster cluster_header weighted_clusters cluster_not_foun
   timeout idle_timeout retry_policy hash_policy upgrade_configs max_grpc_timeout max_stream_duration request_mirror_policies`)
 const servedWeight = fields('name weight request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove host_rewrite_literal')
 
+/** The most that a grpc-timeout header may ask for; 0: whatever it asks for. Without either field the header is not looked at. */
+function grpcTimeout({ maxStreamDuration, maxGrpcTimeout }: RouteAction): { readonly grpcTimeoutMaxMs?: number } {
+  const most = maxStreamDuration?.grpcTimeoutHeaderMax ?? maxGrpcTimeout
+  return most === undefined ? {} : { grpcTimeoutMaxMs: durationMs(most, 0) }
+}
+
 export function compileForward(action: RouteAction, notes: Notes): ForwardAction {
   notes.onlyServes(action, served)
   const targets: WeightedTarget[] = []
@@ -100,6 +106,7 @@ export function compileForward(action: RouteAction, notes: Notes): ForwardAction
   }
   const totalWeight = targets.reduce((sum, t) => sum + t.weight, 0)
   if (specifier.case === 'weightedClusters' && totalWeight === 0) notes.error('the weights of weighted_clusters add up to 0')
+  if (durationMs(action.maxStreamDuration?.maxStreamDuration, 0) > 0) notes.notServed('max_stream_duration.max_stream_duration')
   const host = action.hostRewriteSpecifier
   if (host.case === 'hostRewritePathRegex') notes.notServed('host_rewrite_path_regex')
   return {
@@ -109,7 +116,7 @@ export function compileForward(action: RouteAction, notes: Notes): ForwardAction
     ...(clusterHeader === undefined ? {} : { clusterHeader }),
     // Envoy's default is 15 s; Istio always writes it.
     timeoutMs: durationMs(action.timeout, 15_000),
-    ...(action.maxStreamDuration?.grpcTimeoutHeaderMax === undefined ? {} : { grpcTimeoutMaxMs: durationMs(action.maxStreamDuration.grpcTimeoutHeaderMax, 0) }),
+    ...grpcTimeout(action),
     ...(action.idleTimeout === undefined ? {} : { idleTimeoutMs: durationMs(action.idleTimeout, 0) }),
     prefixRewrite: action.prefixRewrite,
     ...(action.regexRewrite === undefined ? {} : { pathSubstitute: compileSubstitution(action.regexRewrite, notes) }),
