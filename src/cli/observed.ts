@@ -1,5 +1,5 @@
 // What the mesh on this machine has seen of an explained call: asked of the caller's sidecars. Law: where nothing was seen, why.
-import { observedIn, podsToAsk, type Explanation } from '#insight'
+import { callersPods, ejectedIn, observedIn, podsToAsk, type ClustersPage, type Explanation } from '#insight'
 import type { Mesh } from '#mesh'
 
 export interface Asking {
@@ -8,8 +8,26 @@ export interface Asking {
   readonly fromFiles: boolean
 }
 
-/** The answer with what was observed, or with the reason why nothing was. */
-export async function withObserved(mesh: Mesh, answer: Explanation, namespace: string, { localDir, fromFiles }: Asking): Promise<Explanation> {
+/** The answer with what was observed, or with the reason why nothing was; and a hint where the caller's sidecars leave endpoints out. */
+export async function withObserved(mesh: Mesh, answer: Explanation, namespace: string, asking: Asking): Promise<Explanation> {
+  const observed = await withHandshake(mesh, answer, namespace, asking)
+  if (asking.fromFiles || asking.localDir === undefined) return observed
+  const pages = await clustersPages(asking.localDir, callersPods(mesh, answer, namespace).map((w) => `pod/${w.pod}.${w.namespace}`))
+  const hints = ejectedIn(answer, pages)
+  return hints.length === 0 ? observed : { ...observed, hints: [...observed.hints, ...hints] }
+}
+
+/** A sidecar that does not answer tells nothing here: the handshakes' part says so. */
+async function clustersPages(localDir: string, pods: readonly string[]): Promise<ClustersPage[]> {
+  if (pods.length === 0) return []
+  const { attachMesh } = await import('#local')
+  const running = await attachMesh(localDir).catch(() => undefined)
+  if (running === undefined) return []
+  const pages = await Promise.all(pods.map((pod) => running.sidecarPage(pod, '/clusters?format=json').then((page) => [{ pod, page }], () => [])))
+  return pages.flat()
+}
+
+async function withHandshake(mesh: Mesh, answer: Explanation, namespace: string, { localDir, fromFiles }: Asking): Promise<Explanation> {
   const unseen = (notObserved: string): Explanation => ({ ...answer, observed: null, notObserved })
   const pods = podsToAsk(mesh, answer, namespace)
   if (pods.length === 0) return unseen('no two sidecars meet on this call, so that there is no handshake to see')

@@ -49,6 +49,8 @@ export interface PairOptions {
   readonly log?: Logger
   /** Of the server's sidecar and the client's. */
   readonly headTimeoutMs?: number
+  /** Of the client's sidecar; none where absent. */
+  readonly adminPort?: number
 }
 
 export interface Pair {
@@ -97,11 +99,11 @@ export async function startServerSide(options: SideOptions & { readonly inbound:
 }
 
 /** The client's sidecar. */
-export async function startClientSide(options: SideOptions & { readonly services: readonly OutboundSpec[]; readonly dial: Readonly<Record<string, string>>; readonly proxyPort: number }): Promise<Proxy> {
+export async function startClientSide(options: SideOptions & { readonly services: readonly OutboundSpec[]; readonly dial: Readonly<Record<string, string>>; readonly proxyPort: number; readonly adminPort?: number }): Promise<Proxy> {
   const proxy = await startProxy({
     identity: identity('sleep', 'foo'),
     interception: { mode: 'NONE', dialMap: { dial: options.dial, inbound: [], httpProxy: `127.0.0.1:${options.proxyPort}`, hosts: { 'httpbin.bar': vip, [host]: vip, outside: '127.0.0.1' } } },
-    ports: { admin: null, prometheus: null },
+    ports: { admin: options.adminPort ?? null, prometheus: null },
     log: options.log,
     accessLog: options.accessLog ?? (() => {}),
     ...(options.headTimeoutMs === undefined ? {} : { headTimeoutMs: options.headTimeoutMs }),
@@ -143,7 +145,7 @@ export async function startPair(options: PairOptions): Promise<Pair> {
   const proxyPort = await freePort()
   const base = baseService(inbound)
   const dial = Object.fromEntries(entries.map((e) => [e.originalDestination, e.listen]))
-  const client = await startClientSide({ cert: clientCert, root, log: options.log ?? log, accessLog: keep(clientLog), services: options.outbound?.(base) ?? [base], dial, proxyPort, ...more })
+  const client = await startClientSide({ cert: clientCert, root, log: options.log ?? log, accessLog: keep(clientLog), services: options.outbound?.(base) ?? [base], dial, proxyPort, ...(options.adminPort === undefined ? {} : { adminPort: options.adminPort }), ...more })
   return {
     client,
     server,

@@ -120,7 +120,7 @@ function describeCluster(cluster: ReturnType<Core['upstreams']['get']> & object)
     connections: cluster.counts.connections,
     pending: cluster.counts.pending,
     requests: cluster.requests,
-    hosts: cluster.hosts.map((h) => ({ address: h.key, healthy: h.endpoint.healthy && h.ejectedUntilMs === 0, ejected: h.ejectedUntilMs > 0, transportSocket: h.socket.name === '' ? (h.socket.tls === null ? 'raw_buffer' : 'tls') : h.socket.name, weight: h.weight, active: h.active, connections: h.connections })),
+    hosts: cluster.hosts.map((h) => ({ address: h.key, healthy: h.endpoint.healthy && h.ejectedUntilMs === 0, ejected: h.ejectedUntilMs > 0, ejectedForMs: Math.max(0, Math.round(h.ejectedUntilMs - performance.now())), transportSocket: h.socket.name === '' ? (h.socket.tls === null ? 'raw_buffer' : 'tls') : h.socket.name, weight: h.weight, active: h.active, connections: h.connections })),
   }
 }
 

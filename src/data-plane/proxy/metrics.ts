@@ -125,7 +125,12 @@ export class Metrics {
       last = name
       out.push(`${key} ${this.#counters.get(key)}`)
     }
-    for (const [name, value] of Object.entries(gauges)) out.push(`# TYPE ${name} gauge`, `${name} ${value}`)
+    for (const [key, value] of Object.entries(gauges)) {
+      const name = key.split('{')[0] as string
+      if (name !== last) out.push(`# TYPE ${name} gauge`)
+      last = name
+      out.push(`${key} ${value}`)
+    }
     return out.join('\n') + '\n'
   }
 }

@@ -109,7 +109,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       while (core.live.size > 0 && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 20))
     },
     stop,
-    metrics: () => core.metrics.text({ kith_downstream_connections: core.live.size, kith_upstream_connections: upstreams.connections(), kith_http2_head_bytes: http2.heads }),
+    metrics: () => core.metrics.text({ kith_downstream_connections: core.live.size, kith_upstream_connections: upstreams.connections(), kith_http2_head_bytes: http2.heads, ...upstreams.ejections() }),
     ready: () => configured && secretsNamed(core.config).every((name) => secrets.has(name)),
     connections: () => ({ downstream: core.live.size, upstream: upstreams.connections() }),
     ports,

@@ -96,12 +96,30 @@ export class UpstreamCluster {
   reconfigure(config: RuntimeCluster): void {
     if (config === this.config) return
     const same = guiseOf(this.config) === guiseOf(config)
+    const sameRule = JSON.stringify(this.config.outlier) === JSON.stringify(config.outlier)
     this.config = config
+    if (!sameRule) this.#forgetOutliers()
     for (const host of [...this.#hosts, ...this.#originals.values()]) {
       const before = JSON.stringify(host.socket)
       host.socket = chooseSocket(config, host.endpoint)
       if (!same || JSON.stringify(host.socket) !== before) host.retire()
     }
+  }
+
+  /** Who is ejected, and what counts towards it, ends with the rule that says so. */
+  #forgetOutliers(): void {
+    for (const host of this.hosts) {
+      host.ejectedUntilMs = host.ejections = 0
+      host.consecutive5xx = host.consecutiveGateway = host.consecutiveLocal = 0
+    }
+    this.#refresh()
+  }
+
+  /** How many endpoints are left out now. */
+  get ejected(): number {
+    let n = 0
+    for (const host of this.#hosts) if (host.ejectedUntilMs > 0) n++
+    return n
   }
 
   setEndpoints(endpoints: readonly RuntimeEndpoint[]): void {

@@ -17,7 +17,11 @@ import { splice } from './splice.ts'
 import type { Host, UpstreamCluster } from './upstream-cluster.ts'
 import type { Gone, ResponseSink, UpstreamStream } from './upstream-stream.ts'
 
-const maxRetainedBytes = 64 * 1024
+/** Of a body, for as long as it may be sent again. With a retry policy: Envoy's limit. Without one a body is sent again only where the peer has
+ * acknowledged nothing of it, and a peer that takes more than this has. */
+const maxRetainedBytes = { retried: 1024 * 1024, other: 256 * 1024 }
+/** Of a body that waits for a connection: more is not read. */
+const maxWaitingBytes = 64 * 1024
 
 export class UpstreamRequest implements PoolUser, ResponseSink {
   readonly #exchange: Exchange
@@ -29,6 +33,7 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
   /** What a new try would need of the body; undefined = too much to keep. */
   #retained: Buffer[] | undefined = []
   #retainedBytes = 0
+  readonly #maxRetainedBytes: number
   #replayed = false
   #tried: Set<Host> | undefined
   #tryTimer: NodeJS.Timeout | undefined
@@ -42,6 +47,7 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
     this.#cluster = cluster
     this.#matched = matched
     this.#action = action
+    this.#maxRetainedBytes = action.retry === undefined ? maxRetainedBytes.other : maxRetainedBytes.retried
   }
 
   /** Asks for a connection. `fresh`: not a pooled one. */
@@ -106,7 +112,7 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
     buildRequestHead(exchange, this.#matched, { host: exchange.authority, mesh: !exchange.connection.facts.inbound && exchange.upstreamPrincipal !== '', attempt: exchange.attempts })
     upstream.sendHead(this.#retained ?? [], body, head.chunked)
     if (body.done) upstream.finish(trailers)
-    if (this.#retainedBytes > maxRetainedBytes) this.#retained = undefined
+    if (this.#retainedBytes > this.#maxRetainedBytes) this.#retained = undefined
   }
 
   onNoConnection(failure: PoolFailure): void {
@@ -122,14 +128,14 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
   retain(part: Buffer): void {
     this.#retained?.push(part)
     this.#retainedBytes += part.length
-    if (this.#retainedBytes > maxRetainedBytes && this.#upstream !== undefined) this.#retained = undefined
+    if (this.#retainedBytes > this.#maxRetainedBytes && this.#upstream !== undefined) this.#retained = undefined
   }
 
   send(part: Buffer): void {
     const { connection } = this.#exchange
     this.retain(part)
     if (this.#upstream === undefined) {
-      if (this.#retainedBytes > maxRetainedBytes) connection.pause()
+      if (this.#retainedBytes > maxWaitingBytes) connection.pause()
     } else if (!this.#upstream.send(part)) connection.pause()
   }
 

@@ -195,6 +195,15 @@ export class Upstreams {
     for (const cluster of this.#clusters.values()) cluster.sweep(now)
   }
 
+  /** Gauges, by name and label: endpoints that outlier detection leaves out now, of each cluster that has such a rule. */
+  ejections(): Record<string, number> {
+    const gauges: Record<string, number> = {}
+    for (const { config, ejected } of this.#clusters.values()) {
+      if (config.outlier !== undefined) gauges[`envoy_cluster_outlier_detection_ejections_active{cluster_name="${config.name}"}`] = ejected
+    }
+    return gauges
+  }
+
   connections(): number {
     let n = 0
     for (const cluster of this.#clusters.values()) n += cluster.counts.connections

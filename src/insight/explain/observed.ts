@@ -10,7 +10,12 @@ import type { Explanation, Observed } from './types.ts'
  * nothing is reached.
  */
 export function podsToAsk(mesh: Mesh, answer: Explanation, namespace = 'default'): readonly Workload[] {
-  if (!answer.client.sidecar.value || placesOf(answer).length === 0) return []
+  return placesOf(answer).length === 0 ? [] : callersPods(mesh, answer, namespace)
+}
+
+/** All pods of the caller's workload, where it has a sidecar. */
+export function callersPods(mesh: Mesh, answer: Explanation, namespace = 'default'): readonly Workload[] {
+  if (!answer.client.sidecar.value) return []
   const caller = findWorkload(mesh, answer.call.from, namespace)
   return mesh.workloads.filter(
     (w) => w.namespace === caller.namespace && (w.name === caller.name || w === caller) && w.sidecar.value,
