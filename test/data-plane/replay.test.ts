@@ -109,10 +109,11 @@ test('read, then closed, or reset: perhaps processed', async () => {
 })
 
 /** An HTTP/2 application: `act` is given each stream with its number; true: it has been dealt with. */
-async function h2App(act: (stream: ServerHttp2Stream, n: number) => boolean) {
+async function h2App(act: (stream: ServerHttp2Stream, n: number) => boolean, onSocket: (socket: Socket) => void = () => {}) {
   const sessions = new Set<ServerHttp2Session>()
   const methods: string[] = []
   const server = createHttp2Server()
+  server.on('connection', onSocket)
   server.on('session', (s) => {
     sessions.add(s)
     s.on('error', () => {})
@@ -140,6 +141,33 @@ async function h2App(act: (stream: ServerHttp2Stream, n: number) => boolean) {
 async function http2Pair(port: number) {
   return startPair({ appPort: port, outbound: (base) => [{ ...base, endpoints: [{ ip: '127.0.0.1', port, mtls: false }], cluster: httpOptions('http2') }] })
 }
+
+const kinds = ['HTTP/1.1', 'HTTP/2'] as const
+
+for (const kind of kinds)
+  test(`${kind}: a connection that was closed while it idled is not used, though its end has not been read yet`, { timeout: 20_000 }, async () => {
+    let newest: { destroy(): void } | undefined
+    const http2 = kind === 'HTTP/2' ? await h2App(() => false, (socket) => (newest = socket)) : undefined
+    const http1 = kind === 'HTTP/2' ? undefined : await rawApp((socket) => {
+      newest = socket
+      socket.on('data', () => socket.write(ok))
+    })
+    const port = (http2 ?? http1)?.port as number
+    const pair = await (http2 === undefined ? startPair({ appPort: port }) : http2Pair(port))
+    try {
+      const caller = await intercepted(pair.proxyPort)
+      for (let i = 0; i < 10; i++) {
+        // The request first, then the end: the sidecar meets them in this order.
+        const answer = exchange(caller, request('POST'), (text) => /\r\n\r\n[\s\S]*(?:ok|0\r\n\r\n|termination)$/.test(text))
+        newest?.destroy()
+        assert.match(await answer, /^HTTP\/1.1 200 /, `request ${i}`)
+      }
+    } finally {
+      await pair.stop()
+      http1?.close()
+      http2?.close()
+    }
+  })
 
 const isAnswer = (text: string): boolean => /\r\n\r\n[\s\S]*(?:0\r\n\r\n|reset)$/.test(text)
 

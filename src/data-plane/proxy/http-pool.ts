@@ -45,7 +45,7 @@ export interface Pool {
 }
 
 /** Under load a connection is taken again at once, and a system call for each request would cost; its peer has no time to close it either. */
-const probedAfterMs = 0.2
+export const probedAfterMs = 0.2
 
 export class HttpPool implements Pool {
   readonly #io: PoolIo<HttpUpstream>

@@ -161,7 +161,7 @@ export class Http2UpstreamStream implements UpstreamStream {
     const sink = this.#sink
     this.#sink = undefined
     const why = this.#why()
-    sink?.onUpstreamGone({ unprocessed: why === 'refused' && !this.#answered, why, error: this.#connection.error })
+    sink?.onUpstreamGone({ unprocessed: !this.#answered && (why === 'refused' || (why === 'closed' && this.#connection.unprocessed)), why, error: this.#connection.error })
   }
 
   #why(): Gone['why'] {

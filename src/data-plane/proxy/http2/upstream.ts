@@ -2,6 +2,8 @@
 import { connect, type ClientHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import { plainAddress, type RuntimeCluster, type SocketAddress } from '#engine'
+import { tcpInfo, tcpStates } from '#netlink'
+import { probedAfterMs } from '../http-pool.ts'
 import type { TlsFacts } from '../transport.ts'
 import type { Logger } from '#lib/log.ts'
 import { ConnectionBudget, type SidecarBudget } from './budget.ts'
@@ -33,6 +35,8 @@ export class Http2Upstream {
   error: Error | undefined
   /** GOAWAY's last stream: the peer has not looked at, and will not look at, any above. */
   lastServed = Infinity
+  /** The peer closed and its kernel had acknowledged nothing of the requests that were under way. */
+  unprocessed = false
   readonly session: ClientHttp2Session
   readonly budget: ConnectionBudget
   readonly #socket: Socket
@@ -43,6 +47,8 @@ export class Http2Upstream {
   #ended = false
   #pingedMs: number
   #pingWaits = false
+  /** Octets that the peer's kernel had acknowledged when the connection was last found idle; -1 = not known. */
+  #acknowledged = -1
 
   /** Over a connected socket, after its handshake. */
   constructor(socket: Socket, { facts, config, openedMs, onClosed, onBug, budget, log, endpoint }: Http2UpstreamOptions) {
@@ -76,6 +82,8 @@ export class Http2Upstream {
   /** What had come whole is still read; the rest is lost. */
   #peerEnded(): void {
     this.#ended = this.#going = true
+    const known = this.#acknowledged < 0 ? undefined : tcpInfo(this.#socket)
+    this.unprocessed = known?.state === tcpStates.closed && known.acknowledged === this.#acknowledged
     for (const stream of this.#streams) stream.lost()
     if (this.active === 0) this.#socket.destroy()
   }
@@ -92,6 +100,18 @@ export class Http2Upstream {
 
   get room(): boolean {
     return !this.going && this.active < Math.min(this.#peerStreams, this.#config.http2?.maxConcurrentStreams ?? maxConcurrentStreams)
+  }
+
+  /** Asks the kernel about a connection that has idled: false where the peer has closed it meanwhile. */
+  probe(nowMs: number): boolean {
+    if (this.active > 0 || nowMs - this.idleSinceMs < probedAfterMs) return true
+    const known = tcpInfo(this.#socket)
+    if (known === undefined) return true
+    this.#acknowledged = known.acknowledged
+    if (known.state === tcpStates.established) return true
+    this.#going = true
+    this.#socket.destroy()
+    return false
   }
 
   open(): Http2UpstreamStream {
