@@ -25,6 +25,17 @@ test('headers come back as they went in, wherever the bytes are cut', () => {
   )
 })
 
+test('empty lines before a request may be cut anywhere', () => {
+  for (const before of ['\r\n', '\r\n\r\n']) {
+    const bytes = Buffer.from(`${before}GET / HTTP/1.1\r\nhost: a\r\n\r\n`)
+    for (let cut = 0; cut < bytes.length; cut++) {
+      const head = new Head()
+      assert.equal(head.read(bytes.subarray(0, cut), 0, false, 60_000, 100), 0, `cut at ${cut}`)
+      assert.equal(head.read(bytes, 0, false, 60_000, 100, cut), bytes.length)
+    }
+  }
+})
+
 test('random bytes never throw, and never read as a body that is not there', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), fc.boolean(), (random, response) => {

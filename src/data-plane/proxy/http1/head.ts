@@ -107,6 +107,8 @@ export class Head {
   read(buf: Buffer, from: number, response: boolean, maxBytes: number, maxHeaders: number, seen = 0): number {
     const fresh = from + seen
     while (!response && from + 1 < buf.length && buf[from] === 0x0d && buf[from + 1] === 0x0a && from < 8) from += 2
+    // Half of such an empty line.
+    if (!response && from + 1 === buf.length && buf[from] === 0x0d && from < 8) return 0
     const blank = buf.indexOf('\r\n\r\n', Math.max(from, fresh - 3), 'latin1')
     if (blank < 0) {
       if (buf.length - from > maxBytes) return this.#fail('too-large')
