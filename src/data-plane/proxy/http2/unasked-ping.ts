@@ -16,6 +16,9 @@ export function ignoreUnaskedPings(session: Http2Session, socket: Socket, onUnas
   let errors: number | undefined
   const look = (error: Error): void => {
     errors = 0
+    // Until its stack is read, an error holds what its frames were called on: the session's handle, whose settings that were
+    // not acknowledged hold the session. The socket keeps the error, and a session that ends after its socket would stay.
+    void error.stack
     // nghttp2 has not acted on the frame yet. After this turn it has: then a broken session has sent its GOAWAY, and sends nothing more.
     setImmediate(() => {
       lives(session, socket, (alive) => {
