@@ -9,7 +9,7 @@ const asked = process.argv.slice(2)
 const options = asked.filter((a) => a.startsWith('--'))
 const places = asked.filter((a) => !a.startsWith('--'))
 const wanted = places.length > 0 ? places : ['src', 'test']
-const files = wanted.flatMap((p) => (p.endsWith('.test.ts') ? [p] : globSync(`${p}/**/*.test.ts`))).filter((f) => places.length > 0 || !/^test\/(envoy|cluster)\//.test(f)).sort()
+const files = wanted.flatMap((p) => (p.endsWith('.test.ts') ? [p] : globSync(`${p}/**/*.test.ts`))).filter((f) => places.length > 0 || !/^test\/(envoy|cluster|suites)\//.test(f)).sort()
 if (files.length === 0) {
   process.stderr.write('no tests there\n')
   process.exit(1)
