@@ -8,6 +8,7 @@ import { after, before, test, type TestContext } from 'node:test'
 import { explain, observedIn } from '#insight'
 import { buildMesh, type Mesh } from '#mesh'
 import { startMesh, type MeshHandle } from '#local'
+import { createAuthority } from '../data-plane/authority.ts'
 import { hasNamespaces, namespacesRefused } from './fixtures/lane.ts'
 
 const top = mkdtempSync(join(tmpdir(), 'kith-test-'))
@@ -42,7 +43,40 @@ const service = (name: string, spec: object): object => ({
   metadata: { name, namespace: 'foo' },
   spec,
 })
+const net = (kind: string, name: string, spec: object): object => ({
+  apiVersion: 'networking.istio.io/v1',
+  kind,
+  metadata: { name, namespace: 'foo' },
+  spec,
+})
+const secure = 'secure.example.com'
 const objects: readonly object[] = [
+  // A server outside the mesh that speaks TLS, and a rule that makes TLS on both of its ports.
+  net('ServiceEntry', 'secure', {
+    hosts: [secure],
+    location: 'MESH_EXTERNAL',
+    resolution: 'DNS',
+    ports: [
+      { number: 443, name: 'https', protocol: 'HTTPS' },
+      { number: 80, name: 'http', protocol: 'HTTP', targetPort: 443 },
+    ],
+  }),
+  net('DestinationRule', 'secure', {
+    host: secure,
+    trafficPolicy: { tls: { mode: 'SIMPLE', sni: secure, insecureSkipVerify: true } },
+  }),
+  // The server speaks first; the port’s protocol is declared nowhere, or is TCP.
+  pod(
+    'greeter',
+    {},
+    { containers: [{ name: 'greeter', image: 'example/greeter:1', ports: [{ containerPort: 7000 }] }] },
+    { app: 'greeter' },
+  ),
+  service('greeter-any', { selector: { app: 'greeter' }, ports: [{ name: 'any', port: 7000 }] }),
+  service('greeter-tcp', {
+    selector: { app: 'greeter' },
+    ports: [{ name: 'tcp-greeting', port: 7001, targetPort: 7000 }],
+  }),
   {
     apiVersion: 'v1',
     kind: 'Namespace',
@@ -82,6 +116,11 @@ before(async () => {
   if (namespacesRefused() !== undefined) return
   mkdirSync(dir)
   copyFileSync('test/scenario/fixtures/small-mesh/echo.ts', join(dir, 'echo.ts'))
+  for (const file of ['tls-server.ts', 'greeter.ts'])
+    copyFileSync(`test/scenario/fixtures/first-bytes/${file}`, join(dir, file))
+  const { chain, key } = await (await createAuthority()).issue([{ type: 'dns', value: secure }])
+  writeFileSync(join(dir, 'cert.pem'), chain)
+  writeFileSync(join(dir, 'key.pem'), key, { mode: 0o644 })
   writeFileSync(
     join(dir, 'kith.yaml'),
     JSON.stringify({
@@ -92,8 +131,10 @@ before(async () => {
         resources: ['mesh.yaml'],
         images: {
           'example/echo': { command: ['node', './echo.ts'] },
+          'example/greeter:1': { command: ['node', './greeter.ts'] },
           'example/client:1': { command: ['sleep', 'infinity'] },
         },
+        external: [{ name: 'secure', hosts: [secure], command: ['node', './tls-server.ts'], ports: [443] }],
       },
     }),
   )
@@ -118,6 +159,8 @@ async function onTheWire(m: MeshHandle, from: string, url: string): Promise<stri
   return xfcc !== null && xfcc.includes(`URI=spiffe://cluster.local/ns/foo/sa/${from}`) ? 'mtls' : 'plaintext'
 }
 
+const strictMode =
+  '{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: default, namespace: foo}, spec: {mtls: {mode: STRICT}}}\n'
 const urls = [
   'http://echo:8000/',
   'http://server:80/',
@@ -164,15 +207,56 @@ test('each way to keep traffic from a sidecar: explain says what the wire does, 
     urls.map((u) => open[`by-services ${u}`]),
     ['plaintext', 'plaintext', 'plaintext', 'mtls', 'plaintext', 'plaintext'],
   )
-  await m.apply(
-    '{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: default, namespace: foo}, spec: {mtls: {mode: STRICT}}}\n',
-    'strict.yaml',
-  )
+  await m.apply(strictMode, 'strict.yaml')
   const strict = await compare(m)
   assert.deepEqual(
     urls.map((u) => strict[`by-mode ${u}`]),
     ['blocked', 'plaintext', 'plaintext', 'blocked', 'plaintext', 'plaintext'],
   )
+  await m.delete(strictMode)
+})
+
+test('TLS in TLS fails, and TLS that the sidecar makes does not: as explain says', async (t) => {
+  const m = up(t)
+  if (m === undefined) return
+  const known = buildMesh(await m.objects())
+  const get = async (url: string): Promise<number> =>
+    (await m.exec('pod/plain.foo', ['curl', '-sk', '--max-time', '5', url])).code
+  const nested = explain(known, { from: 'plain.foo', to: `https://${secure}/` })
+  assert.equal(nested.blocked?.end, 'tls-in-tls')
+  assert.equal(await get(`https://${secure}/`), 35, 'curl: the TLS handshake failed')
+  assert.equal(explain(known, { from: 'plain.foo', to: `http://${secure}/` }).outcome, 'tls')
+  assert.equal(await get(`http://${secure}/`), 0)
+  // Past its own sidecar, the application's TLS is the only one.
+  assert.equal(explain(known, { from: 'by-range.foo', to: `https://${secure}/` }).outcome, 'plaintext')
+  assert.equal(
+    (await m.exec('pod/by-range.foo', ['curl', '-sk', '--max-time', '5', `https://${secure}/`])).code,
+    0,
+  )
+})
+
+test('where a sidecar waits for the client’s first bytes, a server that speaks first is not heard: as explain says', async (t) => {
+  const m = up(t)
+  if (m === undefined) return
+  const known = buildMesh(await m.objects())
+  const rows = [
+    ['plain', 'greeter-any:7000', /^the caller’s sidecar waits .* for ever/],
+    ['plain', 'greeter-tcp:7001', undefined],
+    ['by-range', 'greeter-any:7000', /^the server’s sidecar waits .* for ever/],
+  ] as const
+  for (const [from, at, hint] of rows) {
+    const { hints } = explain(known, { from: `${from}.foo`, to: `tcp://${at}` })
+    const { stdout } = await m.exec(`pod/${from}.foo`, [
+      'curl',
+      '-s',
+      '--max-time',
+      hint === undefined ? '20' : '3',
+      `telnet://${at}`,
+    ])
+    assert.equal(stdout, hint === undefined ? 'welcome\n' : '', `${from} ${at}`)
+    if (hint === undefined) assert.deepEqual(hints, [])
+    else assert.match(hints[0] ?? '', hint)
+  }
 })
 
 test('a pod that calls itself: by its Service through its sidecar, by its headless name past it; a handshake is shown of the call that made it', async (t) => {

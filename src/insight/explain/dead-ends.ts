@@ -52,11 +52,32 @@ export function outside(q: Question, client: ClientSide): EndpointAnswer {
 export function ownPod(q: Question): EndpointAnswer {
   const route = byDefault({ rule: 'the caller’s own pod' }, 'route.loopback')
   const redirected = q.client.sidecar.value ? byDefault(false, 'capture.loopback') : null
-  return outside(q, {
+  const answer = outside(q, {
     ...clientSide(q, route),
     identity: null,
     redirected,
     tls: byDefault<WireTls>('DISABLE', 'tls.loopback'),
+  })
+  return { ...answer, hints: listenersNotOpened(q) }
+}
+
+/**
+ * A Sidecar's egress listener that is bound to the loopback: in Istio the sidecar itself opens the port
+ * there.
+ */
+function listenersNotOpened({ context, client, target }: Question): string[] {
+  const { sidecar } = context.scope
+  if (sidecar === undefined || !client.sidecar.value) return []
+  return (sidecar.spec.egress ?? []).flatMap(({ port, bind = '', captureMode }, i) => {
+    if (
+      port?.number !== target.port ||
+      (!bind.startsWith('127.') && bind !== '::1' && captureMode !== 'NONE')
+    )
+      return []
+    const at = formatRef(refTo(sidecar, `spec.egress[${i}]`))
+    return [
+      `${at} asks the sidecar to listen on ${bind === '' ? 'the loopback' : bind}:${target.port}; this mesh opens no such port, so that a container of the pod must listen there: call the host itself, and let the pod’s rules redirect the call`,
+    ]
   })
 }
 

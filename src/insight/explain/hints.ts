@@ -100,7 +100,10 @@ function tlsByApplication(q: Question, answer: EndpointAnswer): string[] {
 
 /** A protocol in which the server speaks first waits where a sidecar looks at the client's first bytes. */
 function serverFirst(q: Question, answer: EndpointAnswer, outbound: Outbound | undefined): string[] {
-  if (q.target.scheme !== 'tcp' || answer.blocked !== null) return []
+  const at = calledPort(q, answer)
+  const protocol = at?.service.ports[at.index]?.protocol
+  // Where TLS is declared, the client speaks first.
+  if (q.target.scheme !== 'tcp' || answer.blocked !== null || protocol === 'tls') return []
   const atClient =
     outbound === undefined
       ? null
@@ -126,17 +129,13 @@ function serverFirst(q: Question, answer: EndpointAnswer, outbound: Outbound | u
           address: workload.addresses[0] ?? '',
           port: server.port,
         })
-  const declared =
-    calledPort(q, answer)?.service.ports.some(
-      (p) => p.number === (client.destination?.port ?? q.target.port) && p.protocol === 'auto',
-    ) === true
   return atServer === null
     ? []
     : [
         waiting(
           'the server’s sidecar',
           atServer,
-          declared
+          protocol === 'auto'
             ? `declare the protocol of the port as tcp, and let the caller have a sidecar`
             : 'let the caller have a sidecar, whose mutual TLS begins by itself, or write mode DISABLE for this port',
         ),

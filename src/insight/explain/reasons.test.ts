@@ -224,3 +224,14 @@ test('where no ALLOW rule matches, the fix is the clause: a subject, a token, a 
     assert.match(blocked?.fix[0] ?? '', fix)
   }
 })
+
+test('an egress listener on the loopback is not opened, and said where it is called', () => {
+  const narrow =
+    '{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: s, namespace: foo}, spec: {egress: [{port: {number: 9090, protocol: HTTP, name: h}, bind: 127.0.0.1, captureMode: NONE, hosts: ["bar/*"]}]}}'
+  const ask = (to: string): readonly string[] => explain(mesh(narrow), { from: 'web.foo', to }).hints
+  assert.match(
+    ask('http://localhost:9090/')[0] ?? '',
+    /^Sidecar foo\/s spec\.egress\[0\] \(in\.yaml:\d+\) asks the sidecar to listen on 127\.0\.0\.1:9090; this mesh opens no such port/,
+  )
+  assert.deepEqual(ask('http://localhost:9091/'), [])
+})
