@@ -175,7 +175,7 @@ function ask(port: number, { path, headers, method = 'GET' }: Call): Promise<Out
 }
 
 function decided(http: HttpConnection, { path, headers, method = 'GET' }: Call): Outcome {
-  const view: RouteRequest = { authority: 'app.foo', path, method, scheme: 'http', header: (name) => headers[name]?.trim() }
+  const view: RouteRequest = { authority: 'app.foo', path, method, scheme: 'http', header: (name) => headers[name]?.trim(), lines: (name) => [headers[name]?.trim() ?? []].flat() }
   const token = decideJwt(http.jwt as NonNullable<HttpConnection['jwt']>, view, Date.now())
   if (token.kind === 'refused') return { status: token.status, body: token.message }
   const header = (name: string): string | undefined => (token.headers.has(name) ? token.headers.get(name) : headers[name]?.trim())

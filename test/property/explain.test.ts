@@ -92,7 +92,7 @@ test('the route is the one that the engine takes from the whole table; what is a
     const listener = findListener(config, false, { address: '203.0.113.9', port: 8000 })
     assert.equal(listener?.name, '0.0.0.0_8000')
     const headers = Object.fromEntries(Object.entries(c.headers).map(([k, v]) => [k.toLowerCase(), v]))
-    const request: RouteRequest = { authority: c.authority, path: c.path === '/api/../api/y?q=1' ? '/api/y?q=1' : c.path, method: c.method, scheme: 'http', header: (name) => headers[name] }
+    const request: RouteRequest = { authority: c.authority, path: c.path === '/api/../api/y?q=1' ? '/api/y?q=1' : c.path, method: c.method, scheme: 'http', header: (name) => headers[name], lines: (name) => [headers[name] ?? []].flat() }
     const found = matchRoute(config.routes.get('8000') as never, request, 0)
     const grpc: Readonly<Record<number, number>> = { 404: 12, 503: 14 }
     const isAnswered = (status: number): void => assert.ok((answer.blocked?.symptom ?? '').startsWith(c.scheme === 'grpc' ? `gRPC status ${grpc[status] ?? 2}, ` : `${status} `), `${status}: ${answer.blocked?.symptom}`)

@@ -60,10 +60,14 @@ Exit codes: 0 the call goes through, 1 something can't be read, 2 wrong usage, 3
     })
 }
 
-function parseHeaders(given: readonly string[]): Record<string, string> {
-  return Object.fromEntries(given.map((h) => {
+/** Names as they were written; a name that comes again is another line. */
+function parseHeaders(given: readonly string[]): Record<string, string[]> {
+  const headers: Record<string, string[]> = {}
+  for (const h of given) {
     const colon = h.indexOf(':')
     if (colon < 1) throw new ExitError(2, `kith explain: --header takes "name: value", not "${h}"`)
-    return [h.slice(0, colon).trim(), h.slice(colon + 1).trim()]
-  }))
+    const name = h.slice(0, colon).trim()
+    headers[name] = [...(headers[name] ?? []), h.slice(colon + 1).trim()]
+  }
+  return headers
 }

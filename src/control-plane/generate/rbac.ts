@@ -2,6 +2,7 @@
 // Law: where a test can't be asked (HTTP's on a TCP port, an attribute that nobody knows), a rule that allows or audits goes, a rule that denies stands without it.
 import { claimPath, type AccessPolicy, type AccessRule, type AccessTest, type Authorization } from '#plan'
 import { some, typed, type Obj } from './json.ts'
+import { anyOther, asMember } from './rbac-headers.ts'
 
 type Layer = 'http' | 'tcp'
 type Action = 'ALLOW' | 'DENY' | 'LOG'
@@ -53,15 +54,30 @@ function conjunction(tests: readonly AccessTest[], ask: Ask, kind: 'Rule' | 'Id'
   const [and, or, not] = kind === 'Rule' ? ['andRules', 'orRules', 'notRule'] : ['andIds', 'orIds', 'notId']
   const list = kind === 'Rule' ? 'rules' : 'ids'
   for (const { attribute, values, notValues } of tests) {
+    const name = layer === 'http' ? headerName(attribute) : undefined
     for (const [asked, negated] of [[values, false], [notValues, true]] as const) {
       const found = asked.map((v) => ask(attribute, v, layer))
       if (found.includes(undefined) && action !== 'DENY') return undefined
       const known = found.filter((f) => f !== undefined)
       if (known.length === 0) continue
-      all.push(negated ? { [not]: { [or]: { [list]: known } } } : { [or]: { [list]: known } })
+      const one = name === undefined ? { [or]: { [list]: known } } : ofHeader(name, asked, known, (action === 'ALLOW') === negated)
+      all.push(negated ? { [not]: one } : one)
     }
   }
   return { [and]: { [list]: all.length === 0 ? [{ any: true }] : all } }
+}
+
+/** `lenient`: a match denies, so that any of a header's values counts; else each of its lines has to be one that is asked for. */
+function ofHeader(name: string, asked: readonly string[], known: readonly Obj[], lenient: boolean): Obj {
+  if (lenient) return { orIds: { ids: [...known, ...asked.flatMap((v) => asMember(name, v))] } }
+  const other = anyOther(name, asked)
+  return other === undefined ? { orIds: { ids: [...known] } } : { andIds: { ids: [{ orIds: { ids: [...known] } }, { notId: other }] } }
+}
+
+/** Of `request.headers[x]`; a pseudo header has one line. */
+function headerName(attribute: string): string | undefined {
+  const name = /^request\.headers\[(.+)\]$/s.exec(attribute)?.[1]
+  return name === undefined || name.startsWith(':') || name.toLowerCase() === 'host' ? undefined : name
 }
 
 function permission(attribute: string, value: string, layer: Layer): Obj | undefined {

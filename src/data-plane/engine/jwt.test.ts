@@ -27,7 +27,7 @@ function filter(provider: object, more: object = {}): { jwt: JwtAuthn | undefine
   return { jwt, errors: notes.errors.map((e) => e.message) }
 }
 
-const request = (authorization: string, path = '/'): RouteRequest => ({ authority: 'a', path, method: 'GET', scheme: 'http', header: (name) => (name === 'authorization' ? authorization : undefined) })
+const request = (authorization: string, path = '/'): RouteRequest => ({ authority: 'a', path, method: 'GET', scheme: 'http', header: (name) => (name === 'authorization' ? authorization : undefined), lines: (name) => (name === 'authorization' ? [authorization] : []) })
 const nowMs = Date.UTC(2026, 0, 1)
 
 test('odd tokens never throw, and none passes that no key has signed', () => {

@@ -3,7 +3,8 @@ import { addressBytes, cidrContains, compileCidr } from './address.ts'
 import { fields, type Notes } from './notes.ts'
 import { claimAt } from './jwt.ts'
 import type { Claims } from './jwt-token.ts'
-import { compileHeaderMatcher, pathOnly, type RouteRequest } from './route-match.ts'
+import { orOfHeaders, rbacHeader, type Reading } from './rbac-headers.ts'
+import { pathOnly, type RouteRequest } from './route-match.ts'
 import { compileString } from './string-match.ts'
 import type { Any } from '@bufbuild/protobuf/wkt'
 import type { RBAC as HttpRbac, RBACPerRoute } from '../../../generated/types/envoy/extensions/filters/http/rbac/v3/rbac_pb.ts'
@@ -97,34 +98,38 @@ function compileRules(rules: Rules, notes: Notes): CompiledRules {
   const action = (['ALLOW', 'DENY', 'LOG'] as const)[rules.action] ?? 'ALLOW'
   // Sorted by name, as Envoy walks them, so that the named winner is stable.
   const names = Object.keys(rules.policies).sort()
-  return { action, policies: names.map((name) => ({ name, test: notes.at(`policies[${name}]`, () => compilePolicy(rules.policies[name] as Policy, notes)) })) }
+  return { action, policies: names.map((name) => ({ name, test: notes.at(`policies[${name}]`, () => compilePolicy(rules.policies[name] as Policy, action === 'ALLOW' ? 'every' : 'some', notes)) })) }
 }
 
-function compilePolicy(policy: Policy, notes: Notes): Test {
+function compilePolicy(policy: Policy, reading: Reading, notes: Notes): Test {
   if (policy.condition !== undefined || policy.checkedCondition !== undefined) notes.error('CEL conditions are not understood')
-  const permission = any(policy.permissions.map((p) => compilePermission(p, notes)))
-  const principal = any(policy.principals.map((p) => compilePrincipal(p, notes)))
+  const permission = any(policy.permissions.map((p) => compilePermission(p, reading, notes)))
+  const principal = any(policy.principals.map((p) => compilePrincipal(p, reading, notes)))
   return (f) => permission(f) && principal(f)
 }
 
+const opposite = (reading: Reading): Reading => (reading === 'some' ? 'every' : 'some')
 const any = (tests: readonly Test[]): Test => (f) => tests.some((t) => t(f))
 const all = (tests: readonly Test[]): Test => (f) => tests.every((t) => t(f))
 
-function compilePermission(permission: Permission, notes: Notes): Test {
+function compilePermission(permission: Permission, reading: Reading, notes: Notes): Test {
   const rule = permission.rule
   switch (rule.case) {
     case 'any':
       return () => rule.value
     case 'andRules':
-      return all(rule.value.rules.map((r) => compilePermission(r, notes)))
-    case 'orRules':
-      return any(rule.value.rules.map((r) => compilePermission(r, notes)))
+      return all(rule.value.rules.map((r) => compilePermission(r, reading, notes)))
+    case 'orRules': {
+      const headers = orOfHeaders(rule.value.rules.map((r) => r.rule), reading, notes)
+      if (headers !== undefined) return (f) => f.request !== undefined && headers(f.request)
+      return any(rule.value.rules.map((r) => compilePermission(r, reading, notes)))
+    }
     case 'notRule': {
-      const test = compilePermission(rule.value, notes)
+      const test = compilePermission(rule.value, opposite(reading), notes)
       return (f) => !test(f)
     }
     case 'header': {
-      const test = compileHeaderMatcher(rule.value, notes)
+      const test = rbacHeader(rule.value, reading, notes)
       return (f) => f.request !== undefined && test(f.request)
     }
     case 'urlPath': {
@@ -147,17 +152,20 @@ function compilePermission(permission: Permission, notes: Notes): Test {
   }
 }
 
-function compilePrincipal(principal: Principal, notes: Notes): Test {
+function compilePrincipal(principal: Principal, reading: Reading, notes: Notes): Test {
   const id = principal.identifier
   switch (id.case) {
     case 'any':
       return () => id.value
     case 'andIds':
-      return all(id.value.ids.map((p) => compilePrincipal(p, notes)))
-    case 'orIds':
-      return any(id.value.ids.map((p) => compilePrincipal(p, notes)))
+      return all(id.value.ids.map((p) => compilePrincipal(p, reading, notes)))
+    case 'orIds': {
+      const headers = orOfHeaders(id.value.ids.map((p) => p.identifier), reading, notes)
+      if (headers !== undefined) return (f) => f.request !== undefined && headers(f.request)
+      return any(id.value.ids.map((p) => compilePrincipal(p, reading, notes)))
+    }
     case 'notId': {
-      const test = compilePrincipal(id.value, notes)
+      const test = compilePrincipal(id.value, opposite(reading), notes)
       return (f) => !test(f)
     }
     case 'authenticated': {
@@ -172,7 +180,7 @@ function compilePrincipal(principal: Principal, notes: Notes): Test {
     case 'remoteIp':
       return inRange(id.value, (f) => f.remoteAddress, notes)
     case 'header': {
-      const test = compileHeaderMatcher(id.value, notes)
+      const test = rbacHeader(id.value, reading, notes)
       return (f) => f.request !== undefined && test(f.request)
     }
     case 'urlPath': {

@@ -1,17 +1,19 @@
 // Does a route match a request? Path, headers, query, all ANDed; read from a request that answers only what it is asked.
 import { fields, type Notes } from './notes.ts'
-import { compileRegex, compileString } from './string-match.ts'
+import { asBytes, compileByteRegex, compileByteString, compileRegex, compileString } from './string-match.ts'
 import type { HeaderMatcher, QueryParameterMatcher, RouteMatch } from '../../../generated/types/envoy/config/route/v3/route_components_pb.ts'
 
-/** What routing may ask of a request. Values of a repeated header come joined by `,`. */
+/** What routing may ask of a request. Values of headers are bytes, one a character (Latin-1). */
 export interface RouteRequest {
   readonly authority: string
   /** With its query. */
   readonly path: string
   readonly method: string
   readonly scheme: string
-  /** `name` is lower case. */
+  /** `name` is lower case. Several lines come joined by `,`. */
   header(name: string): string | undefined
+  /** Each line of a header by itself; empty: it is not there. `name` is lower case. */
+  lines(name: string): readonly string[]
 }
 
 export type RequestTest = (request: RouteRequest) => boolean
@@ -83,8 +85,8 @@ function compilePath(match: RouteMatch, notes: Notes): CompiledMatch {
   }
 }
 
-/** Envoy's pseudo headers, then real ones. */
-export function headerOf(request: RouteRequest, name: string): string | undefined {
+/** Envoy's pseudo headers; undefined: an ordinary one. */
+export function pseudoHeader(request: RouteRequest, name: string): string | undefined {
   switch (name) {
     case ':method':
       return request.method
@@ -96,45 +98,59 @@ export function headerOf(request: RouteRequest, name: string): string | undefine
     case ':scheme':
       return request.scheme
     default:
-      return request.header(name)
+      return undefined
   }
 }
 
-export function compileHeaderMatcher(matcher: HeaderMatcher, notes: Notes): RequestTest {
+/** How a matcher reads a header of several lines; it is not asked where there is none. */
+export type HeaderReading = (lines: readonly string[], test: (value: string) => boolean) => boolean
+
+/** As Envoy since 1.38: each line by itself, never the joined value. */
+const anyLine: HeaderReading = (lines, test) => lines.some(test)
+
+/** `reading`: of headers that may have several lines. */
+export function compileHeaderMatcher(matcher: HeaderMatcher, notes: Notes, reading = anyLine): RequestTest {
   const name = matcher.name.toLowerCase()
   const spec = matcher.headerMatchSpecifier
   const invert = matcher.invertMatch
+  const linesOf = (r: RouteRequest): readonly string[] => {
+    const pseudo = pseudoHeader(r, name)
+    return pseudo === undefined ? r.lines(name) : [pseudo]
+  }
   if (spec.case === undefined || spec.case === 'presentMatch') {
     const want = (spec.case === undefined ? true : spec.value) !== invert
-    return (r) => (headerOf(r, name) !== undefined) === want
+    return (r) => (linesOf(r).length > 0) === want
   }
-  const test = compileHeaderValue(spec, name, notes)
+  const test = compileHeaderLine(matcher, notes)
   // A missing header never matches, inverted or not, unless it counts as empty.
-  const absent = matcher.treatMissingHeaderAsEmpty
+  const missing = matcher.treatMissingHeaderAsEmpty ? test('') !== invert : false
   return (r) => {
-    const value = headerOf(r, name) ?? (absent ? '' : undefined)
-    return value === undefined ? false : test(value) !== invert
+    const lines = linesOf(r)
+    return lines.length === 0 ? missing : reading(lines, test) !== invert
   }
+}
+
+/** What one line has to be; that there is one is all that a matcher of presence asks. */
+export function compileHeaderLine({ name, headerMatchSpecifier: spec }: HeaderMatcher, notes: Notes): (value: string) => boolean {
+  return spec.case === undefined || spec.case === 'presentMatch' ? () => true : compileHeaderValue(spec, name, notes)
 }
 
 type ValueSpec = Exclude<HeaderMatcher['headerMatchSpecifier'], { case: undefined } | { case: 'presentMatch' }>
 
 function compileHeaderValue(spec: ValueSpec, name: string, notes: Notes): (value: string) => boolean {
+  if (spec.case === 'safeRegexMatch') return compileByteRegex(spec.value.regex, notes).test
+  if (spec.case === 'stringMatch') return compileByteString(spec.value, notes).test
+  if (spec.case === 'rangeMatch') return (v) => /^-?\d+$/.test(v) && BigInt(v) >= spec.value.start && BigInt(v) < spec.value.end
+  const want = asBytes(spec.value)
   switch (spec.case) {
     case 'exactMatch':
-      return (v) => v === spec.value
+      return (v) => v === want
     case 'prefixMatch':
-      return (v) => v.startsWith(spec.value)
+      return (v) => v.startsWith(want)
     case 'suffixMatch':
-      return (v) => v.endsWith(spec.value)
+      return (v) => v.endsWith(want)
     case 'containsMatch':
-      return (v) => v.includes(spec.value)
-    case 'safeRegexMatch':
-      return compileRegex(spec.value.regex, notes).test
-    case 'stringMatch':
-      return compileString(spec.value, notes).test
-    case 'rangeMatch':
-      return (v) => /^-?\d+$/.test(v) && BigInt(v) >= spec.value.start && BigInt(v) < spec.value.end
+      return (v) => v.includes(want)
     default:
       notes.error(`matcher of header ${name} is unknown`)
       return () => false

@@ -11,7 +11,7 @@ function table(json: JsonObject): ReturnType<typeof compileRoutes> {
 }
 
 function request(authority: string, path: string, headers: Record<string, string> = {}, method = 'GET'): RouteRequest {
-  return { authority, path, method, scheme: 'http', header: (name) => headers[name] }
+  return { authority, path, method, scheme: 'http', header: (name) => headers[name], lines: (name) => [headers[name] ?? []].flat() }
 }
 
 const to = (name: string, match: JsonObject): JsonObject => ({ name, match, route: { cluster: name } })

@@ -47,6 +47,20 @@ export function compileString(matcher: StringMatcher | undefined, notes: Notes):
   }
 }
 
+/** UTF-8, one byte a character: what a header's value is compared with. Envoy compares bytes, and its regular expressions read Latin-1. */
+export const asBytes = (text: string): string => (/^[\0-\x7f]*$/.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1'))
+
+/** As {@link compileString}, of a header's value. */
+export function compileByteString(matcher: StringMatcher | undefined, notes: Notes): CompiledString {
+  const pattern = matcher?.matchPattern
+  if (matcher === undefined || pattern === undefined || pattern.case === undefined || pattern.case === 'custom') return compileString(matcher, notes)
+  if (pattern.case === 'safeRegex') return compileByteRegex(pattern.value.regex, notes)
+  return compileString({ ...matcher, matchPattern: { case: pattern.case, value: asBytes(pattern.value) } }, notes)
+}
+
+/** As {@link compileRegex}, of a header's value. */
+export const compileByteRegex = (regex: string, notes: Notes): CompiledString => compileRegex(asBytes(regex), notes)
+
 /** The whole value must match, as in Envoy. */
 export function compileRegex(regex: string, notes: Notes): CompiledString {
   const compiled = compileRe2(regex, notes)

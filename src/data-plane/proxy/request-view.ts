@@ -41,4 +41,12 @@ export class RequestView implements RouteRequest {
     if (this.changed?.has(name) === true) return this.changed.get(name)
     return this.#head.get(name)
   }
+
+  lines(name: string): readonly string[] {
+    if (this.changed?.has(name) === true) {
+      const value = this.changed.get(name)
+      return value === undefined ? [] : [value]
+    }
+    return this.#head.lines(name)
+  }
 }

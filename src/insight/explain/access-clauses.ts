@@ -137,7 +137,9 @@ function valueOf(attribute: string, { client, source }: Question, call: InboundC
       return call.original.address
     case 'connection.sni':
       return call.bytes.tls?.serverName ?? ''
-    default:
-      return call.request?.header(/^request\.headers\[(.+)\]$/.exec(attribute)?.[1]?.toLowerCase() ?? '')
+    default: {
+      const value = call.request?.header(/^request\.headers\[(.+)\]$/.exec(attribute)?.[1]?.toLowerCase() ?? '')
+      return value === undefined ? undefined : Buffer.from(value, 'latin1').toString('utf8')
+    }
   }
 }

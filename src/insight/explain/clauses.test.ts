@@ -6,7 +6,7 @@ import { httpClauseFailed, l4ClauseFailed } from './clauses.ts'
 import type { RequestFacts } from './route.ts'
 
 const client = { name: 'web', namespace: 'foo', labels: { app: 'web' } } as unknown as Workload
-const request: RequestFacts = { authority: 'a.example.com', path: '/v1/x?a=2&b=', method: 'GET', scheme: 'http', headers: { 'X-A': '1' } }
+const request: RequestFacts = { authority: 'a.example.com', path: '/v1/x?a=2&b=', method: 'GET', scheme: 'http', headers: { 'X-A': ['1'] } }
 
 const rows: readonly (readonly [HttpMatchSpec, string | undefined])[] = [
   [{}, undefined],

@@ -15,8 +15,8 @@ export function httpClauseFailed(m: HttpMatchSpec, client: Workload, port: numbe
     textClause('scheme', m.scheme, request.scheme) ??
     textClause('method', m.method, request.method) ??
     textClause('authority', m.authority, request.authority) ??
-    first(m.headers, (name, spec) => textClause(`header ${name}`, spec, headers.get(name.toLowerCase()))) ??
-    first(m.withoutHeaders, (name, spec) => (textMatches(asText(spec), headers.get(name.toLowerCase())) ? `header ${name} is there, and withoutHeaders rules it out` : undefined)) ??
+    first(m.headers, (name, spec) => headerClause(name, spec, headers.get(name.toLowerCase()) ?? [])) ??
+    first(m.withoutHeaders, (name, spec) => ((headers.get(name.toLowerCase()) ?? []).some((line) => textMatches(asText(spec), line)) ? `header ${name} is there, and withoutHeaders rules it out` : undefined)) ??
     first(m.queryParams, (name, spec) => textClause(`query parameter ${name}`, spec, params.get(name) ?? undefined))
   )
 }
@@ -61,6 +61,12 @@ export function sourceClauseFailed(m: Pick<L4MatchSpec, 'port' | 'gateways' | 's
 const asText = (spec: StringMatchSpec): Parameters<typeof textMatches>[0] =>
   spec.exact !== undefined ? { exact: spec.exact } : spec.prefix !== undefined ? { prefix: spec.prefix } : spec.regex === undefined || spec.regex === '*' ? { present: true } : { regex: spec.regex }
 const asPath = (spec: StringMatchSpec): Parameters<typeof pathMatches>[0] => (spec.exact !== undefined ? { exact: spec.exact } : spec.prefix !== undefined ? { prefix: spec.prefix } : { regex: spec.regex ?? '' })
+
+/** Any line may match, as in a route. */
+function headerClause(name: string, spec: StringMatchSpec, lines: readonly string[]): string | undefined {
+  if (lines.some((line) => textMatches(asText(spec), line))) return undefined
+  return lines.length === 0 ? `header ${name} is missing` : differs(`header ${name}`, spec, lines.join(','))
+}
 
 function textClause(what: string, spec: StringMatchSpec | undefined, value: string | undefined): string | undefined {
   if (spec === undefined || textMatches(asText(spec), value)) return undefined

@@ -1,6 +1,6 @@
 // A call in the terms of the engine: who calls, where to, what the first bytes look like; and the plans that it is asked of.
 import { isIP } from 'node:net'
-import type { RouteRequest } from '#engine'
+import { asBytes, type RouteRequest } from '#engine'
 import { familiesOf, familyOf, type Mesh, type Workload } from '#mesh'
 import { planContext, planFrom, planServer, type PlanContext, type ProxyPlan } from '#plan'
 import type { FirstBytes } from '../simulate/index.ts'
@@ -16,7 +16,7 @@ export interface Question {
   readonly resolved: Resolved
   readonly request: RouteRequest
   /** Of the request, by small letters. */
-  readonly headers: Readonly<Record<string, string>>
+  readonly headers: Readonly<Record<string, readonly string[]>>
   /** What the application writes. */
   readonly bytes: FirstBytes
   /** Where the application's connection goes first; absent: the caller has no sidecar, or the way has not been looked at. */
@@ -63,15 +63,21 @@ function withScheme(target: Target, { service }: Resolved): Target {
   return protocol === 'http' || protocol === 'http2' ? { ...target, scheme: 'http' } : protocol === 'grpc' || protocol === 'udp' ? { ...target, scheme: protocol } : target
 }
 
-/** By small letters; gRPC says what it is. */
-function headersOf({ scheme }: Target, call: Call): Readonly<Record<string, string>> {
-  const given = Object.entries(call.headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const)
-  return { ...(scheme === 'grpc' ? { 'content-type': 'application/grpc' } : {}), ...Object.fromEntries(given) }
+/** The lines of each header, by small letters; gRPC says what it is. */
+function headersOf({ scheme }: Target, call: Call): Readonly<Record<string, readonly string[]>> {
+  const lines = new Map<string, readonly string[]>(scheme === 'grpc' ? [['content-type', ['application/grpc']]] : [])
+  const given = new Map<string, string[]>()
+  for (const [name, value] of Object.entries(call.headers ?? {})) given.set(name.toLowerCase(), [...(given.get(name.toLowerCase()) ?? []), ...(typeof value === 'string' ? [value] : value)])
+  return Object.fromEntries([...lines, ...given])
 }
 
 function requestOf(target: Target, call: Call): RouteRequest {
-  const headers = new Map(Object.entries(headersOf(target, call)))
-  return { authority: headers.get('host') ?? target.authority, path: target.path, method: call.method ?? (target.scheme === 'grpc' ? 'POST' : 'GET'), scheme: target.scheme === 'https' ? 'https' : 'http', header: (name) => headers.get(name) }
+  const headers = headersOf(target, call)
+  const lines = new Map(Object.entries(headers).map(([name, values]) => [name, values.map(asBytes)]))
+  return {
+    authority: headers['host']?.[0] ?? target.authority, path: target.path, method: call.method ?? (target.scheme === 'grpc' ? 'POST' : 'GET'), scheme: target.scheme === 'https' ? 'https' : 'http',
+    header: (name) => lines.get(name)?.join(','), lines: (name) => lines.get(name) ?? [],
+  }
 }
 
 function bytesOf({ scheme, host }: Target): FirstBytes {

@@ -7,7 +7,8 @@ export interface RequestFacts {
   readonly path: string
   readonly method: string
   readonly scheme: string
-  readonly headers: Readonly<Record<string, string>>
+  /** The lines of each. */
+  readonly headers: Readonly<Record<string, readonly string[]>>
 }
 
 /** `want` against the path alone, without its query. */

@@ -11,7 +11,8 @@ export interface Call {
   readonly to: string
   /** Default GET, of gRPC POST. */
   readonly method?: string
-  readonly headers?: Readonly<Record<string, string>>
+  /** Several values: as many lines. */
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>
   /** When; absent: a token's times are not looked at. */
   readonly nowMs?: number
 }

@@ -43,7 +43,7 @@ export function decideInbound(config: RuntimeConfig, call: InboundCall, mesh: bo
   const token = terminal.kind === 'http' && terminal.jwt !== undefined && request !== undefined ? decideJwt(terminal.jwt, request, call.nowMs, true) : undefined
   if (token?.kind === 'refused') return { kind: 'token-refused', chain, verdict: token }
   const changed = token?.headers
-  const seen = request === undefined ? undefined : { ...request, path: token?.path ?? request.path, header: (name: string) => (changed?.has(name) === true ? changed.get(name) : request.header(name)) }
+  const seen = request === undefined ? undefined : { ...request, path: token?.path ?? request.path, header: (name: string) => (changed?.has(name) === true ? changed.get(name) : request.header(name)), lines: (name: string) => (changed?.has(name) === true ? [changed.get(name) ?? []].flat() : request.lines(name)) }
   const access = decidePolicy(chain, { ...call, ...(seen === undefined ? {} : { request: seen }) }, token?.claims)
   return { kind: access.every((v) => v.allowed) ? 'taken' : 'denied', chain, access, ...(token?.claims === undefined ? {} : { claims: token.claims }) }
 }

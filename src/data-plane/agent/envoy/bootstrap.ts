@@ -45,6 +45,8 @@ export function envoyBootstrap(p: BootstrapPlaces): object {
   return {
     node: p.node,
     admin: { address: socketAddress('127.0.0.1', p.adminPort) },
+    // Envoy's own limit is 100, beyond which it refuses a whole table of routes; this is Istio's. Users' expressions are bounded where they are validated.
+    layered_runtime: { layers: [{ name: 'limits', static_layer: { 're2.max_program_size.error_level': 32_768 } }, { name: 'admin', admin_layer: {} }] },
     ...(p.mark === undefined ? {} : { cluster_manager: { upstream_bind_config: { socket_options: [{ description: 'SO_MARK', level: solSocket, name: soMark, int_value: p.mark, state: 'STATE_PREBIND' }] } } }),
     dynamic_resources: { lds_config: fromAds, cds_config: fromAds, ads_config: { api_type: 'DELTA_GRPC', transport_api_version: 'V3', set_node_on_first_message_only: true, grpc_services: [{ envoy_grpc: { cluster_name: 'xds-grpc' } }] } },
     static_resources: {

@@ -88,6 +88,17 @@ export class Head {
     return found
   }
 
+  /** The value of each line of a header. `name` is lower case. */
+  lines(name: string): string[] {
+    const found: string[] = []
+    const { at } = this
+    for (let i = 0; i < this.count; i++) {
+      if ((at[4 * i + 1] as number) - (at[4 * i] as number) !== name.length) continue
+      if (this.nameAt(i).toLowerCase() === name) found.push(this.valueAt(i))
+    }
+    return found
+  }
+
   /** Names that `Connection` nominates, lower case; they are hop by hop. */
   nominated(): string[] {
     if (!this.#nominates) return []
