@@ -100,3 +100,31 @@ test('a mirror gets a copy, its answer goes nowhere, and a dead one hurts nobody
     shadow.close()
   }
 })
+
+test('answers that their caller does not read hold back its next requests', { timeout: 30_000 }, async () => {
+  const total = 2000
+  const body = 'b'.repeat(10_000)
+  let asked = 0
+  const app = await httpApp((_req, res) => {
+    asked++
+    res.writeHead(200, { 'content-length': body.length }).end(body)
+  })
+  const pair = await startPair({ appPort: 1, outbound: (base) => [{ ...base, endpoints: plainEndpoints(app.port) }] })
+  try {
+    const caller = await intercepted(pair.proxyPort)
+    caller.pause()
+    caller.write(get.repeat(total))
+    let before = -1
+    let same = 0
+    await until(() => (same = asked > 0 && before === (before = asked) ? same + 1 : 0) === 30, 'a standstill')
+    assert.ok(asked < total / 2, `${asked} of ${total} requests have reached the application`)
+    let bytes = 0
+    caller.on('data', (chunk: Buffer) => (bytes += chunk.length))
+    caller.resume()
+    await until(() => asked === total && bytes > total * body.length, 'all answers')
+    caller.destroy()
+  } finally {
+    await pair.stop()
+    app.close()
+  }
+})

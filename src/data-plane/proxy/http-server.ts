@@ -1,5 +1,5 @@
 // One HTTP/1.1 connection from a downstream: requests one after the other, each an Exchange. Law: malformed or ambiguous bytes get 400 and the end
-// of the connection, never a way through; pipelined requests wait.
+// of the connection, never a way through; pipelined requests wait: for the answer before theirs, and for a caller that does not read answers.
 import type { HttpConnection } from '#engine'
 import { tcpStates } from '#netlink'
 import type { ConnectionFactsSeen, Core, Live } from './core.ts'
@@ -77,6 +77,10 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
     if (this.#working) return
     this.#working = true
     while (this.#held.bytes !== undefined && this.#exchange === undefined && !this.#closing) {
+      if (this.transport.congested) {
+        this.transport.pause()
+        break
+      }
       const buf: Buffer = this.#held.bytes
       const at = this.head.read(buf, 0, false, this.http.maxHeaderBytes, this.http.maxHeaders, this.#held.seen)
       if (at === 0) {
@@ -218,7 +222,9 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
 
   onDrain(): void {
     this.touched = true
-    this.#exchange?.downstreamDrain()
+    if (this.#exchange !== undefined) return this.#exchange.downstreamDrain()
+    this.transport.resume()
+    this.#work()
   }
 
   onClose(): void {
@@ -237,7 +243,7 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
   }
 
   sweep(nowMs: number): void {
-    if (this.#exchange !== undefined && this.#goneUnheard()) return this.destroy()
+    if (this.#goneUnheard()) return this.destroy()
     const headLimitMs = this.http.requestHeadersTimeoutMs ?? this.core.headTimeoutMs
     if (this.#headMs > 0 && headLimitMs > 0 && nowMs - this.#headMs > headLimitMs && !this.#closing) return this.#refuse(failures.headTimeout)
     if (this.touched) {

@@ -32,6 +32,8 @@ export interface Transport {
   readonly closed: boolean
   /** All that was written is with the kernel, and all that was read has been handed over. */
   readonly settled: boolean
+  /** More than a little waits to be taken by the peer: onDrain comes. */
+  readonly congested: boolean
   /** Nothing is read now, so that the peer's end goes unheard. */
   readonly paused: boolean
   /** What the kernel knows of the connection; undefined where it cannot be asked. Read it before the next call, of any transport. */
@@ -116,6 +118,10 @@ export class SocketTransport implements Transport {
 
   get settled(): boolean {
     return this.#socket.writableLength === 0 && this.#socket.readableLength === 0
+  }
+
+  get congested(): boolean {
+    return this.#socket.writableNeedDrain
   }
 
   get paused(): boolean {
