@@ -102,7 +102,7 @@ const portOf = (): unknown => lines.find((l) => l['msg'] === 'webhooks are serve
 
 before(async () => {
   if (skip !== false) return
-  if (!there) ours = labUp().ours
+  if (!there) ours = labUp('--no-node').ours
   api = await kubernetesClient()
   folder = mkdtempSync(join(tmpdir(), 'kith-authorities-'))
   for (const crd of customResourceDefinitions()) {

@@ -18,10 +18,10 @@ export function hostNames(lines: string): void {
   writeFileSync(join(dirname(kubeconfig), '../etc/dns.hosts'), lines)
 }
 
-/** The cluster, brought up if it is not; KUBECONFIG is set for what runs after this. `ours`: it was not up before. */
-export function labUp(): { readonly ours: boolean } {
+/** The cluster, brought up if it is not; KUBECONFIG is set for what runs after this. `ours`: it was not up before. `--no-node`: its API server alone is enough. */
+export function labUp(...options: readonly '--no-node'[]): { readonly ours: boolean } {
   const ours = spawnSync(command, ['status'], { stdio: 'ignore' }).status !== 0
-  process.env['KUBECONFIG'] = /export KUBECONFIG=(.+)/.exec(lab('up'))?.[1] ?? ''
+  process.env['KUBECONFIG'] = /export KUBECONFIG=(.+)/.exec(lab('up', ...options))?.[1] ?? ''
   return { ours }
 }
 

@@ -39,7 +39,7 @@ async function eventually(what: string, ready: () => Promise<boolean>): Promise<
 
 before(async () => {
   if (skip !== false) return
-  if (!there) ours = labUp().ours
+  if (!there) ours = labUp('--no-node').ours
   client = await kubernetesClient()
   for (const metadata of namespaces) await client.create({ apiVersion: 'v1', kind: 'Namespace', metadata })
   for (const { name } of namespaces) {
