@@ -1,7 +1,8 @@
 // Where a rule set leads a connection: what the kernel makes of the rules, chain by chain. Pure. Source:
 // nft(8) and iptables(8): the first rule of a chain that matches decides; `return` goes on after the jump; a
 // hooked chain's end accepts.
-import { BlockList, isIPv6 } from 'node:net'
+import { isIPv6 } from 'node:net'
+import { addressBytes, cidrContains } from '#lib/address-bytes.ts'
 import type { Match, NftChain, NftTable } from '#netlink'
 import type { InterceptionOptions } from './options.ts'
 import type { InterceptionRule } from './rules.ts'
@@ -102,13 +103,11 @@ function matches(m: Match, family: NftTable['family'], c: Connection): boolean {
 
 const networkOf = (cidr: string): string => cidr.split('/')[0] as string
 
-/** `10.0.0.0/8`, or an address alone. */
+/** `10.0.0.0/8`, or an address alone. Of another family: false. */
 export function contains(cidr: string, address: string): boolean {
-  const network = networkOf(cidr)
-  const family = isIPv6(network) ? 'ipv6' : 'ipv4'
-  if (isIPv6(address) !== (family === 'ipv6')) return false
-  const length = cidr.includes('/') ? Number(cidr.split('/')[1]) : family === 'ipv6' ? 128 : 32
-  const list = new BlockList()
-  list.addSubnet(network, length, family)
-  return list.check(address, family)
+  const [prefix = '', length] = cidr.split('/')
+  const [network, bytes] = [addressBytes(prefix), addressBytes(address)]
+  if (network === undefined || bytes === undefined || network.length !== bytes.length) return false
+  const bits = length === undefined ? network.length * 8 : Number(length)
+  return cidrContains({ bytes: network, length: bits, text: cidr }, bytes)
 }
