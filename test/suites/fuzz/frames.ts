@@ -34,8 +34,8 @@ export const frames: Target = {
       request.on('error', () => undefined).on('end', () => response.end('ok')).resume()
     })
     // A request that ends in the middle is the caller's departure.
-    app.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-      if (error.code?.startsWith('HPE_') === true && error.code !== 'HPE_INVALID_EOF_STATE') faults.push(`the application was sent what it can't read: ${error.code}`)
+    app.on('clientError', (error: NodeJS.ErrnoException & { readonly rawPacket?: Buffer }, socket) => {
+      if (error.code?.startsWith('HPE_') === true && error.code !== 'HPE_INVALID_EOF_STATE') faults.push(`the application was sent what it can't read: ${error.code} ${JSON.stringify(error.rawPacket?.toString('latin1'))}`)
       socket.destroy()
     })
     const pair = await startPair({ appPort: await listenOn(app), mode: 'PERMISSIVE' })
