@@ -1,0 +1,23 @@
+/** Envoy serves these, and Kith refuses them: see docs/compat.md. In the order of the table. */
+export const stricter: readonly string[] = [
+  'Content-Length: 00000000000000000005',
+  'field X: a\\r\\n Transfer-Encoding: chunked',
+  'field X: a\\rTransfer-Encoding: chunked',
+  'field X: a\\r\\n\\tb',
+  'field X: a\\r\\r\\nY: b',
+  'start line GET  {path} HTTP/1.1',
+  'start line GET {path}  HTTP/1.1',
+  'start line GET\\t{path}\\tHTTP/1.1',
+  'start line GET {path} HTTP/1.1 ',
+  'start line GET {path} HTTP/1.1\\nX: y',
+  'chunks: a size with a quoted extension',
+  'chunks: a space behind',
+  'chunks: a tab behind',
+  'chunks: LF behind the data',
+  'chunks: NUL in an extension',
+  'chunks: a length as trailer',
+  'chunks: a coding as trailer',
+  'chunks: a host as trailer',
+  'chunks: a folded trailer',
+  'chunks: a trailer with LF',
+]
