@@ -19,6 +19,8 @@ export interface RuntimeChain {
   readonly name: string
   /** Hash of the chain as it came: an equal one in a later version is the same chain, and its connections stay. */
   readonly fingerprint: string
+  /** Hash of the TLS settings as they came; '' where there are none. */
+  readonly tlsFingerprint: string
   readonly metadata: KithMetadata
   /** null: plaintext (or TLS that passes through). */
   readonly tls: DownstreamTls | null
@@ -144,11 +146,17 @@ function compileChain(chain: FilterChain, notes: Notes): RuntimeChain | undefine
     notes.error('no network filter that ends the chain (http_connection_manager or tcp_proxy)')
     return undefined
   }
-  return tls === undefined ? undefined : { name: chain.name, fingerprint: fingerprintOf(chain), metadata: kithMetadata(chain.metadata), tls, rbac, terminal }
+  if (tls === undefined) return undefined
+  const fingerprint = hashOf(toBinary(message<FilterChain>('envoy.config.listener.v3.FilterChain'), chain))
+  return { name: chain.name, fingerprint, tlsFingerprint: tlsFingerprintOf(chain.transportSocket), metadata: kithMetadata(chain.metadata), tls, rbac, terminal }
 }
 
-function fingerprintOf(chain: FilterChain): string {
-  return createHash('sha256').update(toBinary(message<FilterChain>('envoy.config.listener.v3.FilterChain'), chain)).digest('base64')
+function hashOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('base64')
+}
+
+function tlsFingerprintOf(socket: FilterChain['transportSocket']): string {
+  return socket === undefined ? '' : hashOf(toBinary(message<typeof socket>('envoy.config.core.v3.TransportSocket'), socket))
 }
 
 /** The chain that takes a connection, the default chain, or undefined: close it. */

@@ -26,18 +26,24 @@ let nextId = 1
 export function accept(accepting: Accepting, socket: Socket, inbound: boolean, original: SocketAddress, oneShot = false): void {
   const { core } = accepting
   const listener = findListener(core.config, inbound, original)
-  if (listener === undefined) {
-    core.metrics.count('kith_connections_refused_total', 'reason="no_listener"')
-    socket.destroy()
-    return
-  }
+  if (listener === undefined) return noListener(core, socket)
   const { tls, http } = inspectsFor(listener, original.port)
   if (!tls && !http) return choose(accepting, socket, listener, inbound, original, uninspected, oneShot)
   inspect(socket, { tls, http, timeoutMs: listener.inspectTimeoutMs, headTimeoutMs: core.headTimeoutMs }, (seen) => {
     if (seen === 'slow') tooSlow(core, socket, original)
     else if (seen === undefined || (seen === 'timeout' && !listener.continueOnTimeout)) socket.destroy()
-    else choose(accepting, socket, listener, inbound, original, seen === 'timeout' ? uninspected : seen, oneShot)
+    else {
+      // The configuration may be another one since the connection came.
+      const now = findListener(core.config, inbound, original)
+      if (now === undefined) noListener(core, socket)
+      else choose(accepting, socket, now, inbound, original, seen === 'timeout' ? uninspected : seen, oneShot)
+    }
   })
+}
+
+function noListener(core: Core, socket: Socket): void {
+  core.metrics.count('kith_connections_refused_total', 'reason="no_listener"')
+  socket.destroy()
 }
 
 /** A ClientHello or an HTTP/2 preface that was begun, and did not end in time. */
@@ -49,18 +55,11 @@ function tooSlow(core: Core, socket: Socket, original: SocketAddress): void {
 
 function choose(accepting: Accepting, socket: Socket, listener: RuntimeListener, inbound: boolean, original: SocketAddress, seen: Inspected, oneShot: boolean): void {
   const remote = { address: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
-  const chain = chooseChain(listener, {
-    destinationAddress: original.address,
-    destinationPort: original.port,
-    sourceAddress: remote.address,
-    sourcePort: remote.port,
-    transportProtocol: seen.transportProtocol,
-    serverName: seen.serverName,
-    applicationProtocols: seen.applicationProtocols,
-  })
+  const chain = chainFor(listener, original, remote, seen)
   if (chain === undefined) return noChain(accepting.core, socket, listener, inbound, original, remote, seen)
   if (chain.tls === null) return serve(accepting, socket, listener, chain, inbound, original, remote, undefined, seen, oneShot)
   if (seen.transportProtocol !== 'tls') return noChain(accepting.core, socket, listener, inbound, original, remote, seen)
+  const { config } = accepting.core
   const failed = (error: Error): void => {
     accepting.core.metrics.count('kith_tls_handshake_failures_total', 'side="server"')
     accepting.core.log.warn({ peer: formatAddress(remote), destination: formatAddress(original), error: error.message, rule: chain.metadata.rule, source: chain.metadata.source }, 'tls handshake failed')
@@ -69,11 +68,34 @@ function choose(accepting: Accepting, socket: Socket, listener: RuntimeListener,
   try {
     accepting.tlsServers.accept(socket, chain.tls, seen.applicationProtocols, (error, tlsSocket, facts) => {
       if (error !== undefined || tlsSocket === undefined) return failed(error ?? new Error('no socket'))
-      serve(accepting, tlsSocket, listener, chain, inbound, original, remote, facts, seen, oneShot)
+      if (accepting.core.config === config) return serve(accepting, tlsSocket, listener, chain, inbound, original, remote, facts, seen, oneShot)
+      // It changed during the handshake. Policies are those of now; who may come in was asked by the TLS settings of before.
+      const now = findListener(accepting.core.config, inbound, original)
+      const chainNow = now === undefined ? undefined : chainFor(now, original, remote, seen)
+      if (now === undefined || chainNow === undefined || chainNow.tlsFingerprint !== chain.tlsFingerprint) return outdated(accepting.core, tlsSocket, original, remote)
+      serve(accepting, tlsSocket, now, chainNow, inbound, original, remote, facts, seen, oneShot)
     })
   } catch (error) {
     failed(error as Error)
   }
+}
+
+function chainFor(listener: RuntimeListener, original: SocketAddress, remote: SocketAddress, seen: Inspected): RuntimeChain | undefined {
+  return chooseChain(listener, {
+    destinationAddress: original.address,
+    destinationPort: original.port,
+    sourceAddress: remote.address,
+    sourcePort: remote.port,
+    transportProtocol: seen.transportProtocol,
+    serverName: seen.serverName,
+    applicationProtocols: seen.applicationProtocols,
+  })
+}
+
+function outdated(core: Core, socket: Socket, original: SocketAddress, remote: SocketAddress): void {
+  core.metrics.count('kith_connections_refused_total', 'reason="configuration_changed"')
+  core.log.info({ peer: formatAddress(remote), destination: formatAddress(original) }, 'connection closed: TLS settings changed during its handshake')
+  socket.destroy()
 }
 
 /** Plaintext to a STRICT port comes here; so does foreign TLS to a PERMISSIVE HTTP port. The line names the policy. */
