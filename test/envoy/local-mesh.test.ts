@@ -1,7 +1,5 @@
 // The mesh of a folder with Envoy as every sidecar: the same YAML, the same outcome as with our own proxy.
 import assert from 'node:assert/strict'
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { startMesh } from '#local'
@@ -9,29 +7,14 @@ import { KithError } from '#lib/errors.ts'
 import { hasNamespaces } from '../scenario/fixtures/lane.ts'
 import { until } from '../scenario/fixtures/mesh-lane.ts'
 import { needsEnvoy } from './fixtures/envoy-binary.ts'
+import { withMeshFolder } from './fixtures/mesh-folder.ts'
 
 const strict = 'apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata:\n  name: default\n  namespace: foo\nspec:\n  mtls:\n    mode: STRICT\n'
-
-/** A mesh's folder of its own, and for so long Envoy where `binary` says. */
-async function withFolder(binary: (top: string) => string, run: (dir: string) => Promise<void>): Promise<void> {
-  const before = process.env['KITH_ENVOY_PATH']
-  const top = mkdtempSync(join(tmpdir(), 'kith-test-'))
-  const dir = join(top, 'mesh')
-  cpSync('test/scenario/fixtures/small-mesh', dir, { recursive: true })
-  process.env['KITH_ENVOY_PATH'] = binary(top)
-  try {
-    await run(dir)
-  } finally {
-    if (before === undefined) delete process.env['KITH_ENVOY_PATH']
-    else process.env['KITH_ENVOY_PATH'] = before
-    rmSync(top, { recursive: true, force: true })
-  }
-}
 
 test('kith up --proxy envoy: pods become ready, calls are mutual TLS, STRICT refuses plaintext', async (t) => {
   const binary = needsEnvoy(t)
   if (binary === undefined || !hasNamespaces(t)) return
-  await withFolder(() => binary, async (dir) => {
+  await withMeshFolder(() => binary, async (dir) => {
     const mesh = await startMesh({ dir, proxy: 'envoy', mode: 'namespaced' })
     try {
       await mesh.waitReady()
@@ -51,7 +34,7 @@ test('kith up --proxy envoy: pods become ready, calls are mutual TLS, STRICT ref
 test('Envoy that can’t be run, or not in this mode, is said at once', async (t) => {
   if (!hasNamespaces(t)) return
   const said = (code: string) => (e: unknown): boolean => e instanceof KithError && e.code === code
-  await withFolder((top) => join(top, 'no-envoy'), async (dir) => {
+  await withMeshFolder((top) => join(top, 'no-envoy'), async (dir) => {
     await assert.rejects(startMesh({ dir, proxy: 'envoy', mode: 'namespaced' }), said('ENVOY_MISSING'))
     await assert.rejects(startMesh({ dir, proxy: 'envoy', mode: 'explicit' }), said('MODE_UNSUPPORTED'))
   })

@@ -12,7 +12,7 @@ import { createCertificateHandler, type Authority, type Caller, type TokenReview
 import { parseCertificates } from '#identity'
 import { foreignHostProblem, foreignHosts } from '#mesh'
 import { keysWanted } from '#plan'
-import { watchFiles, type KindStatus, type Objects } from '#sources'
+import { objectMark, watchFiles, type KindStatus, type Objects } from '#sources'
 import { createCertificateMethod, deltaMethod, sotwMethod } from '#xds'
 import { authoritySource, type AuthoritySource } from './authority-source.ts'
 import type { Credentials } from './credentials.ts'
@@ -182,7 +182,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   })
   const port = await bind(server, options.listen, serving)
   const status = await serveStatus(typeof options.statusPort === 'number' ? { host: '127.0.0.1', port: options.statusPort } : options.statusPort, {
-    registry, log, names: options.serverNames ?? usualServerNames, snapshot: () => snapshot?.number ?? 0, proxies: () => discovery.status(), ready: () => snapshot !== undefined && !ending,
+    registry, log, names: options.serverNames ?? usualServerNames, snapshot: () => snapshot?.number ?? 0, proxies: () => discovery.status(),
+    marks: (under) => (snapshot?.mesh.objects ?? []).filter((o) => o.origin.file?.startsWith(under) === true).map(objectMark),
+    ready: () => snapshot !== undefined && !ending,
     ...(options.readyNotes === undefined ? {} : { notes: options.readyNotes }),
     ...(options.kinds === undefined ? {} : { kinds: options.kinds }), ...(options.clusterStatus === undefined ? {} : { cluster: options.clusterStatus }), ...(options.mayDebug === undefined ? {} : { mayDebug: options.mayDebug }),
   })

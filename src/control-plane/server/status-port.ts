@@ -17,6 +17,8 @@ export interface StatusSources {
   /** What stands behind it in a cluster. */
   readonly cluster?: () => object
   readonly kinds?: () => readonly KindStatus[]
+  /** `objectMark` of the newest snapshot's objects that were read from files whose path begins with this. */
+  readonly marks?: (under: string) => readonly string[]
   /** Whether a bearer token may see what /debug shows. Default: none may. */
   readonly mayDebug?: (token: string) => Promise<boolean>
   /** Of the control plane's Services. Default: none. */
@@ -45,12 +47,14 @@ export async function serveStatus({ host, port }: StatusAddress, sources: Status
         return json({ name: 'kith', node: process.version })
       case '/debug/syncz':
         return debug(() => ({ snapshot: sources.snapshot(), proxies: sources.proxies() }))
+      case '/debug/objectz':
+        return debug(() => ({ snapshot: sources.snapshot(), marks: sources.marks?.(queryOf(request).get('under') ?? '') ?? [] }))
       case '/debug/kindz':
         return debug(() => sources.kinds?.() ?? [])
       case '/debug/clusterz':
         return debug(() => sources.cluster?.() ?? {})
       default:
-        return void response.writeHead(404).end('try /ready /metrics /version /debug/syncz /debug/kindz /debug/clusterz\n')
+        return void response.writeHead(404).end('try /ready /metrics /version /debug/syncz /debug/objectz?under= /debug/kindz /debug/clusterz\n')
     }
   }
   const names = new Set(sources.names)
@@ -65,6 +69,10 @@ export async function serveStatus({ host, port }: StatusAddress, sources: Status
     server.listen(port, host, resolve)
   })
   return server
+}
+
+function queryOf(request: IncomingMessage): URLSearchParams {
+  return new URLSearchParams((request.url ?? '').split('?')[1] ?? '')
 }
 
 /** Through a tunnel, such as kubectl port-forward, the connection comes from the loopback: the name must be the loopback's too. */

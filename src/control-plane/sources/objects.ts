@@ -1,4 +1,5 @@
 // Documents → the objects of a mesh: decoded, later ones in place of earlier ones, overlays laid over what the user wrote.
+import { canonicalHash } from '#lib/canonical.ts'
 import type { Problem } from '#lib/problem.ts'
 import { decode, isRecord, type ApiObject } from '#api'
 import type { RawDocument } from './yaml.ts'
@@ -19,6 +20,11 @@ export function isOverlay(value: unknown): boolean {
 
 export function objectKey(object: ApiObject): string {
   return keyOf(object.apiVersion, object.kind, object.metadata.namespace, object.metadata.name)
+}
+
+/** Two objects of one key and one text have one mark: whether a control plane has read what was written is seen by it. */
+export function objectMark(object: ApiObject): string {
+  return `${objectKey(object)} ${canonicalHash(object.raw)}`
 }
 
 /** The version is no part of it: v1 and v1beta1 are one object. */

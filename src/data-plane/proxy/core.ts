@@ -18,6 +18,8 @@ export interface Live {
   drain(): void
   /** The chain that let it in stands no more: what is under way may end, nothing new begins. */
   chainGone(): void
+  /** HTTP/2: its chain is gone, and the peer may not know yet; a request that it sends now is still served by the old chain. */
+  readonly takesByGoneChain?: boolean
   destroy(): void
 }
 

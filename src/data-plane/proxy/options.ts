@@ -81,7 +81,8 @@ export interface Proxy {
   metrics(): string
   /** True once a configuration stands and every secret that its listeners name has been supplied. */
   ready(): boolean
-  connections(): { readonly downstream: number; readonly upstream: number }
+  /** `byGoneChain`: of the downstream ones, HTTP/2 connections on which requests may still begin under a filter chain that is gone. */
+  connections(): { readonly downstream: number; readonly upstream: number; readonly byGoneChain: number }
   /** Where it really listens. */
   readonly ports: { readonly outbound: number; readonly inbound: number; readonly admin: number; readonly prometheus: number; readonly httpProxy: number }
 }

@@ -111,7 +111,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     stop,
     metrics: () => core.metrics.text({ kith_downstream_connections: core.live.size, kith_upstream_connections: upstreams.connections(), kith_http2_head_bytes: http2.heads, ...upstreams.ejections() }),
     ready: () => configured && secretsNamed(core.config).every((name) => secrets.has(name)),
-    connections: () => ({ downstream: core.live.size, upstream: upstreams.connections() }),
+    connections: () => ({
+      downstream: core.live.size, upstream: upstreams.connections(),
+      byGoneChain: [...core.live].filter((live) => live.takesByGoneChain === true).length,
+    }),
     ports,
   }
 

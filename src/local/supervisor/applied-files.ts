@@ -5,7 +5,7 @@ import { canonicalHash } from '#lib/canonical.ts'
 import type { Problem } from '#lib/problem.ts'
 import { decode, refTo, unserved, unservedSettings, type ApiObject, type Origin } from '#api'
 import { foreignHostProblems } from '#mesh'
-import { objectKey, parseYaml, type RawDocument } from '#sources'
+import { decodeObjects, objectKey, objectMark, parseYaml, readFiles, type RawDocument } from '#sources'
 import { replaceFile } from '../replace-file.ts'
 import type { AppliedChange } from '../types.ts'
 import type { StatePaths } from '../state-dir.ts'
@@ -63,6 +63,11 @@ export class AppliedFiles {
     })
     this.#saveOrigins()
     return { changes, problems: [...problems.filter((p) => p.severity === 'error' && p.ref.name === ''), ...refused] }
+  }
+
+  /** `objectMark` of what stands here now. */
+  marks(): readonly string[] {
+    return decodeObjects(readFiles([this.#dir]).documents).objects.map(objectMark)
   }
 
   #holds(object: ApiObject): boolean {

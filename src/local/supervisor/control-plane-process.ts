@@ -34,6 +34,8 @@ export interface ControlPlaneProcess {
   /** True once every connected proxy has answered to the newest snapshot, which is at least `snapshot`. */
   settled(snapshot: number): Promise<boolean>
   snapshot(): Promise<number>
+  /** The newest snapshot, and `objectMark` of its objects that were read from files whose path begins with `under`. */
+  marks(under: string): Promise<{ readonly snapshot: number; readonly marks: readonly string[] }>
   /** A page of its status port. */
   page(path: string): Promise<Page>
   stop(): Promise<void>
@@ -87,6 +89,7 @@ export function startControlPlane(options: ControlPlaneProcessOptions): ControlP
     runner, rootCertDir,
     refusal: () => refusal,
     snapshot: async () => (await status()).snapshot,
+    marks: async (under) => (await getJson(statusPort, `/debug/objectz?under=${encodeURIComponent(under)}`)) as never,
     page: (path) => getPage(statusPort, path),
     async settled(snapshot) {
       const now = await status()

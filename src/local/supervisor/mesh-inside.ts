@@ -10,6 +10,7 @@ import { sidecarMark, type Exemption } from '#interception'
 import { readFiles, watchFiles, type Objects } from '#sources'
 import { searchPath } from '../container-command.ts'
 import { readMeshFile } from '../mesh-file.ts'
+import { sidecarContainer } from '../pod-object.ts'
 import { checkOpenFiles } from '../open-files.ts'
 import { writeFile } from '../replace-file.ts'
 import { brokenFiles, watchMeshFile } from './saved-files.ts'
@@ -20,6 +21,7 @@ import { Cluster, type EventBody } from './cluster.ts'
 import { shareCompileCache, sidecarCacheDir } from './compile-cache.ts'
 import { startControlPlane } from './control-plane-process.ts'
 import { serveControl } from './control-server.ts'
+import { inForce, type SidecarFace } from './in-force.ts'
 import { startExternal } from './external.ts'
 import { explicitSandbox } from './explicit.ts'
 import { privateRun } from './mounts.ts'
@@ -135,18 +137,23 @@ export async function startMeshInside(options: SupervisorOptions): Promise<MeshI
   }
   void waitReady(600_000, true).then(() => emit({ event: 'ready', pods: cluster.views().length, afterMs: Date.now() - startMs }), () => undefined)
 
+  const sidecars = (): readonly SidecarFace[] =>
+    cluster.runners().filter((r) => r.injected && r.container(sidecarContainer).ready).map((r) => ({
+      name: `${r.desired.name}.${r.desired.namespace}`, proxy, page: (path) => r.page(path),
+    }))
+
   let down: (why: string | undefined) => void = () => undefined
   const record: MeshRecord = { dir: options.dir, mode: options.mode, startedAt, pid: process.pid, configPaths, ...(meshConfigFile === undefined ? {} : { meshConfigFile }) }
   const server = await serveControl({
     socketPath: paths.socket, cluster, waitReady,
     status: () => ({ dir: options.dir, mode: options.mode, pid: process.pid, startedAt, ...(options.modeReason === undefined ? {} : { reason: options.modeReason }) }),
     async change(op, text, origin) {
-      const before = await plane.snapshot().catch(() => 0)
       const outcome = applied[op](text, origin, watch.current().objects)
       const changed = outcome.changes.filter((c) => c.action !== 'unchanged' && c.action !== 'not found')
       if (changed.length > 0) {
         emit({ event: 'applied', changes: changed })
-        await propagated(plane, before + 1)
+        const problems = await inForce({ plane, applied: { dir: paths.applied, marks: () => applied.marks() }, sidecars })
+        return { ...outcome, problems: [...outcome.problems, ...problems] }
       }
       return outcome
     },

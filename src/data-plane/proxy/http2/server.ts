@@ -21,6 +21,7 @@ export class Http2ServerConnection implements Live {
   readonly facts: ConnectionFactsSeen
   readonly http: HttpConnection
   leaving = false
+  #chainIsGone = false
   readonly budget: ConnectionBudget
   readonly #session: ServerHttp2Session
   readonly #socket: Socket
@@ -130,8 +131,13 @@ export class Http2ServerConnection implements Live {
   }
 
   chainGone(): void {
+    this.#chainIsGone = true
     this.drain()
     setTimeout(() => this.destroy(), drainMs).unref()
+  }
+
+  get takesByGoneChain(): boolean {
+    return this.#chainIsGone && !this.#session.closed && !this.#session.destroyed
   }
 
   destroy(): void {
