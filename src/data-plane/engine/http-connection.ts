@@ -24,7 +24,10 @@ export interface HttpConnection {
   readonly clientCertDetails: { readonly subject: boolean; readonly dns: boolean; readonly uri: boolean; readonly cert: boolean; readonly chain: boolean }
   readonly serverName: string
   readonly serverHeader: 'OVERWRITE' | 'APPEND_IF_ABSENT' | 'PASS_THROUGH'
+  /** The peer's address counts, whatever X-Forwarded-For says. */
   readonly useRemoteAddress: boolean
+  /** Trusted proxies at the end of X-Forwarded-For. */
+  readonly trustedHops: number
   readonly generateRequestId: boolean
   readonly proxy100Continue: boolean
   readonly maxHeaderBytes: number
@@ -86,6 +89,7 @@ export function compileHttpConnection(any: Any | undefined, notes: Notes): HttpC
     serverName: hcm.serverName === '' ? 'envoy' : hcm.serverName,
     serverHeader: (['OVERWRITE', 'APPEND_IF_ABSENT', 'PASS_THROUGH'] as const)[hcm.serverHeaderTransformation] ?? 'OVERWRITE',
     useRemoteAddress: hcm.useRemoteAddress ?? false,
+    trustedHops: hcm.xffNumTrustedHops,
     generateRequestId: hcm.generateRequestId ?? true,
     proxy100Continue: hcm.proxy100Continue,
     maxHeaderBytes: (hcm.maxRequestHeadersKb ?? 60) * 1024,

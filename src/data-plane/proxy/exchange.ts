@@ -164,7 +164,7 @@ export class Exchange {
     for (const filter of http.rbac) {
       const override = this.matched?.route.rbac.get(filter.name)
       if (override === null) continue
-      const verdict = decideRbac(override ?? filter.rbac, rbacFacts(facts, this.view, this.claims))
+      const verdict = decideRbac(override ?? filter.rbac, rbacFacts(facts, this.view, this.claims, http))
       if (verdict.shadow !== undefined && !verdict.shadow.allowed) core.metrics.count('kith_rbac_shadow_denied_total', `policy="${verdict.shadow.policy}"`)
       if (verdict.audited !== undefined) {
         this.audited = true

@@ -1,5 +1,5 @@
 // What stays of a request: a count, a log line; and the facts that policy and formats ask of it.
-import { formatAddress, type Claims, type FormatOperator, type RbacFacts, type RouteRequest } from '#engine'
+import { formatAddress, lastForwarded, type Claims, type FormatOperator, type HttpConnection, type RbacFacts, type RouteRequest } from '#engine'
 import type { ConnectionFactsSeen, Core } from './core.ts'
 import type { Exchange } from './exchange.ts'
 import { isGrpc } from './grpc.ts'
@@ -22,14 +22,23 @@ export function readPeer(facts: ConnectionFactsSeen, head: Head): void {
   facts.peerMetadata = decodeMetadata(head.buf.toString('latin1', from, to))
 }
 
-export function rbacFacts(facts: ConnectionFactsSeen, request: RouteRequest | undefined, claims?: Claims): RbacFacts {
+/** Of the caller as policies on `remoteIpBlocks` and logs see it. */
+export function remoteAddress(facts: ConnectionFactsSeen, http: HttpConnection | undefined, request: Pick<RouteRequest, 'header'>): string {
+  if (http === undefined || http.useRemoteAddress) return facts.remote.address
+  return lastForwarded(request.header('x-forwarded-for'), http.trustedHops) ?? facts.remote.address
+}
+
+export function rbacFacts(facts: ConnectionFactsSeen, request: RouteRequest | undefined, claims?: Claims, http?: HttpConnection): RbacFacts {
   const peer = facts.tls?.peer
   const principals = peer === undefined ? undefined : peer.uriSans.length > 0 ? peer.uriSans : peer.dnsSans.length > 0 ? peer.dnsSans : [peer.subject]
   return {
     destinationAddress: facts.original.address,
     destinationPort: facts.original.port,
     directAddress: facts.remote.address,
-    remoteAddress: facts.remote.address,
+    // Made where a rule asks for it.
+    get remoteAddress() {
+      return request === undefined ? facts.remote.address : remoteAddress(facts, http, request)
+    },
     serverName: facts.serverName,
     principals,
     ...(request === undefined ? {} : { request }),
@@ -172,6 +181,15 @@ export function requestLookup(exchange: Exchange, operator: FormatOperator): str
       return exchange.upstreamTls?.peer?.subject
     case 'DYNAMIC_METADATA':
       return exchange.audited && operator.args.join(':') === 'envoy.common:access_log_hint' ? 'true' : undefined
+    case 'DOWNSTREAM_REMOTE_ADDRESS': {
+      const address = remoteAddress(facts, connection.http, exchange.view)
+      // Port 0, as Envoy writes what a header says.
+      return formatAddress(address === facts.remote.address ? facts.remote : { address, port: 0 })
+    }
+    case 'DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT':
+      return remoteAddress(facts, connection.http, exchange.view)
+    case 'DOWNSTREAM_REMOTE_PORT':
+      return remoteAddress(facts, connection.http, exchange.view) === facts.remote.address ? String(facts.remote.port) : '0'
     case 'ROUTE_NAME':
       return exchange.matched?.route.name
     default:

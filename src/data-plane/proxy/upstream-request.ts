@@ -11,7 +11,7 @@ import type { Body } from './http1/body.ts'
 import type { Head } from './http1/head.ts'
 import { H } from './http1/names.ts'
 import * as out from './http1/writer.ts'
-import { requestLookup } from './request-record.ts'
+import { remoteAddress, requestLookup } from './request-record.ts'
 import { writeRequestHead } from './request-head.ts'
 import { splice } from './splice.ts'
 import type { Host, UpstreamCluster } from './upstream-cluster.ts'
@@ -76,7 +76,7 @@ export class UpstreamRequest implements PoolUser, ResponseSink {
   #hash(): string | undefined {
     if (this.#hashed !== undefined) return this.#hashed
     for (const policy of this.#action.hash) {
-      const value = policy.value(this.#exchange.view, this.#exchange.connection.facts.remote.address)
+      const value = policy.value(this.#exchange.view, remoteAddress(this.#exchange.connection.facts, this.#exchange.connection.http, this.#exchange.view))
       if (value !== undefined) return (this.#hashed = value)
       if (policy.setCookie === undefined) continue
       this.#hashed = randomBytes(8).toString('hex')

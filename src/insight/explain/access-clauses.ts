@@ -1,5 +1,5 @@
 // Which test of an access rule a call does not meet, in a sentence. Law: a test is asked of the engine, alone in a rule of its own; nothing is compared here.
-import { claimAt, type Claims } from '#engine'
+import { claimAt, lastForwarded, type Claims } from '#engine'
 import { principalOf } from './token.ts'
 import { formatRef } from '#lib/problem.ts'
 import { claimPath, inboundFor, type AccessPolicy, type AccessRule, type AccessTest, type ProxyPlan } from '#plan'
@@ -123,8 +123,9 @@ function valueOf(attribute: string, { client, source }: Question, call: InboundC
     case 'source.trustDomain':
       return domain
     case 'source.ip':
-    case 'remote.ip':
       return source
+    case 'remote.ip':
+      return lastForwarded(call.request?.header('x-forwarded-for')) ?? source
     case 'request.method':
       return call.request?.method
     case 'request.path':

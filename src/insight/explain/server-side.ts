@@ -4,7 +4,7 @@ import { formatRef } from '#lib/problem.ts'
 import type { Decided, Reason } from '#lib/decided.ts'
 import { refTo } from '#api'
 import { notRedirectedBy, redirectsInbound, sidecarPorts, type Workload } from '#mesh'
-import { decideMtls, inboundFor } from '#plan'
+import { decideMtls, inboundFor, type Authorization } from '#plan'
 import {
   decideInbound,
   inboundConfig,
@@ -227,7 +227,7 @@ function atSidecar(
     : inboundVerdict(decision, words, inbound, refused)
   const needs =
     claims === undefined || verdict.blocked !== null ? null : keysNeeded(claims, plan.authentication)
-  const provided = [verdict.provided, needs].filter((p) => p !== null).join('; ')
+  const provided = [verdict.provided, needs, forgeable(request, plan.authorization)].filter((p) => p !== null).join('; ')
   return {
     server: side({
       mtls: decideMtls(q.mesh, workload, port),
@@ -237,4 +237,12 @@ function atSidecar(
     ...verdict,
     provided: provided === '' ? null : provided,
   }
+}
+
+/** Rules that go by a header which the caller writes itself. */
+function forgeable(request: { header(name: string): string | undefined } | undefined, authorization: Authorization | undefined): string | null {
+  const policies = authorization === undefined ? [] : [...(authorization.audit ?? []), ...authorization.deny, ...authorization.allow]
+  const asks = policies.some((p) => p.rules.some((r) => r.callers.some((tests) => tests.some((t) => t.attribute === 'remote.ip'))))
+  if (!asks || request?.header('x-forwarded-for') === undefined) return null
+  return 'X-Forwarded-For arrives as it was given here: remoteIpBlocks goes by its last address, and any caller can write this header (ipBlocks goes by the connection)'
 }

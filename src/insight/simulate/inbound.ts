@@ -1,5 +1,5 @@
 // What the server's sidecar does with a connection: the engine's chain and its TLS context against what the client shows.
-import { chooseChain, decideJwt, decideRbac, findListener, isMethodRefused, normalizePath, type Claims, type JwtVerdict, type RbacFacts, type RbacVerdict, type RouteRequest, type RuntimeChain, type RuntimeConfig, type SocketAddress, type Validation } from '#engine'
+import { chooseChain, decideJwt, decideRbac, findListener, isMethodRefused, lastForwarded, normalizePath, type Claims, type JwtVerdict, type RbacFacts, type RbacVerdict, type RouteRequest, type RuntimeChain, type RuntimeConfig, type SocketAddress, type Validation } from '#engine'
 import { connectionFacts, type FirstBytes } from './bytes.ts'
 
 export interface InboundCall {
@@ -61,10 +61,15 @@ function asRead({ terminal }: RuntimeChain, request: RouteRequest | undefined): 
   return normal.kind === 'reject' ? 'refused' : { ...request, path: normal.path, header: (name) => request.header(name) }
 }
 
+/** What X-Forwarded-For says of the caller, where it counts. */
+export function forwardedFor({ terminal }: RuntimeChain, { request }: InboundCall): string | undefined {
+  return terminal.kind !== 'http' || terminal.useRemoteAddress ? undefined : lastForwarded(request?.header('x-forwarded-for'), terminal.trustedHops)
+}
+
 /** Connections first, then requests, as the proxy asks them; the first that denies ends it. */
 function decidePolicy(chain: RuntimeChain, call: InboundCall, claims: Claims | undefined): readonly RbacVerdict[] {
   const facts: RbacFacts = {
-    destinationAddress: call.original.address, destinationPort: call.original.port, directAddress: call.source, remoteAddress: call.source, serverName: call.bytes.tls?.serverName ?? '',
+    destinationAddress: call.original.address, destinationPort: call.original.port, directAddress: call.source, remoteAddress: forwardedFor(chain, call) ?? call.source, serverName: call.bytes.tls?.serverName ?? '',
     principals: chain.tls === null ? undefined : [call.principal], claims,
   }
   const { terminal } = chain
