@@ -168,18 +168,24 @@ export function compileDirect(action: DirectResponseAction, notes: Notes): Direc
   return { kind: 'direct', status: action.status, body }
 }
 
-/** Where a redirect points. Default ports are left out, as Envoy does. */
+/** Where a redirect points. Host and port are written as Envoy writes them (router/config_impl.cc, newUri). */
 export function redirectLocation(redirect: Redirect, request: { scheme: string; authority: string; path: string }, matchedLength: number): string {
   const scheme = redirect.scheme ?? request.scheme
-  const [, host, port] = /^(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(request.authority) ?? [undefined, request.authority, undefined]
-  let at = redirect.port === undefined ? (redirect.scheme !== undefined && redirect.scheme !== request.scheme && (port === '80' || port === '443') ? undefined : port) : String(redirect.port)
-  if ((scheme === 'http' && at === '80') || (scheme === 'https' && at === '443')) at = undefined
+  const host = redirect.host ?? keptAuthority(request.authority, request.scheme, scheme, redirect.port !== undefined)
   const q = request.path.indexOf('?')
   const plain = q < 0 ? request.path : request.path.slice(0, q)
   const query = redirect.stripQuery || q < 0 ? '' : request.path.slice(q)
   const path = rewritePath(plain, redirect, matchedLength)
   const kept = redirect.path?.includes('?') === true ? '' : query
-  return `${scheme}://${redirect.host ?? host ?? ''}${at === undefined ? '' : `:${at}`}${path}${kept}`
+  return `${scheme}://${host}${redirect.port === undefined ? '' : `:${redirect.port}`}${path}${kept}`
+}
+
+/** The request's own authority: without its port where another is named, or where it was the default of a scheme that changes. */
+function keptAuthority(authority: string, from: string, to: string, otherPort: boolean): string {
+  const [, host, port] = /^(\[[^\]]*\]|[^:]*):(\d+)$/.exec(authority) ?? []
+  if (host === undefined) return authority
+  const stale = from !== to && ((from === 'http' && port === '80') || (from === 'https' && port === '443'))
+  return otherPort || stale ? host : authority
 }
 
 function rewritePath(plain: string, r: Redirect, matchedLength: number): string {

@@ -85,8 +85,8 @@ test('redirects', () => {
   const from = { scheme: 'http', authority: 'a.b:8080', path: '/old/x?q=1' }
   const base: Redirect = { kind: 'redirect', status: 301, stripQuery: false }
   for (const [redirect, want] of [
-    [{ ...base, path: '/new' }, 'http://a.b:8080/new?q=1'], [{ ...base, scheme: 'https', port: 443 }, 'https://a.b/old/x?q=1'], [{ ...base, host: 'c', stripQuery: true }, 'http://c:8080/old/x'],
-    [{ ...base, prefixRewrite: '/new' }, 'http://a.b:8080/new/x?q=1'], [{ ...base, port: 80 }, 'http://a.b/old/x?q=1'],
+    [{ ...base, path: '/new' }, 'http://a.b:8080/new?q=1'], [{ ...base, scheme: 'https', port: 443 }, 'https://a.b:443/old/x?q=1'], [{ ...base, host: 'c', stripQuery: true }, 'http://c/old/x'],
+    [{ ...base, prefixRewrite: '/new' }, 'http://a.b:8080/new/x?q=1'], [{ ...base, port: 80 }, 'http://a.b:80/old/x?q=1'],
   ] as const) {
     assert.equal(redirectLocation(redirect, from, 4), want)
   }

@@ -317,7 +317,7 @@ export class Exchange {
   fail(failure: Failure): void {
     if (this.over || this.answered) return
     this.flag(failure.flag)
-    this.answer(failure.status, failure.body, [], failure.details, failure.grpcStatus)
+    this.answer(failure.status, failure.body, failure.headers ?? [], failure.details, failure.grpcStatus)
   }
 
   /** Half an answer is out: the downstream must see that it is not whole. */

@@ -12,7 +12,12 @@ export interface Failure {
   readonly body: string
   /** Where gRPC knows it better than by the status. */
   readonly grpcStatus?: number
+  /** Of the answer. */
+  readonly headers?: readonly (readonly [string, string])[]
 }
+
+/** Tells a caller that it is not the upstream that failed. */
+const overloaded = [['x-envoy-overloaded', 'true']] as const
 
 const failure = (status: number, flag: string, details: string, body: string): Failure => ({ status, flag, details, body })
 
@@ -27,8 +32,12 @@ export const failures = {
   protocolError: failure(502, 'UPE', 'upstream_reset_before_response_started{protocol_error}', 'upstream connect error or disconnect/reset before headers. reset reason: protocol error'),
   remoteReset: failure(503, 'UR', 'upstream_reset_before_response_started{remote_reset}', 'upstream connect error or disconnect/reset before headers. reset reason: remote reset'),
   refusedStream: failure(503, 'UR', 'upstream_reset_before_response_started{remote_refused_stream_reset}', 'upstream connect error or disconnect/reset before headers. reset reason: remote refused stream reset'),
-  overflow: failure(503, 'UO', 'upstream_reset_before_response_started{overflow}', 'upstream connect error or disconnect/reset before headers. reset reason: overflow'),
-  tooManyHeads: failure(503, 'UO', 'http2.too_many_heads', 'too many requests with large headers'),
+  overflow: { ...failure(503, 'UO', 'upstream_reset_before_response_started{overflow}', 'upstream connect error or disconnect/reset before headers. reset reason: overflow'), headers: overloaded },
+  tooManyHeads: { ...failure(503, 'UO', 'http2.too_many_heads', 'too many requests with large headers'), headers: overloaded },
+  // HTTP/2 resets the stream: there is no answer, and no status.
+  listTooLarge: failure(0, 'DR', 'http2.header_list_size_too_large', ''),
+  listTooLong: failure(0, 'DR', 'http2.too_many_headers', ''),
+  http2Codec: failure(0, 'DPE', 'codec_error:Protocol_error', ''),
   timeout: failure(504, 'UT', 'response_timeout', 'upstream request timeout'),
   perTryTimeout: failure(504, 'UT', 'upstream_per_try_timeout', 'upstream request timeout'),
   streamIdle: failure(504, 'SI', 'stream_idle_timeout', 'stream timeout'),
@@ -48,8 +57,8 @@ const headFailures: Readonly<Record<HeadError, Failure>> = {
   'bad-header': failure(400, 'DPE', 'http1.codec_error', 'Bad Request'),
   'bad-framing': failure(400, 'DPE', 'http1.ambiguous_framing', 'Bad Request'),
   'bad-host': failure(400, 'DPE', 'missing_host_header', 'Bad Request'),
-  'too-large': failure(431, 'DPE', 'request_headers_too_large', 'Request Header Fields Too Large'),
-  'too-many-headers': failure(431, 'DPE', 'too_many_headers', 'Request Header Fields Too Large'),
+  'too-large': failure(431, 'DPE', 'http1.headers_too_large', 'Request Header Fields Too Large'),
+  'too-many-headers': failure(431, 'DPE', 'http1.too_many_headers', 'Request Header Fields Too Large'),
   http10: failures.http10,
 }
 

@@ -11,7 +11,7 @@ import { Body } from './http1/body.ts'
 import { Head } from './http1/head.ts'
 import { chunk, lastChunk, maxJoinedBytes, writeChunk } from './http1/chunked.ts'
 import * as out from './http1/writer.ts'
-import { refusedRequest } from './refused.ts'
+import { refusedRequest, sayLimit } from './refused.ts'
 import { interimHead, ownResponse, writeResponseHead, type OwnAnswer, type ResponseShape } from './response-head.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 
@@ -92,7 +92,11 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
       this.#headMs = 0
       if (at < 0) {
         if (this.#first && this.#toHttp2 !== undefined && buf.toString('latin1', 0, 18) === 'PRI * HTTP/2.0\r\n\r\n') this.#switch(this.#toHttp2, buf)
-        else this.#refuse(headFailure(this.head.error))
+        else {
+          if (this.head.error === 'too-large') sayLimit(this, { limitBytes: this.http.maxHeaderBytes })
+          else if (this.head.error === 'too-many-headers') sayLimit(this, { limitFields: this.http.maxHeaders })
+          this.#refuse(headFailure(this.head.error))
+        }
         break
       }
       this.#first = false
@@ -150,7 +154,7 @@ export class HttpServerConnection implements TransportEvents, Live, Downstream {
   respond(shape: ResponseShape, body: Body, buf: Buffer, from: number, to: number): boolean {
     const { chunked } = shape.head
     this.#rechunk = !shape.tunnel && (body.mode === 'close' || (body.mode === 'stream' && chunked))
-    writeResponseHead(shape, chunked || this.#rechunk, !shape.tunnel && (this.leaving || this.head.close || !this.body.done))
+    writeResponseHead(shape, (chunked && body.mode !== 'none') || this.#rechunk, !shape.tunnel && (this.leaving || this.head.close || !this.body.done))
     if (!this.#rechunk && to - from <= maxJoinedBytes) return this.transport.write(out.take(buf, from, to))
     if (to > from && to - from <= maxJoinedBytes) return this.transport.write(chunk(buf, from, to))
     const ok = this.transport.write(out.take())

@@ -155,6 +155,7 @@ export class HttpUpstream implements TransportEvents, UpstreamStream {
         }
         from = end
         const { status } = this.#head
+        if ((status < 200 || status === 204) && !this.#head.announcesNone) return this.#fail()
         if (status >= 200 || (status === 101 && this.#upgradeAsked)) break
         if (status === 101) return this.#fail()
         this.#sink.onInterim(this.#head)

@@ -1,4 +1,5 @@
 // Bookkeeping of a request that never became an exchange: its bytes could not be read as one.
+import { formatAddress } from '#engine'
 import type { Downstream } from './downstream.ts'
 import type { Failure } from './failures.ts'
 import { connectionOperators } from './operators.ts'
@@ -27,4 +28,10 @@ export function refusedRequest(connection: Pick<Downstream, 'core' | 'facts' | '
         return connectionOperators(facts, core, operator)
     }
   })
+}
+
+/** Tells the log which limit a head or trailers went beyond. */
+export function sayLimit(connection: Pick<Downstream, 'core' | 'facts'>, limit: { readonly limitBytes: number } | { readonly limitFields: number }): void {
+  const { core, facts } = connection
+  core.log.warn({ peer: formatAddress(facts.remote), destination: formatAddress(facts.original), ...limit }, 'request refused: its headers exceed the limit')
 }

@@ -80,6 +80,8 @@ function keepResponseLine(head: Head, i: number, ownServer: boolean): boolean {
       return false
     case H.server:
       return !ownServer
+    case H.contentLength:
+      return head.status >= 200 && head.status !== 204
     case H.xEnvoy:
       return !/^x-envoy-upstream-service-time$/i.test(head.nameAt(i))
     default:
@@ -112,14 +114,14 @@ export function ownResponse(http: HttpConnection, answer: OwnAnswer, close: bool
   return answer.headOnly ? out.take() : out.take(body, 0, body.length)
 }
 
-/** Builds HTTP/1.1's head into the writer; returns the body. */
-export function writeOwnHead(http: HttpConnection, answer: OwnAnswer, close: boolean): Buffer {
+/** Builds HTTP/1.1's head into the writer; returns the body. `framed`: HTTP/2's, whose frames say that there is no body. */
+export function writeOwnHead(http: HttpConnection, answer: OwnAnswer, close: boolean, framed = false): Buffer {
   out.begin()
   out.text(`HTTP/1.1 ${answer.status} ${reasonPhrase(answer.status)}\r\n`)
   const body = Buffer.from(answer.body, 'utf8')
   for (const [name, value] of answer.headers) out.line(name, value)
   if (answer.body !== '' && !answer.headers.some(([n]) => n === 'content-type')) out.text('content-type: text/plain\r\n')
-  if (answer.status !== 204 && answer.status >= 200) out.text(`content-length: ${body.length}\r\n`)
+  if (answer.status !== 204 && answer.status >= 200 && !(framed && body.length === 0)) out.text(`content-length: ${body.length}\r\n`)
   out.text(`date: ${httpDate()}\r\n`)
   if (http.serverHeader !== 'PASS_THROUGH') out.line('server', http.serverName)
   if (close) out.text('connection: close\r\n')

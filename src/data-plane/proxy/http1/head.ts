@@ -55,6 +55,11 @@ export class Head {
     return this.buf.toString('latin1', this.at[4 * i], this.at[4 * i + 1])
   }
 
+  /** RFC 9110 sections 6.4.1 and 8.6: 1xx and 204 have no body, so nothing may announce one; `Content-Length: 0` is borne, as in Envoy. */
+  get announcesNone(): boolean {
+    return !this.chunked && (this.contentLength < 0 || this.valueAt(this.byId(H.contentLength)) === '0')
+  }
+
   /** Where line i ends, its CRLF included. */
   lineEnd(i: number): number {
     return i + 1 < this.count ? (this.at[4 * i + 4] as number) : this.end - 2

@@ -10,6 +10,9 @@ export const connectionWindow = 4 * 1024 * 1024
 /** The head of a request grows on its way (identity, metadata); nghttp2's 64 KB would end the connection. */
 const maxSentHeadBytes = 256 * 1024
 
+/** nghttp2's own: a larger block of HEADERS and CONTINUATION ends its connection. */
+export const maxEncodedHeadBytes = 64 * 1024
+
 /** For both sides. `nghttp2`: CONTINUATION, PING and SETTINGS floods end the session (8 frames, 1000 unsent acknowledgements). */
 const shared = {
   maxSendHeaderBlockLength: maxSentHeadBytes,
@@ -27,13 +30,15 @@ const settings = (maxHeaderListSize: number): Settings => ({ enablePush: false, 
 const resets = { streamResetBurst: 500, streamResetRate: 100 }
 
 export function serverOptions(maxHeadBytes: number, maxHeaders: number, streams: number) {
-  return { ...shared, ...resets, maxHeaderListPairs: maxHeaders + pseudoHeaders, settings: { ...settings(maxHeadBytes), maxConcurrentStreams: streams } }
+  return { ...shared, ...resets, maxHeaderListPairs: knownAbove * maxHeaders, settings: { ...settings(maxHeadBytes), maxConcurrentStreams: streams } }
 }
 
-const pseudoHeaders = 4
-const maxResponseHeaders = 200
-const maxResponseHeadBytes = 256 * 1024
+/** Lists that are too long by less than this factor are read, so that the log can name them; longer ones nghttp2's session resets unseen. */
+const knownAbove = 4
+/** Of a response's head or trailers, pseudo-headers included: Envoy's defaults. */
+export const maxResponseHeaders = 100
+export const maxResponseHeadBytes = 60 * 1024
 
 export function clientOptions() {
-  return { ...shared, maxReservedRemoteStreams: 0, maxHeaderListPairs: maxResponseHeaders, settings: settings(maxResponseHeadBytes) }
+  return { ...shared, maxReservedRemoteStreams: 0, maxHeaderListPairs: knownAbove * maxResponseHeaders, settings: settings(knownAbove * maxResponseHeadBytes) }
 }

@@ -7,7 +7,7 @@ import { Exchange } from '../exchange.ts'
 import { failures, headFailure, type Failure } from '../failures.ts'
 import { Body } from '../http1/body.ts'
 import { Head, type HeadError } from '../http1/head.ts'
-import { refusedRequest } from '../refused.ts'
+import { refusedRequest, sayLimit } from '../refused.ts'
 import { writeOwnHead, writeResponseHead, type OwnAnswer, type ResponseShape } from '../response-head.ts'
 import { Dechunker } from './dechunk.ts'
 import { interimFields, listBytes, requestHead, takePairs, trailerObject } from './heads.ts'
@@ -47,25 +47,42 @@ export class Http2ServerStream implements Downstream {
   }
 
   start(raw: readonly string[], ended: boolean): void {
-    const { http } = this
     const stream = this.#stream
     const { budget } = this.#connection
     const headBytes = listBytes(raw)
     budget.stream(headBytes)
+    if (this.#exceeds(raw, headBytes)) return
     if (!budget.holdHead(headBytes)) return this.#refuse(failures.tooManyHeads)
     this.#headBytes = headBytes
-    const head = requestHead(raw, ended, http.maxHeaderBytes, http.maxHeaders)
+    const head = requestHead(raw, ended, Infinity, Infinity)
     if (!(head instanceof Head)) return this.#refuse(headFailure(head satisfies HeadError))
     this.head = head
     if (ended) this.body.none()
     else this.body.stream()
     const exchange = (this.#exchange = new Exchange(this))
     stream.on('drain', () => this.#guarded(() => this.#drained()))
-    if (!ended) stream.on('trailers', (_headers, _flags, rawTrailers?: readonly string[]) => (this.trailers = rawTrailers))
+    if (!ended) stream.on('trailers', (_headers, _flags, rawTrailers?: readonly string[]) => this.#guarded(() => this.#trailers(rawTrailers ?? [])))
     exchange.start(nothing, 0, 0)
     if (ended) return
     stream.on('data', (chunk: Buffer) => this.#guarded(() => this.#bytes(chunk)))
     stream.on('end', () => this.#guarded(() => this.#ended()))
+  }
+
+  /** True: a list of fields is larger than it may be. The stream is reset, as Envoy does. */
+  #exceeds(raw: readonly string[], bytes: number): boolean {
+    const { maxHeaderBytes, maxHeaders } = this.http
+    if (bytes <= maxHeaderBytes && raw.length <= 2 * maxHeaders) return false
+    const failure = bytes > maxHeaderBytes ? failures.listTooLarge : failures.listTooLong
+    const limit = bytes > maxHeaderBytes ? { bytes, limitBytes: maxHeaderBytes } : { fields: raw.length / 2, limitFields: maxHeaders }
+    sayLimit(this, limit)
+    if (this.#exchange === undefined) refusedRequest(this, failure)
+    else this.#exchange.breakOff(failure.flag, failure.details)
+    reset(this.#stream, constants.NGHTTP2_INTERNAL_ERROR, this.#awaitsTrailers)
+    return true
+  }
+
+  #trailers(raw: readonly string[]): void {
+    if (!this.#exceeds(raw, listBytes(raw))) this.trailers = raw
   }
 
   #guarded(act: () => void): void {
@@ -99,7 +116,7 @@ export class Http2ServerStream implements Downstream {
 
   #refuse(failure: Failure): void {
     refusedRequest(this, failure)
-    this.answer({ status: failure.status, body: failure.body, headOnly: false, headers: [] })
+    this.answer({ status: failure.status, body: failure.body, headOnly: false, headers: failure.headers ?? [] })
     this.#close()
   }
 
@@ -159,7 +176,7 @@ export class Http2ServerStream implements Downstream {
   answer(answer: OwnAnswer): void {
     const stream = this.#stream
     if (stream.closed) return
-    const body = writeOwnHead(this.http, answer, false)
+    const body = writeOwnHead(this.http, answer, false, true)
     const bare = answer.headOnly || body.length === 0
     this.#whole = true
     stream.respond(takePairs(true), { endStream: bare })

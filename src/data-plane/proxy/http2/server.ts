@@ -4,10 +4,12 @@ import type { Socket } from 'node:net'
 import { formatAddress, type HttpConnection } from '#engine'
 import type { ConnectionFactsSeen, Core, Live } from '../core.ts'
 import { ConnectionBudget } from './budget.ts'
-import { connectionWindow, serverOptions } from './limits.ts'
+import { failures } from '../failures.ts'
+import { refusedRequest } from '../refused.ts'
+import { connectionWindow, maxEncodedHeadBytes, serverOptions } from './limits.ts'
 import { reset } from './reset.ts'
 import { Http2ServerStream } from './server-stream.ts'
-import { ignoreUnaskedPings } from './unasked-ping.ts'
+import { ignoreUnaskedPings, protocolError } from './unasked-ping.ts'
 
 /** How long streams outlive the chain that let them in: Istio's drain time. */
 const drainMs = 45_000
@@ -76,8 +78,15 @@ export class Http2ServerConnection implements Live {
 
   #broken(error: NodeJS.ErrnoException): void {
     if (error.code === 'ECONNRESET' || error.code === 'EPIPE') return
-    this.#countError('http2.codec_error')
-    this.core.log.debug({ error: error.message, peer: this.facts.remote.address }, 'http/2 connection broken')
+    const { core, facts, http } = this
+    const peer = formatAddress(facts.remote)
+    if (error.errno === protocolError) {
+      refusedRequest({ core, facts, http, protocol: 'HTTP/2' }, failures.http2Codec)
+      core.log.warn({ peer, limitBytes: maxEncodedHeadBytes }, 'http/2 connection broken: a frame breaks the protocol, or a head is larger than the limit')
+    } else {
+      this.#countError('http2.codec_error')
+      core.log.debug({ error: error.message, peer }, 'http/2 connection broken')
+    }
   }
 
   /** How long the preface has been coming: the client's magic and its SETTINGS. */

@@ -3,8 +3,8 @@
 import type { Http2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 
-/** NGHTTP2_ERR_PROTO. */
-const protocolError = -505
+/** NGHTTP2_ERR_PROTO: node's error for every frame that breaks the protocol, and for every head that nghttp2 cannot read. */
+export const protocolError = -505
 /** A session has this long (10 looks of 10 ms) to show that it still sends. */
 const lookMs = 10
 const looks = 10

@@ -7,7 +7,7 @@ import type { TlsFacts } from '../transport.ts'
 import type { Gone, ResponseSink, UpstreamStream } from '../upstream-stream.ts'
 import { Dechunker } from './dechunk.ts'
 import { listBytes, responseHead, takePairs, trailerObject } from './heads.ts'
-import { streamWindow } from './limits.ts'
+import { maxResponseHeadBytes, maxResponseHeaders, streamWindow } from './limits.ts'
 import { reset } from './reset.ts'
 import type { Http2Upstream } from './upstream.ts'
 
@@ -26,6 +26,8 @@ export class Http2UpstreamStream implements UpstreamStream {
   #bare = false
   #answered = false
   #length = -1
+  /** What came on the connection could not be read. */
+  #broken = false
   /** Of the connection's budget. */
   #headBytes = 0
 
@@ -60,11 +62,11 @@ export class Http2UpstreamStream implements UpstreamStream {
     const stream = this.#connection.session.request(takePairs(false), { endStream: bare, waitForTrailers: !bare })
     this.#stream = stream
     this.#sent = this.#bare = bare
-    stream.on('error', () => {})
+    stream.on('error', (error: NodeJS.ErrnoException) => (this.#broken = error.code === 'ERR_HTTP2_ERROR'))
     stream.once('close', () => this.#guarded(() => this.#closed()))
     stream.on('headers', (_headers, _flags, raw?: readonly string[]) => this.#guarded(() => this.#interim(raw ?? [])))
     stream.once('response', (_headers, flags, raw) => this.#guarded(() => this.#response(raw, (flags & NGHTTP2_FLAG_END_STREAM) !== 0)))
-    stream.once('trailers', (_headers, _flags, raw?: readonly string[]) => (this.#trailers = raw))
+    stream.once('trailers', (_headers, _flags, raw?: readonly string[]) => this.#guarded(() => this.#takeTrailers(raw ?? [])))
     if (bare) return
     stream.on('drain', () => this.#guarded(() => this.#sink?.onUpstreamDrain()))
     stream.once('wantTrailers', () => this.#guarded(() => stream.closed || stream.sendTrailers(trailerObject(this.#requestTrailers))))
@@ -109,6 +111,7 @@ export class Http2UpstreamStream implements UpstreamStream {
     const { budget } = this.#connection
     const headBytes = listBytes(raw)
     budget.stream(headBytes)
+    if (this.#exceeds(raw, headBytes)) return
     if (!budget.holdHead(headBytes)) return this.#malformed()
     this.#headBytes = headBytes
     const head = responseHead(raw, ended)
@@ -139,6 +142,21 @@ export class Http2UpstreamStream implements UpstreamStream {
     this.#done()
   }
 
+  #takeTrailers(raw: readonly string[]): void {
+    if (!this.#exceeds(raw, listBytes(raw))) this.#trailers = raw
+  }
+
+  /** True: a list of fields is larger than it may be. The stream is reset; it counts as reset by the peer, as in Envoy. */
+  #exceeds(raw: readonly string[], bytes: number): boolean {
+    if (bytes <= maxResponseHeadBytes && raw.length <= 2 * maxResponseHeaders) return false
+    const sink = this.#sink
+    this.#sink = undefined
+    const what = bytes > maxResponseHeadBytes ? `${bytes} bytes of response headers, the limit is ${maxResponseHeadBytes}` : `${raw.length / 2} response headers, the limit is ${maxResponseHeaders}`
+    if (this.#stream !== undefined) reset(this.#stream, NGHTTP2_INTERNAL_ERROR, !this.#bare)
+    sink?.onUpstreamGone({ unprocessed: false, why: 'reset', error: new Error(what) })
+    return true
+  }
+
   #done(): void {
     const sink = this.#sink
     this.#sink = undefined
@@ -167,6 +185,7 @@ export class Http2UpstreamStream implements UpstreamStream {
   #why(): Gone['why'] {
     const code = this.#stream?.rstCode
     if (code === NGHTTP2_REFUSED_STREAM || (this.#stream?.id ?? 0) > this.#connection.lastServed) return 'refused'
+    if (this.#broken) return 'protocol-error'
     if (this.#connection.lost) return 'closed'
     return code === NGHTTP2_PROTOCOL_ERROR ? 'protocol-error' : 'reset'
   }
