@@ -37,6 +37,8 @@ export class Http2ServerStream implements Downstream {
   #lastMs = performance.now()
   /** Of the connection's budget. */
   #headBytes = 0
+  /** The rest of the request's body is thrown away. */
+  #cut = false
 
   constructor(connection: Http2ServerConnection, stream: ServerHttp2Stream) {
     this.#connection = connection
@@ -192,6 +194,7 @@ export class Http2ServerStream implements Downstream {
 
   /** After a whole answer: what is left of the request need not be sent (RFC 9113 section 8.1). */
   #close(): void {
+    this.#cut = true
     const stream = this.#stream
     // Node submits trailers one turn later, and writes one more turn later: a reset would overtake the end of the answer, and drop it.
     const later = (): void => void setImmediate(() => reset(stream, constants.NGHTTP2_NO_ERROR, this.#awaitsTrailers))
@@ -200,6 +203,7 @@ export class Http2ServerStream implements Downstream {
   }
 
   destroy(): void {
+    this.#cut = true
     reset(this.#stream, constants.NGHTTP2_INTERNAL_ERROR, this.#awaitsTrailers)
   }
 
@@ -212,15 +216,15 @@ export class Http2ServerStream implements Downstream {
   closed(): void {
     const { budget } = this.#connection
     budget.dropHead(this.#headBytes)
-    if (!this.body.done) budget.unread(streamWindow)
+    if (!this.body.done || this.#cut) budget.unread(streamWindow)
     const exchange = this.#exchange
     this.#exchange = undefined
     exchange?.downstreamGone(this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR && !this.#connection.lost)
   }
 
-  /** Bytes of the request's body that are read and wait for the upstream. */
+  /** Bytes of the request's body that have come and are not passed on: they wait for the upstream, or nobody wants them. */
   get waiting(): number {
-    return this.#stream.readableLength
+    return this.#cut ? streamWindow : this.#stream.readableLength
   }
 
   sweep(nowMs: number): void {

@@ -43,9 +43,9 @@ export class Http2UpstreamStream implements UpstreamStream {
     return this.#connection.local
   }
 
-  /** Bytes of the response that are read and wait for the downstream. */
+  /** Bytes of the response that have come and are not passed on: they wait for the downstream, or nobody wants them. */
   get waiting(): number {
-    return this.#stream?.readableLength ?? 0
+    return this.#sink === undefined && !this.#body.done ? streamWindow : (this.#stream?.readableLength ?? 0)
   }
 
   get unused(): boolean {
