@@ -4,8 +4,8 @@ import type { ServerResponse } from 'node:http'
 import type { Logger } from '#lib/log.ts'
 import { serveAt, type Place } from './http-place.ts'
 
-/** Shorter than the probe's own patience (3 s). */
-const longestHoldMs = 1500
+/** Half a second shorter than the probes' own patience (`timeoutSeconds: 3`): a start that takes longer than that fails one probe, which the kubelet logs. */
+export const longestHoldMs = 2500
 const lookMs = 20
 
 export class ReadinessGate {
