@@ -16,7 +16,7 @@ export interface Issued {
 export interface Authority {
   /** PEM. */
   readonly root: string
-  issue(names: readonly { readonly type: 'url' | 'dns'; readonly value: string }[], lifetimeMs?: number): Promise<Issued & { readonly serial: string }>
+  issue(names: readonly { readonly type: 'url' | 'dns'; readonly value: string }[], lifetimeMs?: number, ca?: boolean): Promise<Issued & { readonly serial: string }>
   /** A list that revokes these serial numbers, as PEM. */
   revoke(serials: readonly string[]): Promise<string>
 }
@@ -35,7 +35,7 @@ export async function createAuthority(name = 'test root'): Promise<Authority> {
   let serial = 1
   return {
     root: root.toString('pem'),
-    async issue(names, lifetimeMs = 3_600_000) {
+    async issue(names, lifetimeMs = 3_600_000, ca = false) {
       const own = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
       const leaf: X509Certificate = await X509CertificateGenerator.create({
         serialNumber: (++serial).toString(16).padStart(2, '0'),
@@ -46,7 +46,7 @@ export async function createAuthority(name = 'test root'): Promise<Authority> {
         signingAlgorithm: algorithm,
         publicKey: own.publicKey,
         signingKey: keys.privateKey,
-        extensions: [new BasicConstraintsExtension(false), new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true), new SubjectAlternativeNameExtension([...names], true)],
+        extensions: [new BasicConstraintsExtension(ca), new KeyUsagesExtension(KeyUsageFlags.digitalSignature | (ca ? KeyUsageFlags.keyCertSign : 0), true), new SubjectAlternativeNameExtension([...names], true)],
       })
       const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', own.privateKey)).toString('base64')
       return { serial: leaf.serialNumber, chain: leaf.toString('pem'), key: `-----BEGIN PRIVATE KEY-----\n${(pkcs8.match(/.{1,64}/g) ?? []).join('\n')}\n-----END PRIVATE KEY-----\n` }

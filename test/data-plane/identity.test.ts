@@ -1,10 +1,12 @@
 // The client's sidecar pins the server's SPIFFE id on every connection, resumed or not, and never falls back to plaintext.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { connect, createServer } from 'node:net'
+import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { Secret } from '#lib/secret.ts'
 import { createAuthority } from './authority.ts'
-import { clientId, serverId, startPair } from './pair.ts'
-import { exchange, httpApp, intercepted, rawApp, whole } from './talk.ts'
+import { clientId, listenOn, serverId, startPair } from './pair.ts'
+import { exchange, httpApp, intercepted, rawApp, until, whole } from './talk.ts'
 
 const get = 'GET / HTTP/1.1\r\nhost: httpbin.bar:8000\r\n\r\n'
 
@@ -81,6 +83,61 @@ test('an expired certificate of the server is refused', async () => {
   const pair = await startPair({ appPort: app.port, lifetimeMs: -1000 })
   try {
     assert.match(await exchange(await intercepted(pair.proxyPort), get, whole), /^HTTP\/1.1 503 /)
+  } finally {
+    await pair.stop()
+    app.close()
+  }
+})
+
+/** A connection to the server's sidecar, over mutual TLS. */
+function meshTls(port: number, cert: { readonly chain: string; readonly key: string }): TLSSocket {
+  const socket = connectTls({ port, host: '127.0.0.1', rejectUnauthorized: false, maxVersion: 'TLSv1.2', ALPNProtocols: ['istio-http/1.1', 'istio', 'http/1.1'], cert: cert.chain, key: cert.key })
+  socket.on('error', () => {})
+  return socket
+}
+
+test('a certificate that may sign others names no workload, at both ends', async () => {
+  const app = await httpApp((_req, res) => res.end('served'))
+  const authority = await createAuthority()
+  const pair = await startPair({ appPort: app.port, authority })
+  try {
+    const caller = await authority.issue([{ type: 'url', value: clientId }], undefined, true)
+    const socket = meshTls(pair.inboundPort, caller)
+    assert.equal(await exchange(socket, get, whole), '')
+    await until(() => pair.log.lines.some((l) => l.message === 'tls handshake failed' && String(l.fields['error']).includes('authority’s own')), 'the log line')
+    const server = await authority.issue([{ type: 'url', value: serverId }], undefined, true)
+    pair.server.setSecret('default', { kind: 'certificate', chain: server.chain, key: new Secret(server.key) })
+    assert.match(await exchange(await intercepted(pair.proxyPort), get, whole), /^HTTP\/1.1 503 [\s\S]*authority/)
+  } finally {
+    await pair.stop()
+    app.close()
+  }
+})
+
+test('renegotiation in TLS 1.2 is refused', async () => {
+  const app = await httpApp((_req, res) => res.end('served'))
+  const pair = await startPair({ appPort: app.port })
+  try {
+    // What the server's sidecar sends, record by record: 21 is an alert, 22 a handshake.
+    const sent: number[] = []
+    const relay = createServer((near) => {
+      const far = connect(pair.inboundPort, '127.0.0.1')
+      far.on('data', (chunk: Buffer) => {
+        sent.push(chunk[0] as number)
+        near.write(chunk)
+      })
+      for (const end of [near, far]) end.on('error', () => {}).on('close', () => (near.destroy(), far.destroy()))
+      near.pipe(far)
+    })
+    const socket = meshTls(await listenOn(relay), pair.issued.client)
+    assert.match(await exchange(socket, get, whole), /^HTTP\/1.1 200 /)
+    assert.equal(socket.getProtocol(), 'TLSv1.2')
+    sent.length = 0
+    socket.renegotiate({}, () => {})
+    await until(() => sent.length > 0, 'the answer to the renegotiation')
+    socket.destroy()
+    relay.close()
+    assert.equal(sent[0], 21)
   } finally {
     await pair.stop()
     app.close()

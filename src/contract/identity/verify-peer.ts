@@ -28,6 +28,8 @@ export interface PeerExpectation {
 export function verifyPeer(certificate: X509Certificate, { trustDomains, nowMs }: PeerExpectation): PeerCheck {
   const late = timeProblem(certificate, nowMs)
   if (late !== undefined) return { refused: late }
+  // TLS takes such a certificate as a leaf; its holder could vouch for others.
+  if (certificate.ca) return { refused: 'the certificate is an authority’s own' }
   const names = altNamesOf(certificate)
   if (names === undefined || names.some((n) => n.type === 'othername')) return { refused: 'the certificate’s names can’t be read' }
   const uris = names.filter((n) => n.type === 'URI').map((n) => n.value)

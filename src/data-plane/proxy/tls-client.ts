@@ -7,6 +7,7 @@ import { KithError } from '#lib/errors.ts'
 import type { Handshakes } from './handshakes.ts'
 import { checkPeer, exactDns, identify } from './peer.ts'
 import type { Secrets } from './secrets.ts'
+import { noRenegotiation } from './tls-server.ts'
 import type { TlsFacts } from './transport.ts'
 
 export interface TlsTarget {
@@ -120,6 +121,7 @@ export class TlsClients {
         ...(material.ca === undefined ? {} : { ca: material.ca }),
         ...(material.crl === undefined ? {} : { crl: material.crl }),
         ...(tls.ciphers === undefined ? {} : { ciphers: tls.ciphers }),
+        secureOptions: noRenegotiation,
         minVersion: tls.minVersion,
         maxVersion: tls.maxVersion,
       })

@@ -1,4 +1,5 @@
 // TLS towards a downstream. Law: a client certificate is demanded and its chain verified by TLS; what is negotiated is never one of Istio's own ALPN names.
+import { constants } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { createServer, type Server, type TLSSocket } from 'node:tls'
 import type { DownstreamTls } from '#engine'
@@ -9,6 +10,8 @@ import type { TlsFacts } from './transport.ts'
 export type ServerTlsAnswer = (error: Error | undefined, socket: TLSSocket | undefined, facts: TlsFacts | undefined) => void
 
 const handshakeTimeoutMs = 10_000
+/** TLS 1.2: each one would cost us a handshake, and the peer next to nothing. */
+export const noRenegotiation = constants.SSL_OP_NO_RENEGOTIATION
 
 /** One never-listening tls.Server per context and ALPN list; connections are injected, as node documents for `connection`. */
 export class TlsServers {
@@ -56,6 +59,7 @@ export class TlsServers {
       requestCert: tls.validation !== undefined,
       rejectUnauthorized: tls.requireClientCertificate,
       handshakeTimeout: handshakeTimeoutMs,
+      secureOptions: noRenegotiation,
       ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
     })
     server.on('secureConnection', (socket) => this.#secured(socket))
