@@ -119,6 +119,7 @@ const withoutSource: ReadonlySet<End> = new Set([
   'unknown-host-header',
   'unreadable-path',
   'refused-method',
+  'costly-expression',
   'other-trust-domain',
   'unexpected-identity',
 ])
@@ -253,6 +254,11 @@ const cases: readonly Row[] = [
   ],
   ['tls-to-http-port', [sidecar(['*/*'], 'REGISTRY_ONLY')], bar(8000, 'https')],
   ['unreadable-path', [], 'http://web.bar:8000/a%00b'],
+  [
+    'costly-expression',
+    [route([to({ host: fqdn('bar') }, { match: [{ uri: { regex: '.*a'.repeat(300) } }] }), to({ host: fqdn('bar') })])],
+    `http://web.bar:8000/${'b'.repeat(4000)}`,
+  ],
   ['refused-method', [], bar(), {}, 'web.foo', 'delete'],
   ['refused-method', [], bar(), {}, 'web.legacy', 'delete'],
   ...['SIMPLE', 'MUTUAL', 'ISTIO_MUTUAL'].map(

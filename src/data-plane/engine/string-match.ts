@@ -1,6 +1,5 @@
 // StringMatcher and RegexMatcher as functions. Law: users' regular expressions run on RE2's rules, in linear time, never on JavaScript's RegExp.
-import { re2 } from '#lib/re2.ts'
-import type { RE2JS } from 're2js'
+import { compileExpression, type Expression } from '#lib/re2.ts'
 import type { Notes } from './notes.ts'
 import type { StringMatcher } from '../../../generated/types/envoy/type/matcher/v3/string_pb.ts'
 import type { RegexMatchAndSubstitute } from '../../../generated/types/envoy/type/matcher/v3/regex_pb.ts'
@@ -67,13 +66,13 @@ export function compileRegex(regex: string, notes: Notes): CompiledString {
   return compiled === undefined ? never : { test: (v) => compiled.matches(v), text: `/${regex}/` }
 }
 
-function compileRe2(regex: string, notes: Notes): RE2JS | undefined {
+function compileRe2(regex: string, notes: Notes): Expression | undefined {
   if (regex.length > 4096) {
     notes.error(`regular expression of ${regex.length} characters is longer than 4096`)
     return undefined
   }
   try {
-    return re2().compile(regex)
+    return compileExpression(regex)
   } catch (cause) {
     notes.error(`regular expression "${regex}": ${(cause as Error).message}`)
     return undefined
@@ -85,5 +84,5 @@ export function compileSubstitution(rule: RegexMatchAndSubstitute, notes: Notes)
   const compiled = compileRe2(rule.pattern?.regex ?? '', notes)
   if (compiled === undefined) return (v) => v
   const replacement = rule.substitution.replace(/\$/g, '\\$').replace(/\\(\d)/g, '$$$1')
-  return (v) => compiled.matcher(v).replaceAll(replacement)
+  return (v) => compiled.replaceAll(v, replacement)
 }

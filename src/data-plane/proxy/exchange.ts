@@ -1,4 +1,5 @@
 // One request and its response: policy, route, then an upstream or an answer of our own. Law: ends exactly once, whoever leaves first.
+import { ExpressionTooCostly } from '#lib/re2.ts'
 import {
   decideCors,
   decideFault,
@@ -96,6 +97,17 @@ export class Exchange {
 
   /** The head has been read; `buf[from,to)` is the body's beginning. */
   start(buf: Buffer, from: number, to: number): void {
+    try {
+      this.#decide(buf, from, to)
+    } catch (error) {
+      if (!(error instanceof ExpressionTooCostly)) throw error
+      // Neither "it matches" nor "it does not" would be true, and either could let a request past a policy.
+      this.connection.core.log.warn({ expression: error.expression, length: error.length }, 'a request is refused: a value is too long for a regular expression')
+      this.fail(failures.expressionCost)
+    }
+  }
+
+  #decide(buf: Buffer, from: number, to: number): void {
     const { head, http, facts, core } = this.connection
     if (facts.inbound) readPeer(facts, head)
     if (http.generateRequestId && head.byId(H.xRequestId) < 0) this.requestId = crypto.randomUUID()

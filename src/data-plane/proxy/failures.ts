@@ -45,6 +45,7 @@ export const failures = {
   denied: failure(403, 'RBAC', 'rbac_access_denied_matched_policy', 'RBAC: access denied'),
   upgradeRefused: failure(403, '', 'upgrade_failed', ''),
   http10: failure(426, 'DPE', 'low_version', ''),
+  expressionCost: failure(400, '', 'regular_expression_too_costly', 'a value of the request is too long for a regular expression of a policy or route'),
   missingPath: failure(400, 'DPE', 'path_normalization_failed', ''),
   secretMissing: failure(503, 'UF', 'upstream_reset_before_response_started{connection_failure,TLS_error:secret_not_supplied}', 'upstream connect error or disconnect/reset before headers. reset reason: connection failure, transport failure reason: TLS secret is not supplied by SDS'),
   internal: failure(500, '', 'kith_internal_error', 'internal error'),

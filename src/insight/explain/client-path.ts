@@ -11,7 +11,7 @@ import type { RouteTaken } from './types.ts'
 export type Routed =
   /** No rule and no service: the last resort, passed on (`choice`, by `outbound`) or refused; `http`: as a request, which gets an answer. */
   | { readonly kind: 'unknown'; readonly choice?: ClusterChoice; readonly outbound: Outbound; readonly http: boolean }
-  | { readonly kind: 'local'; readonly route: Decided<RouteTaken>; readonly status: number; readonly what: 'direct' | 'redirect' | 'no-route' | 'not-http' | 'bad-path' | 'bad-method'; readonly location?: string }
+  | { readonly kind: 'local'; readonly route: Decided<RouteTaken>; readonly status: number; readonly what: 'direct' | 'redirect' | 'no-route' | 'not-http' | 'bad-path' | 'bad-method' | 'bad-expression'; readonly location?: string }
   /** Every call, on purpose. */
   | { readonly kind: 'aborted'; readonly route: Decided<RouteTaken>; readonly status: string }
   | { readonly kind: 'clusters'; readonly route: Decided<RouteTaken>; readonly choices: readonly ClusterChoice[]; readonly outbound: Outbound; readonly status: number; readonly http: boolean }

@@ -160,6 +160,8 @@ export function localAnswer(q: Question, routed: Extract<Routed, { kind: 'local'
       ])
     case 'bad-method':
       return endsAt(client, symptom, ['refused-method', { method: q.request.method, source: 'default' }])
+    case 'bad-expression':
+      return endsAt(client, symptom, ['costly-expression', { where: 'the caller’s sidecar', source: 'default' }])
     case 'bad-path':
       return endsAt(client, symptom, [
         'unreadable-path',

@@ -109,6 +109,7 @@ export interface Ends {
     readonly originates: string | null
     readonly source: Source
   }
+  'costly-expression': { readonly where: string; readonly source: Source }
   'unreadable-path': { readonly path: string; readonly where: string; readonly source: Source }
   'refused-method': { readonly method: string; readonly source: Source }
   // What the two ends make of each other's TLS.

@@ -130,6 +130,10 @@ const table: { readonly [K in End]: (facts: Ends[K]) => Words } = {
     why: `${where} can’t read the path ${path}: it holds a null byte or a fragment`,
     fix: ['send a path as RFC 3986 has it'],
   }),
+  'costly-expression': ({ where }) => ({
+    why: `a value of the request is too long for a regular expression that ${where} compares it with, so it is refused`,
+    fix: ['send a shorter value', 'or write a smaller expression (prefix and exact matches cost next to nothing)'],
+  }),
   'refused-method': ({ method }) => ({
     why: `the method ${method} has small letters: no policy on ${method.toUpperCase()} would see it, so sidecars refuse it`,
     fix: [`send ${method.toUpperCase()}`],

@@ -1,5 +1,5 @@
 // A single clause of a match against a request: what --why-not names the failing one by. Routes themselves are taken by the engine.
-import { re2 } from '#lib/re2.ts'
+import { compileExpression } from '#lib/re2.ts'
 import type { HttpMatch, StringMatch } from '#plan'
 
 export interface RequestFacts {
@@ -28,7 +28,7 @@ export function textMatches(want: StringMatch, value: string | undefined): boole
 
 function fullMatch(regex: string, value: string): boolean {
   try {
-    return re2().compile(regex).matches(value)
+    return compileExpression(regex).matches(value)
   } catch {
     return false
   }

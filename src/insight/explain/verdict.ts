@@ -192,6 +192,12 @@ export function inboundVerdict(
       })
       return { outcome: 'blocked', blocked, provided: null }
     }
+    case 'expression-refused':
+      return {
+        outcome: 'blocked',
+        blocked: blockedBy('costly-expression', 'server', answered(w.grpc, 400, 'server'), { where: `the sidecar of ${w.name}`, source: 'default' }),
+        provided: null,
+      }
     case 'path-refused':
       return {
         outcome: 'blocked',

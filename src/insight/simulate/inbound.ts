@@ -1,5 +1,6 @@
 // What the server's sidecar does with a connection: the engine's chain and its TLS context against what the client shows.
 import { chooseChain, decideJwt, decideRbac, findListener, isMethodRefused, lastForwarded, normalizePath, type Claims, type JwtVerdict, type RbacFacts, type RbacVerdict, type RouteRequest, type RuntimeChain, type RuntimeConfig, type SocketAddress, type Validation } from '#engine'
+import { ExpressionTooCostly } from '#lib/re2.ts'
 import { connectionFacts, type FirstBytes } from './bytes.ts'
 
 export interface InboundCall {
@@ -20,7 +21,7 @@ export type InboundDecision =
   /** TLS that nobody here ends, where HTTP is read, or meant for this sidecar. */
   | { readonly kind: 'tls-unended'; readonly chain: RuntimeChain }
   /** The path or the method can't be read: 400. */
-  | { readonly kind: 'path-refused' | 'method-refused'; readonly chain: RuntimeChain }
+  | { readonly kind: 'path-refused' | 'method-refused' | 'expression-refused'; readonly chain: RuntimeChain }
   /** A token is there and does not hold. */
   | { readonly kind: 'token-refused'; readonly chain: RuntimeChain; readonly verdict: Extract<JwtVerdict, { kind: 'refused' }> }
   /** `access`: what each RBAC filter said, in order; the last one denied. */
@@ -44,7 +45,13 @@ export function decideInbound(config: RuntimeConfig, call: InboundCall, mesh: bo
   if (token?.kind === 'refused') return { kind: 'token-refused', chain, verdict: token }
   const changed = token?.headers
   const seen = request === undefined ? undefined : { ...request, path: token?.path ?? request.path, header: (name: string) => (changed?.has(name) === true ? changed.get(name) : request.header(name)), lines: (name: string) => (changed?.has(name) === true ? [changed.get(name) ?? []].flat() : request.lines(name)) }
-  const access = decidePolicy(chain, { ...call, ...(seen === undefined ? {} : { request: seen }) }, token?.claims)
+  let access: readonly RbacVerdict[]
+  try {
+    access = decidePolicy(chain, { ...call, ...(seen === undefined ? {} : { request: seen }) }, token?.claims)
+  } catch (error) {
+    if (!(error instanceof ExpressionTooCostly)) throw error
+    return { kind: 'expression-refused', chain }
+  }
   return { kind: access.every((v) => v.allowed) ? 'taken' : 'denied', chain, access, ...(token?.claims === undefined ? {} : { claims: token.claims }) }
 }
 

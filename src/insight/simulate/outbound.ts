@@ -3,6 +3,7 @@ import {
   chooseChain, findListener, findVirtualHost, forwardedAuthority, forwardedPath, isMethodRefused, normalizePath, redirectLocation,
   type Fault, type ForwardAction, type HttpConnection, type RouteRequest, type RuntimeChain, type RuntimeConfig, type RuntimeListener, type RuntimeRoute, type SocketAddress,
 } from '#engine'
+import { ExpressionTooCostly } from '#lib/re2.ts'
 import { connectionFacts, type FirstBytes } from './bytes.ts'
 
 export interface OutboundCall {
@@ -38,7 +39,7 @@ export type OutboundDecision =
   | { readonly kind: 'closed' }
   /** Bytes that are no HTTP, where the chain reads HTTP. */
   | ({ readonly kind: 'not-http' } & Taken)
-  | ({ readonly kind: 'refused'; readonly what: 'path' | 'method'; readonly status: number } & Taken)
+  | ({ readonly kind: 'refused'; readonly what: 'path' | 'method' | 'expression'; readonly status: number } & Taken)
   | ({ readonly kind: 'no-route'; readonly status: 404; readonly table: string; readonly virtualHost: string | undefined } & Taken)
   | ({ readonly kind: 'answer'; readonly what: 'redirect' | 'direct'; readonly status: number; readonly location?: string } & Taken & ByRoute)
   | ({ readonly kind: 'forward'; readonly route?: ByRoute; readonly choices: readonly ClusterChoice[]; readonly notFoundStatus: number; readonly fault?: Fault } & Taken)
@@ -53,7 +54,13 @@ export function decideOutbound(config: RuntimeConfig, call: OutboundCall): Outbo
     const choices = terminal.targets.map(({ cluster, weight }) => ({ cluster, weight }))
     return { kind: 'forward', ...taken, choices, notFoundStatus: 503 }
   }
-  return call.bytes.tls === undefined ? decideRequest(config, taken, terminal, call.request) : { kind: 'not-http', ...taken }
+  if (call.bytes.tls !== undefined) return { kind: 'not-http', ...taken }
+  try {
+    return decideRequest(config, taken, terminal, call.request)
+  } catch (error) {
+    if (!(error instanceof ExpressionTooCostly)) throw error
+    return { kind: 'refused', what: 'expression', status: 400, ...taken }
+  }
 }
 
 function decideRequest(config: RuntimeConfig, taken: Taken, http: HttpConnection, asked: RouteRequest): OutboundDecision {

@@ -12,6 +12,14 @@ function wrong(kind: string, spec: string): string[] {
 }
 
 const route = 'route: [{destination: {host: a}}]'
+/** Every field that takes a regular expression: one of 20 characters that compiles to thousands of instructions. */
+const costly = '(a{1,100}){1,10}b{1,900}'
+const costlyFields: readonly (readonly [string, string])[] = [
+  ...['uri', 'scheme', 'method', 'authority'].map((f) => [`match: [{${f}: {regex: "${costly}"}}], ${route}`, `spec.http[0].match[0].${f}${f === 'uri' ? '.regex' : ''}`] as const),
+  ...['headers', 'withoutHeaders', 'queryParams'].map((f) => [`match: [{${f}: {q: {regex: "${costly}"}}}], ${route}`, `spec.http[0].match[0].${f}.q`] as const),
+  [`corsPolicy: {allowOrigins: [{regex: "${costly}"}]}, ${route}`, 'spec.http[0].corsPolicy.allowOrigins[0].regex'],
+  [`rewrite: {uriRegexRewrite: {match: "${costly}", rewrite: a}}, ${route}`, 'spec.http[0].rewrite.uriRegexRewrite.match'],
+]
 const cases: Readonly<Record<string, readonly (readonly [string, ...string[]])[]>> = {
   PeerAuthentication: [
     ['{mtls: {mode: STRICT}}'],
@@ -84,6 +92,7 @@ const cases: Readonly<Record<string, readonly (readonly [string, ...string[]])[]
     [`{hosts: [a], http: [{match: [{uri: {regex: "a(?=b)"}}], ${route}}]}`, 'spec.http[0].match[0].uri.regex'],
     [`{hosts: [a], http: [{match: [{headers: {"x y": {exact: a}}}], ${route}}]}`, 'spec.http[0].match[0].headers.x y'],
     [`{hosts: [a], http: [{match: [{headers: {"@request.auth.claims.sub": {exact: a}}}], ${route}}]}`, 'spec.http[0].match[0].headers.@request.auth.claims.sub'],
+    ...costlyFields.map(([field, path]): [string, string] => [`{hosts: [a], http: [{${field}}]}`, path]),
     [`{hosts: [a], http: [{match: [{queryParams: {q: {regex: '*'}}}], ${route}}]}`, 'spec.http[0].match[0].queryParams.q'],
     [`{hosts: [a], http: [{match: [{withoutHeaders: {q: {regex: '*'}}}], ${route}}]}`],
     [`{hosts: [a], http: [{retries: {attempts: 0, retryOn: reset}, ${route}}]}`, 'spec.http[0].retries.attempts'],

@@ -1,5 +1,5 @@
 // Checks that several kinds share: exportTo, selectors, target references, gateway names, regular expressions, header operations.
-import { re2 } from '#lib/re2.ts'
+import { compileExpression } from '#lib/re2.ts'
 import type { Findings } from './findings.ts'
 import { fqdnFault, isLabel } from './names.ts'
 
@@ -86,10 +86,12 @@ export function regexFault(text: string): string | undefined {
   if (text.length > 1024) return 'the regular expression has more than 1024 characters'
   if (/^[\w\s/.,:;@=~"'<>!%&-]*(?:\.[*+])?[\w\s/.,:;@=~"'<>!%&-]*$/.test(text)) return undefined
   try {
-    re2().compile(text)
+    compileExpression(text)
     return undefined
   } catch (error) {
-    return `${JSON.stringify(text)} is no regular expression in RE2’s syntax: ${(error as Error).message.replace(/^error parsing regexp: /, '')}`
+    const { message } = error as Error
+    if (message.startsWith('it compiles to')) return `the regular expression costs too much: ${message}`
+    return `${JSON.stringify(text)} is no regular expression in RE2’s syntax: ${message.replace(/^error parsing regexp: /, '')}`
   }
 }
 
