@@ -1,12 +1,11 @@
 // The endpoints of one upstream, as one client sees them: a small plan of its own, so that a scale-up touches EDS alone.
-import { familiesOf, familyOf, type MeshEndpoint, type MeshService, type ServicePort } from '#mesh'
+import { familiesOf, familyOf, selectorCovers, type MeshEndpoint, type MeshService, type ServicePort } from '#mesh'
 import type { PlanContext } from './context.ts'
 import type { MergedRule } from './destination-rules.ts'
 import { placeByLocality, type Placed } from './locality.ts'
 import { effectivePolicy } from './traffic-policy.ts'
 import type { Endpoint, EndpointsPlan, Upstream } from './types.ts'
 import { decideEndpointTls, serverMtls } from './upstream-tls.ts'
-import { subsetCovers } from './upstreams.ts'
 
 export function endpointsFor(context: PlanContext, service: MeshService, port: ServicePort, subset: string | null, rule: MergedRule | undefined): Placed {
   const policy = effectivePolicy(rule, port.number, subset)
@@ -19,6 +18,17 @@ export function endpointsFor(context: PlanContext, service: MeshService, port: S
       ...(e.identity === undefined ? {} : { identity: e.identity }), ...(e.locality === undefined ? {} : { locality: e.locality }),
     }))
   return placeByLocality(context, policy, all)
+}
+
+/** Whether a pod with these labels belongs to the subset; no subset: every pod does. */
+function subsetCovers(
+  rule: MergedRule | undefined,
+  subset: string | null,
+  labels: Readonly<Record<string, string>>,
+): boolean {
+  if (subset === null) return true
+  const found = rule?.subsets.find((s) => s.value.name === subset)
+  return found !== undefined && selectorCovers(found.value.labels ?? {}, labels)
 }
 
 /** Of a pod with two addresses the one that the client can speak to, IPv4 first. */

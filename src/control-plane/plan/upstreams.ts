@@ -1,7 +1,7 @@
 // The clusters of one proxy: each visible service's ports, each subset that its DestinationRule defines.
 import type { ConnectionPoolSettings, OutlierDetectionSettings } from '#api'
 import { refTo } from '#api'
-import { selectorCovers, type MeshService, type ServicePort } from '#mesh'
+import type { MeshService, ServicePort } from '#mesh'
 import type { PlanContext } from './context.ts'
 import type { MergedRule } from './destination-rules.ts'
 import { endpointsFor } from './endpoints.ts'
@@ -109,11 +109,4 @@ function planOutlier(o: OutlierDetectionSettings): OutlierDetection {
     splitExternalLocalOriginErrors: o.splitExternalLocalOriginErrors, consecutiveLocalOriginFailures: o.consecutiveLocalOriginFailures,
   }
   return Object.fromEntries(Object.entries(all).filter(([, v]) => v !== undefined)) as OutlierDetection
-}
-
-/** Labels that a subset asks of its endpoints. */
-export function subsetCovers(rule: MergedRule | undefined, subset: string | null, labels: Readonly<Record<string, string>>): boolean {
-  if (subset === null) return true
-  const found = rule?.subsets.find((s) => s.value.name === subset)
-  return found !== undefined && selectorCovers(found.value.labels ?? {}, labels)
 }

@@ -2,7 +2,7 @@
 // Law: said once, never as a mistake in the mesh. A file that the user named himself is read as it is.
 import { basename, dirname, join } from 'node:path'
 import type { Problem } from '#lib/problem.ts'
-import type { ParsedText, RawDocument } from './yaml.ts'
+import { templateHelp, type ParsedText, type RawDocument } from './yaml.ts'
 
 export interface ParsedFile extends ParsedText {
   readonly file: string
@@ -60,9 +60,6 @@ export function withoutOthers(parsed: readonly ParsedFile[]): ParsedText & { rea
   const said = [...notes.values()].map(({ foreign, files: [first = '', ...more] }) => note(first, foreign, more))
   return { files: left.map((l) => l.file), documents: left.flatMap((l) => l.documents), problems: [...left.flatMap((l) => l.problems), ...said] }
 }
-
-/** How the help of an unreadable document begins where the text is a template. */
-export const templateHelp = 'it looks like a template'
 
 /** Named file by file: what the file held before is kept (take-up.ts). */
 const templates = (file: string): Foreign => ({ what: 'a template that is not rendered yet', run: `helm template CHART | kith validate -f -, where ${dirname(file)} belongs to a chart` })

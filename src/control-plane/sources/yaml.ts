@@ -7,9 +7,11 @@ import type { Problem } from '#lib/problem.ts'
 import type { Origin } from '#api'
 import { LineIndex } from './line-index.ts'
 import { decimalTag, wholeTag } from './plain-numbers.ts'
-import { templateHelp } from './other-files.ts'
 import { readEvents } from './yaml-events.ts'
 import { fieldPositions } from './positions.ts'
+
+/** How the help of an unreadable document begins where the text is a template. */
+export const templateHelp = 'it looks like a template'
 
 export interface RawDocument {
   readonly value: unknown
