@@ -25,7 +25,7 @@ export class Http2Pool implements Pool {
     if (!fresh) {
       for (const connection of this.#members.all) {
         connection.sweep(now)
-        if (connection.room && connection.probe(now)) return user.onConnection(connection.open())
+        if (connection.room && connection.probe()) return user.onConnection(connection.open())
       }
     }
     if (this.#members.wait(user)) this.#grow()

@@ -3,7 +3,6 @@ import { connect, type ClientHttp2Session } from 'node:http2'
 import type { Socket } from 'node:net'
 import { plainAddress, type RuntimeCluster, type SocketAddress } from '#engine'
 import { tcpInfo, tcpStates } from '#netlink'
-import { probedAfterMs } from '../http-pool.ts'
 import type { TlsFacts } from '../transport.ts'
 import type { Logger } from '#lib/log.ts'
 import { ConnectionBudget, type SidecarBudget } from './budget.ts'
@@ -102,9 +101,12 @@ export class Http2Upstream {
     return !this.going && this.active < Math.min(this.#peerStreams, this.#config.http2?.maxConcurrentStreams ?? maxConcurrentStreams)
   }
 
-  /** Asks the kernel about a connection that has idled: false where the peer has closed it meanwhile. */
-  probe(nowMs: number): boolean {
-    if (this.active > 0 || nowMs - this.idleSinceMs < probedAfterMs) return true
+  /**
+   * Asks the kernel about a connection without streams, however short it has idled: false where the peer has closed it
+   * meanwhile. Under load a connection has streams, so the system call is rare.
+   */
+  probe(): boolean {
+    if (this.active > 0) return true
     const known = tcpInfo(this.#socket)
     if (known === undefined) return true
     this.#acknowledged = known.acknowledged
