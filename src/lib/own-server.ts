@@ -81,7 +81,12 @@ function originHost(origin: string): string | undefined {
   return /^https?:\/\/([^/?#]+)$/i.exec(origin)?.[1]?.toLowerCase()
 }
 
-export function isLoopbackName(name: string): boolean {
+/** Of a Host header, with or without a port. */
+export function isLoopbackHost(host: string): boolean {
+  return isLoopbackName(hostName(host))
+}
+
+function isLoopbackName(name: string): boolean {
   return name === 'localhost' || name === '::1' || /^127(?:\.\d{1,3}){3}$/.test(name)
 }
 

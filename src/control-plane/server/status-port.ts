@@ -3,7 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Registry } from 'prom-client'
 import { KithError } from '#lib/errors.ts'
 import type { Logger } from '#lib/log.ts'
-import { isLoopbackName, ownServer, refusedLine } from '#lib/own-server.ts'
+import { isLoopbackHost, ownServer, refusedLine } from '#lib/own-server.ts'
 import type { KindStatus } from '#sources'
 import type { ProxyStatus } from './discovery.ts'
 
@@ -77,7 +77,7 @@ function queryOf(request: IncomingMessage): URLSearchParams {
 
 /** Through a tunnel, such as kubectl port-forward, the connection comes from the loopback: the name must be the loopback's too. */
 function isLocalName(request: IncomingMessage): boolean {
-  return isLoopbackName((request.headers.host ?? '').replace(/:\d+$/, '').replace(/^\[|\]$/g, '').toLowerCase())
+  return isLoopbackHost(request.headers.host ?? '')
 }
 
 async function mayDebug(request: IncomingMessage, sources: StatusSources): Promise<boolean> {
